@@ -1,0 +1,52 @@
+/** The daemon's copies of clients' eventfds. */
+import { KernelError } from '../abi/errno.js';
+import { native } from '../native/index.js';
+import type { EventFd } from '../vfs/caller.js';
+import { asRefusal } from './errors.js';
+import type { Client } from './process.js';
+
+class ClientEventFd implements EventFd {
+  private stops = new Set<() => void>();
+  private closed = false;
+
+  constructor(private readonly fd: number) {}
+
+  signal(): void {
+    if (!this.closed) native().eventfdSignal(this.fd);
+  }
+
+  listen(listener: () => void): () => void {
+    const stop = native().eventfdListen(this.fd, listener);
+    this.stops.add(stop);
+    return () => {
+      if (this.stops.delete(stop)) stop();
+    };
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    for (const stop of this.stops) stop();
+    this.stops.clear();
+    native().close(this.fd);
+  }
+}
+
+/** Copies descriptor `fd` of `client`. EBADF: not open; EINVAL: not an eventfd (eventfd_ctx_fdget()). */
+export function copyEventFd(client: Client, fd: number): EventFd {
+  if (fd < 0) throw new KernelError('EBADF', `eventfd ${fd}`);
+  const copy = copyDescriptor(client, fd);
+  if (native().fdLink(copy) !== 'anon_inode:[eventfd]') {
+    native().closeElsewhere(copy);
+    throw new KernelError('EINVAL', `descriptor ${fd} is not an eventfd`);
+  }
+  return new ClientEventFd(copy);
+}
+
+export function copyDescriptor(client: Client, fd: number): number {
+  try {
+    return client.handle.getFd(fd);
+  } catch (error) {
+    throw asRefusal(error, `descriptor ${fd} of process ${client.pid}`);
+  }
+}

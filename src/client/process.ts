@@ -1,0 +1,95 @@
+/** Client processes by thread id: opened when first needed, forgotten when they exit. */
+import { KernelError } from '../abi/errno.js';
+import { native, type ProcessHandle } from '../native/index.js';
+import type { ClientProcess, PinnedRange } from '../vfs/caller.js';
+import { asFault, asRefusal } from './errors.js';
+import { Pinned } from './pinned.js';
+
+const PIN_PATIENCE_MS = 10_000;
+/** End of user space with 4-level page tables, and so of any pointer that can be good (TASK_SIZE_MAX). */
+export const USER_END = 0x7ffffffff000n;
+
+export class Client implements ClientProcess {
+  private readonly exitListeners = new Set<() => void>();
+
+  constructor(readonly handle: ProcessHandle) {}
+
+  get pid(): number {
+    return this.handle.pid;
+  }
+
+  get alive(): boolean {
+    return this.handle.isAlive();
+  }
+
+  async pin(vaddr: bigint, length: bigint, access: { read: boolean; write: boolean }): Promise<PinnedRange> {
+    if (vaddr + length > USER_END)
+      throw new KernelError('EFAULT', `0x${vaddr.toString(16)} is not a user address`);
+    try {
+      return new Pinned(await this.handle.pin(Number(vaddr), Number(length), access.write, PIN_PATIENCE_MS));
+    } catch (error) {
+      throw asFault(error, `pin [0x${vaddr.toString(16)}, +0x${length.toString(16)}) of process ${this.pid}`);
+    }
+  }
+
+  onExit(listener: () => void): () => void {
+    this.exitListeners.add(listener);
+    return () => void this.exitListeners.delete(listener);
+  }
+
+  exited(): void {
+    for (const listener of [...this.exitListeners]) listener();
+    this.exitListeners.clear();
+    this.handle.close();
+  }
+}
+
+export class Clients {
+  private readonly byPid = new Map<number, Client>();
+  private readonly byThread = new Map<number, Client>();
+
+  get size(): number {
+    return this.byPid.size;
+  }
+
+  /** The process that thread `tid` belongs to now. Thread ids are reused, so a remembered one is checked again. */
+  of(tid: number): Client {
+    if (tid === 0)
+      throw new KernelError(
+        'EPERM',
+        "the caller is outside the daemon's pid namespace: its memory can't be reached",
+      );
+    const remembered = this.byThread.get(tid);
+    if (remembered?.handle.hasThread(tid)) return remembered;
+    const handle = this.openHandle(tid);
+    const known = this.byPid.get(handle.pid);
+    if (known?.alive) {
+      handle.close();
+      this.byThread.set(tid, known);
+      return known;
+    }
+    const client = new Client(handle);
+    this.byPid.set(client.pid, client);
+    this.byThread.set(tid, client);
+    handle.onExit(() => this.forget(client));
+    return client;
+  }
+
+  close(): void {
+    for (const client of [...this.byPid.values()]) this.forget(client);
+  }
+
+  private openHandle(tid: number): ProcessHandle {
+    try {
+      return native().openProcess(tid);
+    } catch (error) {
+      throw asRefusal(error, `process of thread ${tid}`);
+    }
+  }
+
+  private forget(client: Client): void {
+    if (this.byPid.get(client.pid) === client) this.byPid.delete(client.pid);
+    for (const [tid, owner] of this.byThread) if (owner === client) this.byThread.delete(tid);
+    client.exited();
+  }
+}

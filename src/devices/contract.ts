@@ -1,0 +1,120 @@
+/**
+ * The device-model contract: registers in, DMA and interrupts out. A model never sees a file, a descriptor or a client: it is
+ * given `DeviceContext` and answers `DeviceModel`. A model ships as one `ModelDefinition`, found by name in the registry, so a
+ * topology can say `model: ioat` with options.
+ */
+
+export type MaybeAsync<T> = T | Promise<T>;
+
+/** DMA met an IOVA that is not mapped for this access, or no address space at all (bus master off, device not attached). */
+export class DmaFault extends Error {
+  override readonly name = 'DmaFault';
+  constructor(
+    readonly iova: bigint,
+    readonly access: 'read' | 'write',
+    readonly reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`DMA ${access} at IOVA 0x${iova.toString(16)}: ${reason}`, options);
+  }
+}
+
+/** DMA as the function issues it: addresses are IOVAs, ranges may span mappings. Every failure is a DmaFault. */
+export interface Dma {
+  read(iova: bigint, length: number): MaybeAsync<Buffer>;
+  write(iova: bigint, data: Uint8Array): MaybeAsync<void>;
+  /** Memory-to-memory inside the client's address space, at memory speed; big ones run off the main loop. */
+  copy(destination: bigint, source: bigint, length: number): MaybeAsync<void>;
+}
+
+/** Interrupts as the function raises them; what nobody listens to is dropped, as on a real bus. */
+export interface Interrupts {
+  /** Message `vector` of MSI-X (or MSI): sent unless masked in the vector table. */
+  msi(vector: number): void;
+  /** Level of the INTx line. */
+  intx(asserted: boolean): void;
+}
+
+export interface BarSpec {
+  /** 0…5. */
+  readonly index: number;
+  readonly kind: 'memory32' | 'memory64' | 'io';
+  /** Bytes, a power of two. */
+  readonly size: number;
+  readonly prefetchable?: boolean;
+}
+
+/** What a model's function looks like on the bus; a topology can override ids and capabilities. */
+export interface FunctionShape {
+  readonly vendor: number;
+  readonly device: number;
+  readonly subsystemVendor?: number;
+  readonly subsystemDevice?: number;
+  /** 24 bits: base class, sub-class, programming interface. */
+  readonly classCode: number;
+  readonly revision?: number;
+  readonly bars: readonly BarSpec[];
+  readonly msix?: {
+    readonly vectors: number;
+    readonly bar: number;
+    readonly tableOffset: number;
+    readonly pbaOffset: number;
+  };
+  readonly msi?: { readonly vectors: 1 | 2 | 4 | 8 | 16 | 32; readonly maskable?: boolean };
+  readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
+  readonly pcie?: { readonly type: 'endpoint' | 'legacy-endpoint' | 'rc-endpoint'; readonly flr?: boolean };
+}
+
+/**
+ * Registers that a client may write through its mapping, where no write traps: the daemon watches the shared page and calls
+ * `written` when the value changes. Offsets in bytes from the BAR's start; width 1, 2, 4 or 8, naturally aligned.
+ */
+export interface WatchedRegister {
+  readonly bar: number;
+  readonly offset: number;
+  readonly width: 1 | 2 | 4 | 8;
+}
+
+export interface DeviceContext {
+  readonly dma: Dma;
+  readonly interrupts: Interrupts;
+  /**
+   * The pages behind a memory BAR, shared with every client that maps it. The model reads and writes registers here; a read by a
+   * client (mapped or pread) sees what it left.
+   */
+  memory(bar: number): Buffer;
+  /** Call after changing a watched register oneself, so that the change is not taken for a client's write. */
+  settled(register: WatchedRegister): void;
+  readonly clock: { now(): number; after(milliseconds: number, run: () => void): () => void };
+  /** Goes to the trace with the function's BDF. */
+  log(message: string): void;
+}
+
+export interface DeviceModel {
+  /** Registers watched while the BARs may be mapped. Fixed for the model's life. */
+  readonly watched?: readonly WatchedRegister[];
+  /**
+   * A client wrote [offset, offset+width) of `bar`: the bytes already stand in `memory(bar)`. Called for a watched register whose
+   * value changed through a mapping, and for every trapped write (pwrite), watched or not.
+   */
+  written?(bar: number, offset: number, width: number): void;
+  /** A trapped read is about to return these bytes: refresh them in `memory(bar)` first if they are computed. */
+  reading?(bar: number, offset: number, width: number): void;
+  /** Port I/O BARs, which have no pages. Reads of a model without this return all ones. */
+  portRead?(bar: number, offset: number, width: number): number;
+  portWrite?(bar: number, offset: number, width: number, value: number): void;
+  /** Function-level reset: registers to their power-on values, work in flight abandoned (its DMA must not land afterwards). */
+  reset(): void;
+  /** The function leaves the machine, or the machine stops. */
+  destroy?(): void;
+}
+
+export interface ModelDefinition<Options = Record<string, unknown>> {
+  /** As written in a topology: `ioat`. */
+  readonly name: string;
+  readonly description: string;
+  /** JSON schema (draft 2020-12) of `options`, for the topology's validation and docs. */
+  readonly optionsSchema: Record<string, unknown>;
+  shape(options: Options): FunctionShape;
+  create(context: DeviceContext, options: Options): DeviceModel;
+}

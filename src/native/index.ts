@@ -1,0 +1,190 @@
+/**
+ * The typed face of the C++ addon: one function per kernel mechanism, no policy. The only module that knows where the binary is,
+ * and the only one that makes raw system calls. Every failure is a NativeError carrying the errno and the call that gave it.
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** What every function below throws or rejects with. */
+export interface NativeError extends Error {
+  /** Positive errno. */
+  readonly errno: number;
+  /** Symbolic, e.g. `EPERM`. */
+  readonly code: string;
+  /** The system call or mechanism, e.g. `mount`. */
+  readonly syscall: string;
+}
+
+/** /dev/fuse, read without blocking, drained to EAGAIN, with adaptive spin before going back to epoll (design.md, point 6). */
+export interface FuseChannel {
+  /** The request being handled lies here from byte 0 while `onRequest` runs; it is overwritten by the next. */
+  readonly buffer: Buffer;
+  /**
+   * `onRequest(length)` once per request; microtasks run after each. `onClosed(errno)` once, when the connection ended
+   * (ENODEV: unmounted) or reading failed.
+   */
+  start(onRequest: (length: number) => void, onClosed: (errno: number) => void): void;
+  /** One writev of fuse_out_header (+ payload). Returns 0, or the errno (ENOENT: the request is gone). Never throws. */
+  reply(header: Uint8Array, payload?: Uint8Array): number;
+  /** A notification (header with unique 0) written by a thread of its own, in order: invalidation takes kernel locks that a request
+   * waiting for this very daemon may hold. Resolves to 0 or the errno. */
+  notify(message: Uint8Array): Promise<number>;
+  /** Longest spin after a request, in microseconds; 0 turns it off. Default 100. */
+  setSpin(microseconds: number): void;
+  /** Stops reading and closes the descriptor, which aborts the connection. */
+  close(): void;
+}
+
+/** A window of shared memory mapped into the daemon. Guarded: touching it through the functions here never ends in SIGBUS. */
+export interface MappedMemory {
+  readonly buffer: Buffer;
+  unmap(): void;
+}
+
+/** A client process, held by pidfd. */
+export interface ProcessHandle {
+  /** Thread-group id. */
+  readonly pid: number;
+  /** False once the pidfd says the process has exited. */
+  isAlive(): boolean;
+  /** Whether `tid` is a thread of this very process now (pidfd alive and tgkill(pid, tid, 0)). */
+  hasThread(tid: number): boolean;
+  /** Calls back once on exit (uv_poll on the pidfd, unref'd). */
+  onExit(callback: () => void): void;
+  /**
+   * Copies [address, +target.length) into `target` when every page is resident (pagemap) — returns the byte count, which is
+   * target.length. Returns -1 when a page is not resident: use readBlocking. Throws EFAULT. Address below 2^53.
+   */
+  read(address: number, target: Uint8Array): number;
+  /** As read, for writing; -1 where a page is not resident (or is copy-on-write of a file: not known to be cheap). */
+  write(address: number, source: Uint8Array): number;
+  /** On a thread, faulting pages in; rejects EFAULT, or ETIMEDOUT after `timeoutMs`. */
+  readBlocking(address: number, target: Uint8Array, timeoutMs: number): Promise<void>;
+  writeBlocking(address: number, source: Uint8Array, timeoutMs: number): Promise<void>;
+  /** pidfd_getfd: the daemon's own copy of descriptor `fd`. Throws EBADF. */
+  getFd(fd: number): number;
+  /**
+   * On a thread: parses /proc/<pid>/maps for [address, +length), checks that all of it is mapped with the rights asked (else
+   * EFAULT), and maps shared tmpfs/memfd/hugetlbfs parts into the daemon. Every part not shared is reached by process_vm_*.
+   */
+  pin(address: number, length: number, write: boolean, timeoutMs: number): Promise<PinHandle>;
+  close(): void;
+}
+
+/** Memory held for DMA. Offsets from the start of the range, below 2^53. */
+export interface PinHandle {
+  readonly length: number;
+  /** True when all of it is mapped into the daemon. */
+  readonly shared: boolean;
+  /** Synchronous where the part is shared or resident; -1: not resident, use transfer. Throws EFAULT. */
+  read(offset: number, target: Uint8Array): number;
+  write(offset: number, source: Uint8Array): number;
+  release(): void;
+}
+
+/** One piece of a bulk copy; `source` and `target` are pins or local bytes. */
+export interface TransferPiece {
+  source: PinHandle | Uint8Array;
+  sourceOffset: number;
+  target: PinHandle | Uint8Array;
+  targetOffset: number;
+  length: number;
+}
+
+/** The thread of ptrace: one graft at a time per client thread, any number of client threads in turn. */
+export interface Graft {
+  /**
+   * Lets the client's ioctl return to its stop before user code, then runs openat("/proc/self/fd/<fd>", flags) in it and resolves
+   * to the new descriptor, the thread still stopped. Rejects with the client's errno (EMFILE …), ESRCH when it died.
+   */
+  openat(fd: number, flags: number): Promise<number>;
+  /** Puts `result` into the return register (negative: -errno) and lets the thread go; also after a failed openat. */
+  finish(result: number): Promise<void>;
+}
+
+/** A store seen by the watcher: index of the register and its new value. */
+export type WatchCallback = (index: number, value: bigint) => void;
+
+/** Watches registers in shared memory on a thread with back-off; delivers on the main loop, coalesced, latest value only. */
+export interface PageWatcher {
+  /** Starts or resumes looking; the thread sleeps for good while stopped. */
+  start(): void;
+  stop(): void;
+  /** Something happened that makes a store likely: back-off starts anew. */
+  kick(): void;
+  /** Takes the present value of register `index` as known. */
+  settle(index: number): void;
+  close(): void;
+}
+
+export interface Native {
+  openFuse(): number;
+  /** mount(2) of type fuse.<subtype>: `options` as in the mount data string without fd (rootmode, user_id, group_id, …). */
+  mountFuse(fd: number, target: string, source: string, options: string): void;
+  bindMount(source: string, target: string, recursive: boolean): void;
+  /** umount2(2); `detach` is MNT_DETACH. */
+  unmount(target: string, detach: boolean): void;
+  createChannel(fd: number, bufferSize: number): FuseChannel;
+  /** FUSE_DEV_IOC_BACKING_OPEN / _CLOSE. */
+  backingOpen(fuseFd: number, fd: number): number;
+  backingClose(fuseFd: number, backingId: number): void;
+  /** memfd_create (close-on-exec), ftruncate to `size`, which may be huge: it stays sparse. */
+  memfd(name: string, size: number): number;
+  truncate(fd: number, size: number): void;
+  map(fd: number, offset: number, length: number): MappedMemory;
+  close(fd: number): void;
+  /** close(2) on a thread: a copy of somebody's file may flush to a server that is this daemon. */
+  closeElsewhere(fd: number): void;
+  /** pidfd_open on the thread-group leader of `tid`. Throws ESRCH. */
+  openProcess(tid: number): ProcessHandle;
+  /** The text of /proc/self/fd/<fd>: `anon_inode:[eventfd]`. */
+  fdLink(fd: number): string;
+  /** ioctl(fd, command, argument) on a thread; resolves to 0 or the errno, ETIMEDOUT after `timeoutMs`. For the nonce probe. */
+  ioctlElsewhere(fd: number, command: number, argument: number, timeoutMs: number): Promise<number>;
+  /** Adds 1 to an eventfd, without blocking. */
+  eventfdSignal(fd: number): void;
+  /** uv_poll on an eventfd that reads it and calls back; returns the stop function. */
+  eventfdListen(fd: number, callback: () => void): () => void;
+  /** Copies in order, each piece guarded; on a thread. Rejects EFAULT with `piece` = index of the first that failed. */
+  transfer(pieces: readonly TransferPiece[]): Promise<void>;
+  /**
+   * The same on the calling thread, for small work. Returns false, having copied nothing, when a piece is not resident.
+   */
+  transferNow(pieces: readonly TransferPiece[]): boolean;
+  /**
+   * PTRACE_SEIZE + PTRACE_INTERRUPT on a thread waiting in an ioctl of ours. Resolves once the interrupt is pending, so that the
+   * ioctl may be answered. Rejects EPERM when somebody else traces it, ESRCH, ENOEXEC for a 32-bit client.
+   */
+  graftBegin(tid: number): Promise<Graft>;
+  watch(
+    memory: MappedMemory,
+    registers: readonly { offset: number; width: number }[],
+    callback: WatchCallback,
+  ): PageWatcher;
+  /** For tests and `resources`: open descriptors, mappings, pins, process handles and tracees held by the addon now. */
+  counts(): {
+    mappings: number;
+    pins: number;
+    processes: number;
+    grafts: number;
+    watchers: number;
+    backings: number;
+  };
+}
+
+const path = fileURLToPath(new URL('../../build/Release/vfiofs.node', import.meta.url));
+let loaded: Native | undefined;
+
+/** Loads the addon on first use; throws with the command that builds it when it can't be loaded. */
+export function native(): Native {
+  if (!loaded) {
+    try {
+      loaded = createRequire(import.meta.url)(path) as Native;
+    } catch (cause) {
+      throw new Error(`the native addon can't be loaded from ${path}; build it with scripts/setup`, {
+        cause,
+      });
+    }
+  }
+  return loaded;
+}

@@ -1,0 +1,33 @@
+/**
+ * Passthrough backings: all passthrough opens of one inode must name the same backing, and once one exists every further open of the
+ * inode must be passthrough too (fuse_file_io_open() in fs/fuse/iomode.c). So a backing belongs to the node while any file is open.
+ */
+import { KernelError } from '../../abi/errno.js';
+import { native } from '../../native/index.js';
+import type { OpenFile } from '../../vfs/node.js';
+import type { KnownNode } from './node-table.js';
+
+export class Backings {
+  constructor(
+    private readonly fuseFd: number,
+    /** False where the kernel or our rights don't allow passthrough: opens then go without, and mmap is ENODEV. */
+    private readonly available: () => boolean,
+  ) {}
+
+  /** Counts an open of `known` and returns the backing id for its reply; 0 for none. */
+  acquire(known: KnownNode, file: OpenFile): number {
+    if (file.backing && this.available()) {
+      if (known.backing && known.backing.fd !== file.backing.fd)
+        throw new KernelError('EBUSY', `${known.path}: open with another backing`);
+      known.backing ??= { fd: file.backing.fd, id: native().backingOpen(this.fuseFd, file.backing.fd) };
+    }
+    known.opens++;
+    return known.backing?.id ?? 0;
+  }
+
+  release(known: KnownNode): void {
+    if (--known.opens > 0 || !known.backing) return;
+    native().backingClose(this.fuseFd, known.backing.id);
+    known.backing = undefined;
+  }
+}

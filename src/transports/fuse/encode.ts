@@ -1,0 +1,125 @@
+/** Reply bodies: attributes, entries, directory pages. */
+import { Dirent, FileType, fuseAttr, fuseKstatfs } from '../../abi/fuse/protocol.js';
+import type { Attributes, VfsNode } from '../../vfs/node.js';
+import type { KnownNode } from './node-table.js';
+
+/** Seconds the kernel may keep what can only change by going away with its directory. */
+const STATIC_TTL = 3600n;
+const BLOCK = 4096;
+
+/** Times of every inode: when this module was loaded, as sysfs shows the time an object was instantiated. */
+const birth = BigInt(Math.floor(Date.now() / 1000));
+
+function attr(node: VfsNode, id: number) {
+  const attributes: Attributes = node.attributes();
+  return {
+    ino: BigInt(id),
+    size: BigInt(attributes.size ?? 0),
+    blocks: 0n,
+    atime: birth,
+    mtime: birth,
+    ctime: birth,
+    atimensec: 0,
+    mtimensec: 0,
+    ctimensec: 0,
+    mode: FileType[node.kind].mode | attributes.mode,
+    nlink: attributes.nlink ?? (node.kind === 'directory' ? 2 : 1),
+    uid: attributes.uid ?? 0,
+    gid: attributes.gid ?? 0,
+    rdev: 0,
+    blksize: BLOCK,
+    flags: 0,
+  };
+}
+
+/** A directory's link count and a volatile node's attributes change without a word; the rest is fixed. */
+function attributeTtl(node: VfsNode): bigint {
+  return node.volatile || node.kind === 'directory' ? 0n : STATIC_TTL;
+}
+
+/** fuse_attr_out */
+export function attributesReply(known: KnownNode): Buffer {
+  const reply = Buffer.alloc(16 + fuseAttr.size);
+  reply.writeBigUInt64LE(attributeTtl(known.node), 0);
+  fuseAttr.encodeInto(reply, 16, attr(known.node, known.id));
+  return reply;
+}
+
+/** fuse_entry_out into `target` at `offset`. */
+export function writeEntry(target: Buffer, offset: number, known: KnownNode): void {
+  target.writeBigUInt64LE(BigInt(known.id), offset);
+  target.writeBigUInt64LE(0n, offset + 8);
+  target.writeBigUInt64LE(known.node.volatile ? 0n : STATIC_TTL, offset + 16);
+  target.writeBigUInt64LE(attributeTtl(known.node), offset + 24);
+  target.writeBigUInt64LE(0n, offset + 32);
+  fuseAttr.encodeInto(target, offset + 40, attr(known.node, known.id));
+}
+
+export function entryReply(known: KnownNode): Buffer {
+  const reply = Buffer.alloc(Dirent.entry);
+  writeEntry(reply, 0, known);
+  return reply;
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly kind: VfsNode['kind'];
+  readonly ino: number;
+  /** Set in READDIRPLUS pages: the kernel takes a reference. */
+  readonly known?: KnownNode;
+}
+
+/** One page of fuse_dirent or fuse_direntplus records. */
+export class DirectoryPage {
+  private readonly bytes: Buffer;
+  private used = 0;
+
+  constructor(
+    room: number,
+    private readonly plus: boolean,
+  ) {
+    this.bytes = Buffer.alloc(room);
+  }
+
+  fits(name: string): boolean {
+    return this.used + this.recordSize(Buffer.byteLength(name)) <= this.bytes.length;
+  }
+
+  /** `next` is the offset that asks for the entry after this one. */
+  add(entry: DirectoryEntry, next: number): void {
+    const name = Buffer.from(entry.name);
+    let at = this.used;
+    if (this.plus) {
+      if (entry.known) writeEntry(this.bytes, at, entry.known);
+      at += Dirent.entry;
+    }
+    this.bytes.writeBigUInt64LE(BigInt(entry.ino), at);
+    this.bytes.writeBigUInt64LE(BigInt(next), at + 8);
+    this.bytes.writeUInt32LE(name.length, at + 16);
+    this.bytes.writeUInt32LE(FileType[entry.kind].dirent, at + 20);
+    name.copy(this.bytes, at + Dirent.header);
+    this.used += this.recordSize(name.length);
+  }
+
+  get reply(): Buffer {
+    return this.bytes.subarray(0, this.used);
+  }
+
+  private recordSize(nameLength: number): number {
+    return (this.plus ? Dirent.entry : 0) + Math.ceil((Dirent.header + nameLength) / 8) * 8;
+  }
+}
+
+/** fuse_statfs_out of an empty file system, as sysfs reports itself. */
+export const statfsReply: Buffer = fuseKstatfs.encode({
+  blocks: 0n,
+  bfree: 0n,
+  bavail: 0n,
+  files: 0n,
+  ffree: 0n,
+  bsize: BLOCK,
+  namelen: 255,
+  frsize: BLOCK,
+  padding: 0,
+  spare: Buffer.alloc(24),
+});

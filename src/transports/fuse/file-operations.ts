@@ -1,0 +1,134 @@
+/** open, read, write, ioctl, poll and release: the operations on open files, where most time goes. */
+import { KernelError } from '../../abi/errno.js';
+import {
+  FOPEN,
+  fuseIoctlOut,
+  fuseOpenIn,
+  fuseOpenOut,
+  fusePollIn,
+  fuseReleaseIn,
+  IOCTL_COMPAT,
+  IoctlIn,
+  OpenFlag,
+  POLL_SCHEDULE_NOTIFY,
+  TransferIn,
+} from '../../abi/fuse/protocol.js';
+import { PROBE_COMMAND } from '../../client/probe.js';
+import type { MaybeAsync } from '../../vfs/caller.js';
+import { NewDescriptor, type OpenFile, type OpenRequest, Poll } from '../../vfs/node.js';
+import type { KnownFile } from './file-table.js';
+import type { KnownNode } from './node-table.js';
+import type { FuseRequest } from './request.js';
+import type { FuseSession } from './session.js';
+
+/** Runs `then` on the value now, or when it comes. */
+function settle<T>(value: MaybeAsync<T>, then: (value: T) => void | Promise<void>): void | Promise<void> {
+  return value instanceof Promise ? value.then(then) : then(value);
+}
+
+function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
+  const known = session.files.get(request.body.readUInt32LE(0) + request.body.readUInt32LE(4) * 2 ** 32);
+  if (!known) throw new KernelError('EBADF', 'no such open file');
+  return known;
+}
+
+export function openRequest(flags: number): OpenRequest {
+  const access = flags & OpenFlag.ACCMODE;
+  return { flags, reads: access !== OpenFlag.WRONLY, writes: access !== 0 };
+}
+
+export function open(session: FuseSession, request: FuseRequest): void | Promise<void> {
+  const known = session.known(request);
+  if (known.node.kind !== 'file') throw new KernelError('EISDIR', `${known.path} is not a file`);
+  const grafted = session.grafts.take(request.tid, known.id);
+  if (grafted) return replyOpened(session, request, known, grafted);
+  const { flags } = fuseOpenIn.decode(request.body);
+  const file = session.dispatcher.open(known.path, known.node, openRequest(flags), session.callerOf(request));
+  return settle(file, (opened) => replyOpened(session, request, known, opened));
+}
+
+function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNode, file: OpenFile): void {
+  let backingId: number;
+  try {
+    backingId = session.backings.acquire(known, file);
+  } catch (error) {
+    file.release?.();
+    throw error;
+  }
+  const { fh } = session.files.add(file, known);
+  // NOFLUSH: our own copies of a client's descriptors can be closed without asking ourselves.
+  const openFlags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0);
+  request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));
+}
+
+export function release(session: FuseSession, request: FuseRequest): void {
+  const known = session.files.remove(Number(fuseReleaseIn.decode(request.body).fh));
+  request.reply();
+  if (known) session.released(known);
+}
+
+export function read(session: FuseSession, request: FuseRequest): void | Promise<void> {
+  const { file, node } = fileOf(session, request);
+  const offset = request.body.readBigUInt64LE(TransferIn.offset);
+  const length = request.body.readUInt32LE(TransferIn.length);
+  return settle(
+    session.dispatcher.read(node.path, file, offset, length, session.callerOf(request)),
+    (bytes) => request.reply(bytes.length > length ? bytes.subarray(0, length) : bytes),
+  );
+}
+
+const writeOut = Buffer.alloc(8);
+
+export function write(session: FuseSession, request: FuseRequest): void | Promise<void> {
+  const { file, node } = fileOf(session, request);
+  const offset = request.body.readBigUInt64LE(TransferIn.offset);
+  const length = request.body.readUInt32LE(TransferIn.length);
+  const data = request.body.subarray(TransferIn.size, TransferIn.size + length);
+  return settle(
+    session.dispatcher.write(node.path, file, offset, data, session.callerOf(request)),
+    (taken) => {
+      writeOut.writeUInt32LE(taken, 0);
+      request.reply(writeOut);
+    },
+  );
+}
+
+/** fuse_ioctl_out with only `result` set. */
+const ioctlOut = Buffer.alloc(fuseIoctlOut.size);
+
+export function replyIoctl(request: FuseRequest, result: number): void {
+  ioctlOut.writeInt32LE(result, 0);
+  request.reply(ioctlOut);
+}
+
+export function ioctl(session: FuseSession, request: FuseRequest): void | Promise<void> {
+  const { file, node } = fileOf(session, request);
+  const command = request.body.readUInt32LE(IoctlIn.command);
+  const argument = request.body.readBigUInt64LE(IoctlIn.argument);
+  if (command === PROBE_COMMAND && session.probes.arrived(request.tid, argument, file))
+    return replyIoctl(request, 0);
+  const caller = session.callerOf(request);
+  if (request.body.readUInt32LE(IoctlIn.flags) & IOCTL_COMPAT)
+    return session.dispatcher.refuse(
+      node.path,
+      'compat ioctl',
+      'ENOTTY',
+      '32-bit clients are not supported',
+      caller,
+    );
+  return settle(session.dispatcher.ioctl(node.path, file, command, argument, caller), (result) => {
+    if (result instanceof NewDescriptor) return session.grafts.install(request, { node, command }, result);
+    replyIoctl(request, result);
+    return undefined;
+  });
+}
+
+const pollOut = Buffer.alloc(8);
+
+export function poll(session: FuseSession, request: FuseRequest): void {
+  const { file } = fileOf(session, request);
+  const { kh, flags } = fusePollIn.decode(request.body);
+  const wake = flags & POLL_SCHEDULE_NOTIFY ? () => session.wakePoll(kh) : () => {};
+  pollOut.writeUInt32LE(file.poll ? file.poll(wake) : Poll.IN | Poll.OUT, 0);
+  request.reply(pollOut);
+}

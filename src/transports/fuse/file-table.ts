@@ -1,0 +1,42 @@
+/** fh ↔ open file. An fh is taken back by RELEASE, at which the open file is released, whatever state its client died in. */
+import type { OpenFile } from '../../vfs/node.js';
+import type { KnownNode } from './node-table.js';
+
+export interface KnownFile {
+  readonly fh: number;
+  readonly file: OpenFile;
+  readonly node: KnownNode;
+}
+
+export class FileTable {
+  private readonly byHandle = new Map<number, KnownFile>();
+  private nextHandle = 1;
+
+  get size(): number {
+    return this.byHandle.size;
+  }
+
+  add(file: OpenFile, node: KnownNode): KnownFile {
+    const known = { fh: this.nextHandle++, file, node };
+    this.byHandle.set(known.fh, known);
+    return known;
+  }
+
+  get(fh: number): KnownFile | undefined {
+    return this.byHandle.get(fh);
+  }
+
+  remove(fh: number): KnownFile | undefined {
+    const known = this.byHandle.get(fh);
+    this.byHandle.delete(fh);
+    return known;
+  }
+
+  /** Empties the table, newest first: devices before their groups, groups before their containers. */
+  *drain(): Iterable<KnownFile> {
+    for (const fh of [...this.byHandle.keys()].reverse()) {
+      const known = this.remove(fh);
+      if (known) yield known;
+    }
+  }
+}

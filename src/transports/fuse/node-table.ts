@@ -1,0 +1,92 @@
+/**
+ * nodeid ↔ node. An id lives as long as the kernel holds a reference (lookup count, given back by FORGET); ids are never reused.
+ * The same name with the same `key` keeps its id, so that all opens of a file share one inode.
+ */
+
+import { ROOT_ID } from '../../abi/fuse/protocol.js';
+import type { DirectoryNode, VfsNode } from '../../vfs/node.js';
+
+export interface KnownNode {
+  readonly id: number;
+  node: VfsNode;
+  readonly path: string;
+  readonly name: string;
+  readonly parent: KnownNode | undefined;
+  lookups: number;
+  /** By name; only of directories that have any. */
+  children: Map<string, KnownNode> | undefined;
+  /** Open files on this inode, for the backing they share. */
+  opens: number;
+  backing: { readonly fd: number; readonly id: number } | undefined;
+}
+
+export class NodeTable {
+  private readonly byId = new Map<number, KnownNode>();
+  private nextId = ROOT_ID + 1;
+
+  constructor(root: DirectoryNode) {
+    this.byId.set(ROOT_ID, {
+      id: ROOT_ID,
+      node: root,
+      path: '',
+      name: '',
+      parent: undefined,
+      lookups: 1,
+      children: undefined,
+      opens: 0,
+      backing: undefined,
+    });
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  get(id: number): KnownNode | undefined {
+    return this.byId.get(id);
+  }
+
+  /** The id under which the kernel knows `node` as `name` of `parent`, with one more lookup counted. */
+  remember(parent: KnownNode, name: string, node: VfsNode): KnownNode {
+    const known = parent.children?.get(name);
+    if (known && known.node.kind === node.kind && known.node.key === node.key) {
+      known.node = node;
+      known.lookups++;
+      return known;
+    }
+    const fresh: KnownNode = {
+      id: this.nextId++,
+      node,
+      path: `${parent.path}/${name}`,
+      name,
+      parent,
+      lookups: 1,
+      children: undefined,
+      opens: 0,
+      backing: undefined,
+    };
+    parent.children ??= new Map();
+    parent.children.set(name, fresh);
+    this.byId.set(fresh.id, fresh);
+    return fresh;
+  }
+
+  /** The kernel dropped `lookups` references. Ids it never got are ignored. */
+  forget(id: number, lookups: number): void {
+    const known = this.byId.get(id);
+    if (!known || id === ROOT_ID) return;
+    known.lookups -= lookups;
+    if (known.lookups > 0) return;
+    this.byId.delete(id);
+    const siblings = known.parent?.children;
+    if (siblings?.get(known.name) === known) siblings.delete(known.name);
+    if (siblings?.size === 0 && known.parent) known.parent.children = undefined;
+  }
+
+  /** The id of a path the kernel has looked up, if it still holds it: for invalidation. */
+  find(path: string): KnownNode | undefined {
+    let known = this.byId.get(ROOT_ID);
+    for (const name of path.split('/').filter(Boolean)) known = known?.children?.get(name);
+    return known;
+  }
+}

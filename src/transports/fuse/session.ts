@@ -1,0 +1,249 @@
+/**
+ * One FUSE connection: our own kernel-protocol session on /dev/fuse. It serves a tree of nodes through the dispatcher and knows
+ * nothing of what they stand for. The thread it runs on must never open, stat or read anything on its own mount.
+ */
+import { Errno, KernelError } from '../../abi/errno.js';
+import {
+  fuseInitIn,
+  fuseInitOut,
+  fuseNotifyInvalEntry,
+  fuseNotifyInvalInode,
+  InitFlag,
+  Notify,
+  OutHeader,
+  opcodeName,
+  PROTOCOL_MAJOR,
+  PROTOCOL_MINOR,
+} from '../../abi/fuse/protocol.js';
+import { RequestCaller } from '../../client/caller.js';
+import { isNativeError } from '../../client/errors.js';
+import { Probes } from '../../client/probe.js';
+import { Clients } from '../../client/process.js';
+import { type FuseChannel, native } from '../../native/index.js';
+import type { Dispatcher } from '../../vfs/dispatch.js';
+import type { DirectoryNode } from '../../vfs/node.js';
+import { Backings } from './backings.js';
+import { FileTable, type KnownFile } from './file-table.js';
+import { Grafts } from './grafts.js';
+import { type KnownNode, NodeTable } from './node-table.js';
+import { operations, unknownOperation } from './operations.js';
+import { FuseRequest } from './request.js';
+
+const MAX_WRITE = 128 * 1024;
+/** Header, fuse_write_in and then some: the kernel wants max_write plus a page. */
+const BUFFER_SIZE = MAX_WRITE + 8192;
+const wanted =
+  InitFlag.ASYNC_READ |
+  InitFlag.ATOMIC_O_TRUNC |
+  InitFlag.BIG_WRITES |
+  InitFlag.DO_READDIRPLUS |
+  InitFlag.READDIRPLUS_AUTO |
+  InitFlag.ASYNC_DIO |
+  InitFlag.PARALLEL_DIROPS |
+  InitFlag.MAX_PAGES |
+  InitFlag.INIT_EXT |
+  InitFlag.PASSTHROUGH;
+
+export interface FuseFeatures {
+  /** mmap of regions works; where not, `why` says what is missing. */
+  readonly passthrough: boolean;
+  readonly why?: string;
+  readonly protocol: string;
+}
+
+export class FuseSession {
+  /** Without fd=…: the launcher adds the number the descriptor has there. */
+  static readonly mountOptions = 'rootmode=040555,user_id=0,group_id=0,allow_other,default_permissions';
+  static readonly fsType = 'fuse.vfiofs';
+
+  readonly nodes: NodeTable;
+  readonly files = new FileTable();
+  readonly clients = new Clients();
+  readonly probes = new Probes();
+  readonly grafts = new Grafts();
+  readonly backings: Backings;
+  readonly inFlight = new Map<number, FuseRequest>();
+  /** Resolves when the kernel and we have agreed on the protocol: mounted and serving. */
+  readonly ready: Promise<FuseFeatures>;
+  /** Resolves with the errno that ended the connection; ENODEV after an unmount, 0 after close(). */
+  readonly closed: Promise<number>;
+  features: FuseFeatures | undefined;
+  private readonly channel: FuseChannel;
+  private becomeReady!: (features: FuseFeatures) => void;
+  private becomeClosed!: (errno: number) => void;
+  private open = true;
+
+  constructor(
+    root: DirectoryNode,
+    readonly dispatcher: Dispatcher,
+    readonly fd: number = native().openFuse(),
+  ) {
+    this.nodes = new NodeTable(root);
+    this.backings = new Backings(fd, () => this.features?.passthrough === true);
+    this.channel = native().createChannel(fd, BUFFER_SIZE);
+    this.ready = new Promise((resolve) => {
+      this.becomeReady = resolve;
+    });
+    this.closed = new Promise((resolve) => {
+      this.becomeClosed = resolve;
+    });
+  }
+
+  /** mount(2) on `directory`, whose absolute path must not lie on a mount of this daemon. */
+  mountAt(directory: string, source: string): void {
+    native().mountFuse(this.fd, directory, source, FuseSession.mountOptions);
+  }
+
+  start(): void {
+    this.channel.start(
+      (length) => this.serve(length),
+      (errno) => this.end(errno),
+    );
+  }
+
+  /** Ends the connection: every open file is released, every caller waiting gets ECONNABORTED, the mount answers ENOTCONN. */
+  close(): void {
+    this.end(0);
+  }
+
+  /** The longest the channel spins for the next request before it sleeps, in microseconds. */
+  setSpin(microseconds: number): void {
+    this.channel.setSpin(microseconds);
+  }
+
+  counts(): Record<'files' | 'clients' | 'requests', number> {
+    return { files: this.files.size, clients: this.clients.size, requests: this.inFlight.size };
+  }
+
+  known(request: FuseRequest): KnownNode {
+    const known = this.nodes.get(request.nodeid);
+    if (!known) throw new KernelError('ESTALE', `no node ${request.nodeid}`);
+    return known;
+  }
+
+  pathOf(request: FuseRequest): string {
+    return this.nodes.get(request.nodeid)?.path ?? `node ${request.nodeid}`;
+  }
+
+  callerOf(request: FuseRequest): RequestCaller {
+    return new RequestCaller(this.clients, this.probes, request.tid, request.uid, request.gid, (listener) =>
+      request.onInterrupt(listener),
+    );
+  }
+
+  initialise(request: FuseRequest): void {
+    const init = fuseInitIn.decode(request.body);
+    const offered = BigInt(init.flags) | (BigInt(init.flags2) << 32n);
+    const flags = offered & wanted;
+    const passthrough = (flags & InitFlag.PASSTHROUGH) !== 0n;
+    const protocol = `${init.major}.${init.minor}`;
+    request.reply(
+      fuseInitOut.encode({
+        major: PROTOCOL_MAJOR,
+        minor: PROTOCOL_MINOR,
+        maxReadahead: init.maxReadahead,
+        flags: Number(flags & 0xffffffffn),
+        maxBackground: 64,
+        congestionThreshold: 48,
+        maxWrite: MAX_WRITE,
+        timeGran: 1,
+        maxPages: MAX_WRITE / 4096,
+        mapAlignment: 0,
+        flags2: Number(flags >> 32n),
+        maxStackDepth: passthrough ? 1 : 0,
+        requestTimeout: 0,
+        unused: Buffer.alloc(22),
+      }),
+    );
+    this.features = passthrough
+      ? { passthrough, protocol }
+      : {
+          passthrough,
+          protocol,
+          why: `the kernel's FUSE ${protocol} has no passthrough (Linux 6.9 and CAP_SYS_ADMIN are needed)`,
+        };
+    this.becomeReady(this.features);
+  }
+
+  /** Forgets what the kernel caches of entry `name` in directory `path`. Resolves when the kernel has done so. */
+  async invalidateEntry(path: string, name: string): Promise<void> {
+    const parent = this.nodes.find(path);
+    if (!parent) return; // never looked up, so nothing cached
+    const text = Buffer.from(`${name}\0`);
+    const head = fuseNotifyInvalEntry.encode({
+      parent: BigInt(parent.id),
+      namelen: text.length - 1,
+      flags: 0,
+    });
+    await this.notify(Notify.INVAL_ENTRY, Buffer.concat([head, text]));
+  }
+
+  /** Forgets the cached attributes of `path`. */
+  async invalidateAttributes(path: string): Promise<void> {
+    const known = this.nodes.find(path);
+    if (!known) return;
+    await this.notify(
+      Notify.INVAL_INODE,
+      fuseNotifyInvalInode.encode({ ino: BigInt(known.id), off: (1n << 64n) - 1n, len: 0n }),
+    );
+  }
+
+  wakePoll(kh: bigint): void {
+    const handle = Buffer.alloc(8);
+    handle.writeBigUInt64LE(kh);
+    void this.notify(Notify.POLL, handle);
+  }
+
+  /** After RELEASE, or when the connection ends: the open file is nobody's any more. */
+  released(known: KnownFile): void {
+    this.backings.release(known.node);
+    try {
+      known.file.release?.();
+    } catch (error) {
+      console.error(`vfiofs: internal error releasing ${known.node.path}:`, error);
+    }
+  }
+
+  private notify(code: number, body: Buffer): Promise<number> {
+    if (!this.open) return Promise.resolve(Errno.ENOTCONN);
+    const head = Buffer.alloc(OutHeader.size);
+    head.writeUInt32LE(OutHeader.size + body.length, OutHeader.len);
+    head.writeInt32LE(code, OutHeader.error);
+    return this.channel.notify(Buffer.concat([head, body]));
+  }
+
+  private serve(length: number): void {
+    const request = new FuseRequest(this.channel, length);
+    const handler = operations.get(request.opcode);
+    if (!handler) return request.fail(unknownOperation);
+    let pending: void | Promise<void>;
+    try {
+      pending = handler(this, request);
+    } catch (error) {
+      return this.failed(request, error);
+    }
+    if (!pending) return undefined;
+    const { unique } = request;
+    this.inFlight.set(unique, request);
+    pending.catch((error) => this.failed(request, error)).finally(() => this.inFlight.delete(unique));
+    return undefined;
+  }
+
+  private failed(request: FuseRequest, error: unknown): void {
+    let errno: number;
+    if (error instanceof KernelError || isNativeError(error)) errno = error.errno;
+    else errno = Errno.EIO;
+    if (!(error instanceof KernelError))
+      console.error(`vfiofs: internal error in ${opcodeName(request.opcode)}:`, error);
+    if (!request.isAnswered) request.fail(errno);
+  }
+
+  private end(errno: number): void {
+    if (!this.open) return;
+    this.open = false;
+    for (const known of this.files.drain()) this.released(known);
+    this.channel.close();
+    this.clients.close();
+    this.becomeClosed(errno);
+  }
+}

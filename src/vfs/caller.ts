@@ -1,0 +1,74 @@
+/** Who is asking: the client's thread, its memory, its descriptors. Implemented by `client/` and, for tests, by `testkit/`. */
+import type { OpenFile } from './node.js';
+
+export type MaybeAsync<T> = T | Promise<T>;
+
+/** Linux capabilities that answers depend on (capability.h). */
+export const Capability = { SYS_RAWIO: 17, SYS_ADMIN: 21, SYS_RESOURCE: 24, IPC_LOCK: 14 } as const;
+export type CapabilityName = keyof typeof Capability;
+
+/**
+ * The memory of the calling thread while it waits in its call. Addresses are user pointers (0 … 2^64-1).
+ * Every failure is KernelError EFAULT. Bytes come back synchronously where the pages are resident; otherwise a helper thread
+ * faults them in, with a deadline, and a promise comes back: a client can't make the daemon sleep on userfaultfd or FUSE memory.
+ */
+export interface CallerMemory {
+  read(address: bigint, length: number): MaybeAsync<Buffer>;
+  write(address: bigint, data: Uint8Array): MaybeAsync<void>;
+}
+
+/** The daemon's own copy of an eventfd of the client. */
+export interface EventFd {
+  /** Adds 1 to the counter, never blocks (eventfd_signal()). */
+  signal(): void;
+  /** Calls `listener` each time the counter becomes non-zero, having read it (irqfd, ioeventfd). Returns a stop function. */
+  listen(listener: () => void): () => void;
+  close(): void;
+}
+
+/**
+ * A range of a client process's memory held for DMA (pin_user_pages()). Offsets are relative to the range.
+ * Throws or rejects with KernelError EFAULT once the process is gone or the pages are.
+ */
+export interface PinnedRange {
+  readonly length: bigint;
+  /** True when the pages are mapped into the daemon as well (memfd, tmpfs, hugetlbfs): no copy through the kernel is needed. */
+  readonly shared: boolean;
+  read(offset: bigint, length: number): MaybeAsync<Buffer>;
+  write(offset: bigint, data: Uint8Array): MaybeAsync<void>;
+  /** Copies `length` bytes to `target` at memory speed; large copies run off the main loop. */
+  copyTo(offset: bigint, target: PinnedRange, targetOffset: bigint, length: number): MaybeAsync<void>;
+  release(): void;
+}
+
+/** A client process (thread group) and its address space, which outlives the call that named it. */
+export interface ClientProcess {
+  readonly pid: number;
+  readonly alive: boolean;
+  /**
+   * Holds [vaddr, vaddr+length) for DMA; EFAULT where nothing is mapped, or `write` is asked on a read-only mapping
+   * (vaddr_get_pfns()).
+   */
+  pin(vaddr: bigint, length: bigint, access: { read: boolean; write: boolean }): Promise<PinnedRange>;
+  /** Calls `listener` once when the process has exited; returns a function that forgets it. */
+  onExit(listener: () => void): () => void;
+}
+
+export interface Caller {
+  /** Thread id in the daemon's pid namespace; 0 when the caller is outside it. */
+  readonly tid: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly memory: CallerMemory;
+  readonly process: ClientProcess;
+  /** Effective capability of the calling thread, as ns_capable() on the initial namespace would say. */
+  capable(capability: CapabilityName): boolean;
+  /** A copy of descriptor `fd` of the caller. EBADF: not open; EINVAL: not an eventfd (eventfd_ctx_fdget()). */
+  eventfd(fd: number): EventFd;
+  /** Which of our open files descriptor `fd` of the caller is. EBADF: not open; undefined: open, but not one of ours. */
+  openFile(fd: number): Promise<OpenFile | undefined>;
+  /** `comm[tid]` for the trace. */
+  describe(): string;
+  /** Set once the kernel reports a signal for the waiting caller (FUSE_INTERRUPT); blocking handlers answer EINTR on it. */
+  onInterrupt(listener: () => void): void;
+}

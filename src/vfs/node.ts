@@ -1,0 +1,108 @@
+/**
+ * Nodes and open files: what a projection offers and a transport serves. A node is a name's meaning and holds no state of its own
+ * (everything is computed from the model when asked); an open file is one open() of it. A missing method means the kernel's
+ * default for that kind of file, given beside it.
+ */
+import { KernelError } from '../abi/errno.js';
+import type { Caller, MaybeAsync } from './caller.js';
+import type { ArgumentShape } from './ioctl.js';
+
+export interface Attributes {
+  /** Permission bits only, e.g. 0o644; the file type follows from the node's kind. */
+  readonly mode: number;
+  /** st_size in bytes: 4096 for sysfs text, the true size for binary attributes, 0 for directories and links. */
+  readonly size?: number;
+  readonly nlink?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** What the node stands for where a character device is meant: shown as a regular file by a plain mount. */
+  readonly device?: { readonly major: number; readonly minor: number };
+}
+
+interface NodeBase {
+  /**
+   * What makes two lookups of the same name the same inode (compared with ===): the model object behind it. A function removed and
+   * created again under the same BDF is another object, so another inode. Default: same name, same kind.
+   */
+  readonly key?: unknown;
+  /** True when the entry can vanish or change meaning while its directory lives (driver link, group node): never cached. */
+  readonly volatile?: boolean;
+  attributes(): Attributes;
+}
+
+export interface DirectoryNode extends NodeBase {
+  readonly kind: 'directory';
+  /** ENOENT when undefined. */
+  lookup(name: string): VfsNode | undefined;
+  /** Names, in any order, without `.` and `..`. */
+  names(): Iterable<string>;
+}
+
+export interface SymlinkNode extends NodeBase {
+  readonly kind: 'symlink';
+  /** The link's text, relative as in sysfs. */
+  target(): string;
+}
+
+export interface FileNode extends NodeBase {
+  readonly kind: 'file';
+  /** EACCES and EBUSY rules live here; root does not bypass what sysfs refuses to root. */
+  open(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
+}
+
+export type VfsNode = DirectoryNode | SymlinkNode | FileNode;
+
+export interface OpenRequest {
+  /** open(2) flags as the kernel passes them. */
+  readonly flags: number;
+  readonly reads: boolean;
+  readonly writes: boolean;
+}
+
+/**
+ * Memory that mmap of an open file reaches: a file of the daemon (memfd) whose offsets are the open file's offsets.
+ * All files open on one inode share one backing.
+ */
+export interface Backing {
+  readonly fd: number;
+}
+
+/** poll(2) event bits. */
+export const Poll = { IN: 1, PRI: 2, OUT: 4, ERR: 8, HUP: 16 } as const;
+
+export interface OpenFile {
+  /** Pages for mmap; without it mmap(MAP_SHARED) is ENODEV. */
+  readonly backing?: Backing;
+  /** EINVAL when missing. */
+  read?(offset: bigint, length: number, caller: Caller): MaybeAsync<Uint8Array>;
+  /** Returns the bytes taken. EINVAL when missing. `data` is only valid until the call returns or first awaits: copy to keep. */
+  write?(offset: bigint, data: Buffer, caller: Caller): MaybeAsync<number>;
+  /** ENOTTY when missing. The argument is the raw third argument of ioctl(2). */
+  ioctl?(command: number, argument: bigint, caller: Caller): MaybeAsync<number | NewDescriptor>;
+  /** Current events; `wake` is called when they may have changed. POLLIN|POLLOUT when missing. */
+  poll?(wake: () => void): number;
+  /** Last close. Must not throw. */
+  release?(): void;
+  /** Shown in the trace: `group 5`, `device 0000:00:04.0`. */
+  describe?(): string;
+  /** The row that `command` would run now, for the trace. */
+  ioctlRow?(command: number): { readonly name: string; readonly argument?: ArgumentShape } | undefined;
+}
+
+/**
+ * An ioctl result that is a descriptor new to the caller: the transport installs `file` in the caller's table (grafting) and the
+ * ioctl returns its number. If it can't (caller gone, traced by somebody else, table full) `file.release` is called and the ioctl
+ * fails.
+ */
+export class NewDescriptor {
+  constructor(
+    readonly file: OpenFile,
+    /** For descriptors returned inside a struct: told the number, writes the struct, returns what ioctl() returns. */
+    readonly deliver?: (fd: number) => MaybeAsync<number>,
+  ) {}
+}
+
+/** True for a refusal (an answer for the client), false for a bug of ours. */
+export function isRefusal(error: unknown): error is KernelError {
+  return error instanceof KernelError;
+}
