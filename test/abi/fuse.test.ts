@@ -14,7 +14,7 @@ const newer: Record<string, string | undefined> = {
   'fuse_init_out.unused': undefined,
   'fuse_open_out.backingId': 'padding',
 };
-const structs = Object.values(fuse).filter(
+const structs = Object.values(fuse as Record<string, unknown>).filter(
   (value): value is Struct<Fields> => typeof value === 'object' && value !== null && 'offsets' in value,
 );
 const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

@@ -215,18 +215,22 @@ export class FuseSession {
   private serve(length: number): void {
     const request = new FuseRequest(this.channel, length);
     const handler = operations.get(request.opcode);
-    if (!handler) return request.fail(unknownOperation);
-    let pending: void | Promise<void>;
-    try {
-      pending = handler(this, request);
-    } catch (error) {
-      return this.failed(request, error);
+    if (!handler) {
+      request.fail(unknownOperation);
+      return;
     }
-    if (!pending) return undefined;
+    try {
+      const pending = handler(this, request);
+      if (pending) this.await(request, pending);
+    } catch (error) {
+      this.failed(request, error);
+    }
+  }
+
+  private await(request: FuseRequest, pending: Promise<void>): void {
     const { unique } = request;
     this.inFlight.set(unique, request);
     pending.catch((error) => this.failed(request, error)).finally(() => this.inFlight.delete(unique));
-    return undefined;
   }
 
   private failed(request: FuseRequest, error: unknown): void {

@@ -1,0 +1,73 @@
+/** Results as Markdown. */
+import { cpus, release, totalmem } from 'node:os';
+
+function table(head, rows) {
+  const line = (cells) => `| ${cells.join(' | ')} |`;
+  return [line(head), line(head.map((_, i) => (i ? '---:' : '---'))), ...rows.map(line)].join('\n');
+}
+
+const us = (value) => value.toFixed(1);
+const loads = [
+  ['idle', 'idle'],
+  ['busy', 'one core busy'],
+];
+
+function roundTripTable({ idle, busy }) {
+  const subjects = Object.keys(idle);
+  const rows = loads.flatMap(([load, label]) =>
+    ['ioctl', 'pread'].map((what) => [
+      `${what}, ${label}`,
+      ...subjects.map((name) => {
+        const { p50, p99 } = { idle, busy }[load][name][what];
+        return `${us(p50)} / ${us(p99)}`;
+      }),
+    ]),
+  );
+  return `Round trip of one request in µs, median / 99th percentile:\n\n${table(['', ...subjects], rows)}`;
+}
+
+function barTable(bars) {
+  const rows = loads.flatMap(([load, label]) =>
+    ['load', 'store'].map((what, i) => [
+      `${what}, ${label}`,
+      ...['bar', 'memory'].map((side) => bars[load][side][i].toFixed(2)),
+    ]),
+  );
+  return `One access in ns:\n\n${table(['', 'mapped BAR', 'plain shared memory'], rows)}`;
+}
+
+function copyTable(copies) {
+  const rows = loads.flatMap(([load, label]) =>
+    copies[load].map(({ mib, dma, memcpy }) => [`${mib} MiB, ${label}`, dma.toFixed(2), memcpy.toFixed(2)]),
+  );
+  return `Copying in GB/s, the descriptor ring, doorbell and interrupt included:\n\n${table(['', 'DMA engine', 'memcpy'], rows)}`;
+}
+
+function startupTable(startups) {
+  const rows = loads.map(([load, label]) => [
+    label,
+    startups[load].vfiofs.toFixed(0),
+    startups[load].peer.toFixed(0),
+  ]);
+  return `From the command to a mount that answers, in ms:\n\n${table(['', 'vfiofs', 'libfuse'], rows)}`;
+}
+
+export function machine() {
+  const all = cpus();
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return `${all.length} × ${all[0].model.trim()}, ${memory} GiB; Linux ${release()}; Node ${process.versions.node}`;
+}
+
+/** What was not measured is left out. */
+export function report({ roundTrips, bars, copies, startups }, settings) {
+  return [
+    `Machine: ${machine()}.`,
+    `Interleaved in one run: ${settings}.`,
+    roundTrips && roundTripTable(roundTrips),
+    bars && barTable(bars),
+    copies && copyTable(copies),
+    startups && startupTable(startups),
+  ]
+    .filter(Boolean)
+    .join('\n\n');
+}

@@ -1,0 +1,77 @@
+/**
+ * `npm run bench`: vfiofs beside its peers in C, in one interleaved run.
+ *
+ *     npm run bench                     prints Markdown tables
+ *     npm run bench -- --write          puts them into docs/performance.md as well
+ *     npm run bench -- --quick          few rounds, to see that it works
+ *     npm run bench -- --peer-only      without vfiofs
+ */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { build } from './build.mjs';
+import { barMemory, copies, roundTrips, startups, underBothLoads } from './measure.mjs';
+import { report } from './report.mjs';
+import { Cleanup, root, startPeer, startVfiofs } from './subjects.mjs';
+
+const { values: options } = parseArgs({
+  options: { write: { type: 'boolean' }, quick: { type: 'boolean' }, 'peer-only': { type: 'boolean' } },
+});
+const rounds = options.quick ? 3 : 9;
+const count = options.quick ? 2000 : 10_000;
+const sizes = [4, 64];
+const cleanup = new Cleanup();
+
+async function measure() {
+  const subjects = {};
+  if (!options['peer-only']) subjects.vfiofs = await startVfiofs(cleanup);
+  subjects['libfuse, one thread'] = await startPeer(cleanup, false);
+  subjects['libfuse, thread pool'] = await startPeer(cleanup, true);
+  const results = { roundTrips: await underBothLoads(cleanup, () => roundTrips(subjects, rounds, count)) };
+  const { vfiofs } = subjects;
+  if (!vfiofs) return results;
+  const dmaClient = join(root, 'build/clients/ioat-cdev');
+  results.bars = await underBothLoads(cleanup, () => barMemory(vfiofs, rounds));
+  results.copies = await underBothLoads(cleanup, () => copies(vfiofs, dmaClient, sizes, rounds));
+  results.startups = await underBothLoads(cleanup, () => startups(Cleanup, rounds));
+  return results;
+}
+
+/** Between the markers of docs/performance.md. */
+function write(text) {
+  const file = join(root, 'docs/performance.md');
+  const [begin, end] = ['<!-- npm run bench -- --write -->', '<!-- end -->'];
+  const page = readFileSync(file, 'utf8');
+  const [head, rest] = page.split(begin);
+  const tail = rest?.split(end)[1];
+  if (tail === undefined) throw new Error(`${file} has no ${begin} … ${end}`);
+  writeFileSync(file, `${head}${begin}\n\n${text}\n\n${end}${tail}`);
+}
+
+function prepare() {
+  build();
+  if (options['peer-only']) return;
+  execFileSync('make', ['-s', '-C', join(root, 'test/clients')], { stdio: 'inherit' });
+  execFileSync(join(root, 'scripts/build'), { stdio: 'inherit' });
+}
+
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(signal, () => {
+    if (interrupted) return;
+    interrupted = true;
+    cleanup.run().finally(() => process.exit(1));
+  });
+
+try {
+  prepare();
+  const text = report(await measure(), `${rounds} rounds of ${count} requests each; medians over the rounds`);
+  console.log(text);
+  if (options.write) write(text);
+} catch (error) {
+  if (!interrupted) console.error(`bench: ${error.message}`);
+  process.exitCode = 1;
+} finally {
+  await cleanup.run();
+}

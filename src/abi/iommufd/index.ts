@@ -1,0 +1,2 @@
+export * from './ioctls.js';
+export * from './structs.js';

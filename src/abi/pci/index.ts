@@ -1,0 +1,3 @@
+export * from './capabilities.js';
+export * from './classes.js';
+export * from './registers.js';

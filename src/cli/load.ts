@@ -1,0 +1,32 @@
+/** What the TOPOLOGY argument of the commands means. */
+import { models } from '../devices/index.js';
+import type { HostDescription } from '../host/description.js';
+import { UserError } from '../run/user-error.js';
+import { loadPreset, loadTopology, presetNames } from '../topology/index.js';
+
+/** The preset that stands where no topology is given. */
+const defaultPreset = 'default';
+
+/** A path has a slash or a YAML extension; any other word is a preset. */
+export function isPath(topology: string): boolean {
+  return topology.includes('/') || /\.ya?ml$/.test(topology);
+}
+
+/** Throws TopologyError for a file that is not valid, UserError for one that is not there. */
+export function loadHost(topology: string = defaultPreset): HostDescription {
+  if (isPath(topology)) {
+    try {
+      return loadTopology(topology, models);
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      if (code === undefined) throw cause;
+      throw new UserError(`${topology} can't be read: ${message}`, undefined, { cause });
+    }
+  }
+  if (!presetNames().includes(topology))
+    throw new UserError(
+      `there is no preset ${topology}`,
+      `there are: ${presetNames().join(', ')}; a file is given as ./${topology} or with .yaml`,
+    );
+  return loadPreset(topology, models);
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+/** The program: parse, call, print. What a command needs is loaded when it is called, so that --help is quick. */
+import { main } from './cli.js';
+import { errorLines, exitCodeOf, printError } from './output.js';
+import { hasParent, tellParent } from './parent.js';
+import type { Actions } from './program.js';
+
+const actions: Actions = {
+  mount: async (topology, options) => (await import('./mount.js')).mount(topology, options),
+  umount: async (directory, options) => (await import('./mount.js')).umount(directory, options),
+  run: async (topology, command) => (await import('./run.js')).run(topology, command),
+  validate: async (topology, options) => (await import('./topology.js')).validate(topology, options),
+  show: async (topology, options) => (await import('./topology.js')).show(topology, options),
+  presets: async (options) => (await import('./topology.js')).presets(options),
+};
+
+const code = await main(process.argv.slice(2), actions, (error) => {
+  if (hasParent()) tellParent({ error: errorLines(error), exitCode: exitCodeOf(error) });
+  else printError(error);
+});
+if (code !== undefined) process.exitCode = code;

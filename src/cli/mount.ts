@@ -1,0 +1,99 @@
+/** `vfiofs mount` and `vfiofs umount`. */
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { createMachine } from '../machine.js';
+import { type Ready, type Served, serve } from '../run/serve.js';
+import { unmount } from '../run/unmount.js';
+import { UserError } from '../run/user-error.js';
+import { traceObservers } from '../trace/index.js';
+import { loadHost } from './load.js';
+import { readyLine } from './output.js';
+import { hasParent, type Message, tellParent } from './parent.js';
+import type { MountOptions } from './program.js';
+
+function announce(ready: Ready, json: boolean | undefined): void {
+  process.stdout.write(`${json ? JSON.stringify(ready) : readyLine(ready)}\n`);
+}
+
+/** Resolves on the first signal that asks to end; also when the process that waits for a background daemon is gone. */
+function askedToStop(): { asked: Promise<void>; ignoreParent(): void } {
+  let disconnected = (): void => {};
+  const asked = new Promise<void>((resolve) => {
+    disconnected = resolve;
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => resolve());
+    process.on('disconnect', disconnected);
+  });
+  return { asked, ignoreParent: () => void process.off('disconnect', disconnected) };
+}
+
+export async function mount(topology: string | undefined, options: MountOptions): Promise<void> {
+  if (options.background) return background(topology, options);
+  const { asked, ignoreParent } = askedToStop();
+  const machine = await createMachine(loadHost(topology), { observers: traceObservers() });
+  let served: Served;
+  try {
+    served = await serve(machine, options.at, options.transport);
+  } catch (error) {
+    await machine.destroy();
+    throw error;
+  }
+  if (served.ready.recovered)
+    process.stderr.write(`vfiofs: detached the dead mount of ${served.ready.recovered}\n`);
+  if (hasParent()) {
+    ignoreParent();
+    tellParent({ ready: served.ready });
+  } else announce(served.ready, options.json);
+  try {
+    const unmountedOutside = await Promise.race([asked.then(() => false), served.closed.then(() => true)]);
+    if (unmountedOutside) process.stderr.write(`vfiofs: ${served.ready.directory} was unmounted; ending\n`);
+    await served.stop();
+  } finally {
+    await machine.destroy();
+  }
+}
+
+/** Starts the same command in a session of its own, waits until it is ready, prints what it reports. */
+async function background(topology: string | undefined, options: MountOptions): Promise<void> {
+  const args = [
+    'mount',
+    ...(topology === undefined ? [] : [topology]),
+    '--at',
+    options.at,
+    '--transport',
+    options.transport,
+  ];
+  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
+  const message = await new Promise<Message>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('message', (received) => resolve(received as Message));
+    child.once('exit', (code, signal) =>
+      reject(new UserError(`the daemon ended before it was ready (${signal ?? code})`)),
+    );
+  });
+  child.removeAllListeners('exit');
+  if ('error' in message) {
+    process.stderr.write(`${message.error.join('\n')}\n`);
+    process.exitCode = message.exitCode;
+    return;
+  }
+  child.unref();
+  announce(message.ready, options.json);
+}
+
+export async function umount(directory: string, options: { json?: boolean }): Promise<void> {
+  const done = await unmount(directory);
+  if (options.json) process.stdout.write(`${JSON.stringify(done)}\n`);
+  else {
+    const daemon = {
+      stopped: `process ${done.pid} ended`,
+      killed: `process ${done.pid} did not answer and was killed`,
+      stale: `process ${done.pid} was dead`,
+      detached: 'its process is not known and may still run',
+    }[done.how];
+    process.stdout.write(`unmounted ${done.directory}: ${daemon}\n`);
+  }
+}

@@ -1,0 +1,143 @@
+/** The commands, their arguments and help; what they do is given, so that parsing can be tested alone. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { Argument, Command, Option } from 'commander';
+import type { TransportChoice } from '../run/serve.js';
+
+export interface MountOptions {
+  readonly at: string;
+  readonly transport: TransportChoice;
+  readonly background?: boolean;
+  readonly json?: boolean;
+}
+
+/** The checkout's (or the package's) own mount points. */
+export const defaultDirectory = fileURLToPath(new URL('../../mountpoints', import.meta.url));
+
+export interface Actions {
+  mount(topology: string | undefined, options: MountOptions): Promise<void>;
+  umount(directory: string, options: { json?: boolean }): Promise<void>;
+  run(topology: string | undefined, command: readonly string[]): Promise<void>;
+  validate(topology: string, options: { json?: boolean }): Promise<void>;
+  show(topology: string | undefined, options: { json?: boolean }): Promise<void>;
+  presets(options: { json?: boolean }): Promise<void>;
+}
+
+export const transports: readonly TransportChoice[] = ['auto', 'fuse', 'fuse-native', 'memfs'];
+
+const { version, description } = JSON.parse(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+) as {
+  version: string;
+  description: string;
+};
+
+function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
+}
+
+const exits = '\nExit code: 0 done · 1 failed · 2 wrong usage or topology';
+const topologyArgument = () =>
+  new Argument('[topology]', 'topology file (YAML) or preset; without it: the default host');
+const jsonOption = () => new Option('--json', 'print JSON for programs');
+
+/** `command` is what stood behind `--`; undefined when there was no `--`. */
+export function buildProgram(actions: Actions, command: readonly string[] | undefined): Command {
+  const program = new Command('vfiofs')
+    .description(description)
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError('(vfiofs --help shows what there is)')
+    .addHelpText(
+      'after',
+      `${examples(
+        'vfiofs run -- lspci -nnk                  a command on the default host',
+        'vfiofs mount --background                 the same host below mountpoints/, for any program',
+        'DEBUG=vfiofs:* vfiofs run -- dpdk-test    every operation, decoded',
+      )}${exits} · run: the command's own`,
+    );
+
+  program
+    .command('mount')
+    .summary('mount a pretend host and serve it until SIGINT or SIGTERM')
+    .description(
+      'Mounts a pretend host: its sys, dev, proc and lib stand below the directory. Prints one line when programs can use it, and ' +
+        'serves it until SIGINT or SIGTERM. The dead mount of a killed daemon is replaced; a living one is not.',
+    )
+    .addArgument(topologyArgument())
+    .option('--at <directory>', 'where', defaultDirectory)
+    .addOption(new Option('--transport <name>', 'how').choices(transports).default('auto'))
+    .option('--background', 'return when it is ready; end it with vfiofs umount')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples(
+        'vfiofs mount',
+        'vfiofs mount my-host.yaml --at /tmp/host --background',
+        'ls /tmp/host/sys/bus/pci/devices',
+      ) + exits,
+    )
+    .action((topology: string | undefined, options: MountOptions) => actions.mount(topology, options));
+
+  program
+    .command('umount')
+    .description('Unmounts a pretend host and ends the process that serves it.')
+    .argument('[directory]', 'where it is mounted', defaultDirectory)
+    .addOption(jsonOption())
+    .addHelpText('after', examples('vfiofs umount', 'vfiofs umount /tmp/host') + exits)
+    .action((directory: string, options: { json?: boolean }) => actions.umount(directory, options));
+
+  program
+    .command('run')
+    .usage('[topology] -- command [arguments…]')
+    .summary('run a command that sees the pretend host as its own')
+    .description(
+      'Runs a command in a mount namespace of its own, where the pretend host stands at /sys, /dev/vfio and /dev/iommu; what programs ' +
+        'need of the real /sys and /dev stays. Nothing changes for other processes, and nothing is left when it ends.',
+    )
+    .addArgument(topologyArgument())
+    .addHelpText(
+      'after',
+      `${examples('vfiofs run -- lspci -nnk', 'vfiofs run my-host.yaml -- bash', 'vfiofs run -- dpdk-testpmd --no-huge -a 0000:00:04.0')}
+Exit code: the command's own, or its signal (128+n where that can't be reproduced) · 125 vfiofs failed · 126 the command can't be
+executed · 127 there is no such command`,
+    )
+    .action((topology: string | undefined, _options: unknown, self: Command) => {
+      if (!command?.length)
+        self.error('error: no command given: put it behind --, as in: vfiofs run -- lspci -nnk');
+      return actions.run(topology, command as readonly string[]);
+    });
+
+  const topology = program
+    .command('topology')
+    .description('Checks and shows topologies: which functions, BARs, groups and drivers a pretend host has.')
+    .addHelpText(
+      'after',
+      examples('vfiofs topology presets', 'vfiofs topology show', 'vfiofs topology validate my-host.yaml') +
+        exits,
+    );
+  topology
+    .command('validate')
+    .description('Checks a topology file; every problem is printed as file:line:column: what was expected.')
+    .argument('<topology>', 'topology file (YAML) or preset')
+    .addOption(jsonOption())
+    .addHelpText('after', examples('vfiofs topology validate my-host.yaml') + exits)
+    .action((file: string, options: { json?: boolean }) => actions.validate(file, options));
+  topology
+    .command('show')
+    .description('Shows the host that a topology makes, with everything that was left to defaults.')
+    .addArgument(topologyArgument())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples('vfiofs topology show', 'vfiofs topology show my-host.yaml --json') + exits,
+    )
+    .action((file: string | undefined, options: { json?: boolean }) => actions.show(file, options));
+  topology
+    .command('presets')
+    .description('Lists the topologies that come with vfiofs.')
+    .addOption(jsonOption())
+    .addHelpText('after', examples('vfiofs topology presets', 'vfiofs run two-nics -- lspci') + exits)
+    .action((options: { json?: boolean }) => actions.presets(options));
+  return program;
+}

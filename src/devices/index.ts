@@ -1,0 +1,4 @@
+/** Device models: the contract, the built-in models, the registry that finds them. */
+export * from './contract.js';
+export { ioat } from './ioat/index.js';
+export { ModelRegistry, models, UnknownModelError } from './registry.js';

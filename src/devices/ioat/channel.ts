@@ -1,0 +1,286 @@
+/** One DMA channel: its state, and the walk along its descriptor chain. Doorbells come from doorbells.ts, descriptors from chain.ts. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { type DeviceContext, DmaFault, type MaybeAsync, type WatchedRegister } from '../contract.js';
+import { Chain, ChannelError, type Operation } from './chain.js';
+import { type DoorbellListener, Doorbells } from './doorbells.js';
+import type { InterruptUnit } from './interrupts.js';
+import {
+  CHANNEL_STRIDE,
+  CHANSTS_ADDRESS,
+  Chancmd,
+  Chanctrl,
+  Chanerr,
+  Channel,
+  Chansts,
+  chanerrNames,
+  DMA_COMP_V2,
+  type RegisterFile,
+} from './registers.js';
+import { transfer, writeCompletion } from './transfer.js';
+
+/** Operations until the main loop gets its turn: a client can ring 65535 at once. */
+const OPERATIONS_PER_TURN = 128;
+/** Before a transfer this long, completions so far are written. */
+const BULK = 64 << 10;
+
+export class IoatChannel implements DoorbellListener {
+  private readonly doorbells: Doorbells;
+  private readonly chain: Chain;
+  private readonly base: number;
+  private readonly writeBack = Buffer.alloc(8);
+
+  /** Descriptors asked for and done since CHAINADDR, modulo 2^16. */
+  private count = 0;
+  private done = 0;
+  private head = 0n;
+  /** Address of the last completed descriptor; 0 in a new chain. */
+  private completed = 0n;
+  /** A descriptor with COMPL_WRITE is done, and CHANCMP not written since: neighbours share one write. */
+  private completionDue = false;
+  private halted = false;
+  private suspended = false;
+  /** CHAINADDR was written and no doorbell rang since. */
+  private armed = false;
+
+  /** Grows when the walk in progress must end: its transfer may finish, nothing of it counts any more. */
+  private epoch = 0;
+  private running = false;
+  /** In the middle of an operation. */
+  private walking = false;
+  private destroyed = false;
+
+  constructor(
+    private readonly context: DeviceContext,
+    private readonly registers: RegisterFile,
+    private readonly interrupts: InterruptUnit,
+    private readonly index: number,
+    largestTransfer: number,
+  ) {
+    this.base = CHANNEL_STRIDE * (index + 1);
+    this.chain = new Chain(context.dma, largestTransfer);
+    this.doorbells = new Doorbells(context, registers, index, this);
+  }
+
+  get watched(): readonly WatchedRegister[] {
+    return this.doorbells.watched;
+  }
+
+  /** The client wrote [offset, offset + width) of the channel's block. */
+  written(offset: number, width: number): void {
+    const intoErrors = offset - Channel.CHANERR;
+    if (intoErrors >= 0 && intoErrors < 4 && width <= 4) this.doorbells.acknowledge(intoErrors, width);
+    if (offset !== Channel.DMACOUNT) this.publish();
+    this.serve();
+  }
+
+  /** Function-level reset; the channel's bytes are zero. */
+  powerOn(): void {
+    this.epoch++;
+    this.doorbells.powerOn();
+    this.beginChain(0n);
+    this.armed = false;
+    this.interrupts.resetLine(this.index);
+    this.publish();
+  }
+
+  destroy(): void {
+    this.destroyed = true;
+    this.epoch++;
+  }
+
+  command(command: number): boolean {
+    if (command & Chancmd.RESET) {
+      if (this.walking) {
+        this.epoch++;
+        return false;
+      }
+      this.resetChannel();
+    } else if (command === Chancmd.SUSPEND) this.suspended = !this.halted;
+    else if (command === Chancmd.RESUME) this.suspended = false;
+    else this.halt(Chanerr.CHANCMD, `CHANCMD 0x${command.toString(16)}`);
+    this.publish();
+    return true;
+  }
+
+  chained(head: bigint): boolean {
+    if (this.walking) {
+      if (this.pending > 0) this.epoch++;
+      return false;
+    }
+    this.doorbells.showErrors(0);
+    this.beginChain(head);
+    this.publish();
+    return true;
+  }
+
+  rearmed(): void {
+    this.interrupts.rearm(this.index);
+  }
+
+  rung(count: number): void {
+    this.count = count;
+    this.armed = false;
+  }
+
+  /**
+   * CHANCTRL, CHANCMP and CHAINADDR stay as they read: __ioat_recover() of DPDK writes them without waiting for the reset. Real
+   * channels are halted until CHAINADDR is written; this one reads idle at once, because ioat_dev_start() looks right after that
+   * store, and ioat_alloc_chan_resources() 20 us after the first doorbell: sooner than a store is seen.
+   */
+  private resetChannel(): void {
+    this.doorbells.clearCount();
+    this.doorbells.showErrors(0);
+    this.beginChain(this.head);
+    this.armed = false;
+    this.interrupts.resetLine(this.index);
+  }
+
+  private beginChain(head: bigint): void {
+    this.head = head;
+    this.chain.restart(head);
+    this.count = 0;
+    this.done = 0;
+    this.completed = 0n;
+    this.completionDue = false;
+    this.halted = false;
+    this.suspended = false;
+    this.armed = true;
+  }
+
+  private get pending(): number {
+    return (this.count - this.done) & 0xffff;
+  }
+
+  private get runnable(): boolean {
+    return this.pending > 0 && !this.halted && !this.suspended && !this.destroyed;
+  }
+
+  private serve(): void {
+    if (this.destroyed) return;
+    if (!this.doorbells.attend()) setImmediate(() => this.serve());
+    if (!this.running && this.runnable) void this.run();
+  }
+
+  /** Runs without a pause as long as DMA answers synchronously; anything but a DMA fault rejects, unhandled: a bug of ours. */
+  private async run(): Promise<void> {
+    this.running = true;
+    try {
+      while (this.runnable) {
+        await this.walk(this.epoch);
+        this.serve();
+      }
+    } finally {
+      this.running = false;
+    }
+  }
+
+  private async walk(epoch: number): Promise<void> {
+    this.walking = true;
+    this.publish();
+    try {
+      let budget = OPERATIONS_PER_TURN;
+      while (this.runnable && epoch === this.epoch) {
+        const fetching = this.chain.fetch(this.pending);
+        if (fetching) await fetching;
+        if (epoch !== this.epoch) break;
+        const operation = this.chain.take(this.pending);
+        if (operation.length >= BULK) {
+          const completing = this.complete();
+          if (completing) await completing;
+        }
+        const moving = transfer(this.context.dma, operation);
+        if (moving) await moving;
+        if (epoch !== this.epoch) break;
+        this.advance(operation);
+        const turn = --budget === 0;
+        if (operation.interrupt || turn || !this.runnable) {
+          const completing = this.complete();
+          if (completing) await completing;
+        }
+        if (operation.interrupt && epoch === this.epoch) this.interrupts.request(this.index);
+        if (turn) {
+          await nextTurn();
+          budget = OPERATIONS_PER_TURN;
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof DmaFault || error instanceof ChannelError)) throw error;
+      if (epoch === this.epoch) await this.fail(error);
+    } finally {
+      this.walking = false;
+      // What was fetched for an abandoned walk is nothing to go on with.
+      if (epoch !== this.epoch) this.chain.restart(this.head);
+      this.publish();
+    }
+  }
+
+  private advance(operation: Operation): void {
+    this.done = (this.done + operation.descriptors) & 0xffff;
+    this.completed = operation.last;
+    if (operation.completionWrite) this.completionDue = true;
+  }
+
+  /** Writes CHANSTS to CHANCMP if a finished descriptor asked for it. */
+  private complete(): MaybeAsync<void> {
+    if (!this.completionDue) return;
+    this.completionDue = false;
+    this.publish();
+    return this.writeStatus(this.status);
+  }
+
+  private writeStatus(status: number): MaybeAsync<void> {
+    const address = this.registers.u64[(this.base + Channel.CHANCMP) >> 3] as bigint;
+    this.writeBack.writeBigUInt64LE(this.chansts(status));
+    return writeCompletion(this.context.dma, address, this.writeBack);
+  }
+
+  /** An operation failed: run it in parts if it was joined, or stop the channel. */
+  private async fail(error: DmaFault | ChannelError): Promise<void> {
+    const fault = error instanceof DmaFault;
+    if (fault && this.chain.split()) return;
+    const bits = fault ? (error.access === 'read' ? Chanerr.SRC_ADDR : Chanerr.DEST_ADDR) : error.bits;
+    const epoch = this.epoch;
+    try {
+      const reported = this.control & Chanctrl.ERR_COMPLETION_EN;
+      if (bits !== Chanerr.COMPLETION_ADDR && (reported || this.completionDue)) {
+        const writing = this.writeStatus(reported ? Chansts.HALTED : Chansts.ACTIVE);
+        if (writing) await writing;
+      }
+    } catch (second) {
+      if (!(second instanceof ChannelError)) throw second;
+      if (epoch === this.epoch) this.halt(second.bits, second.message);
+    }
+    if (epoch === this.epoch) this.halt(bits, error.message);
+  }
+
+  private halt(bits: number, reason: string): void {
+    this.halted = true;
+    this.completionDue = false;
+    this.doorbells.showErrors(this.doorbells.chanerr | bits);
+    this.context.log(`ioat channel ${this.index} halted, CHANERR ${chanerrNames(bits)}: ${reason}`);
+    this.publish();
+    const masked = this.registers.u32[(this.base + Channel.CHANERR_MASK) >> 2] as number;
+    if (this.control & Chanctrl.ERR_INT_EN && bits & ~masked) this.interrupts.request(this.index);
+  }
+
+  private get control(): number {
+    return this.registers.u16[(this.base + Channel.CHANCTRL) >> 1] as number;
+  }
+
+  private get status(): number {
+    if (this.halted) return Chansts.HALTED;
+    if (this.suspended && !this.walking) return Chansts.SUSPENDED;
+    if (this.pending > 0) return Chansts.ACTIVE;
+    return this.armed ? Chansts.ARMED : Chansts.IDLE;
+  }
+
+  private chansts(status: number): bigint {
+    return (this.completed & CHANSTS_ADDRESS) | BigInt(status);
+  }
+
+  /** Refreshes what only the engine writes. */
+  private publish(): void {
+    this.registers.u64[(this.base + Channel.CHANSTS) >> 3] = this.chansts(this.status);
+    this.registers.u16[(this.base + Channel.DMA_COMP) >> 1] = DMA_COMP_V2;
+  }
+}

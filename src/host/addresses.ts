@@ -1,0 +1,94 @@
+/**
+ * Bus addresses, as firmware would assign them: bus by bus in devfn order, naturally aligned, bridge windows around what lies
+ * below. The same machine always gets the same addresses.
+ */
+
+import type { Window } from './pci-function.js';
+import type { BarPlan, FunctionPlan, RootPlan } from './plan.js';
+
+/** Where each kind of resource may lie; ends are exclusive. */
+const ranges = {
+  io: { start: 0x1000n, end: 0x1_0000n, granule: 0x1000n, name: 'I/O ports 0x1000-0xffff' },
+  memory: {
+    start: 0xc000_0000n,
+    end: 0xfe00_0000n,
+    granule: 0x10_0000n,
+    name: 'memory 0xc0000000-0xfdffffff',
+  },
+  high: {
+    start: 0x3800_0000_0000n,
+    end: 0x4000_0000_0000n,
+    granule: 0x10_0000n,
+    name: 'memory above 0x380000000000',
+  },
+} as const;
+type Kind = keyof typeof ranges;
+
+/** A non-prefetchable 64-bit BAR below a bridge has only the 32-bit window; larger ones use the prefetchable one (PCIe 7.5.1.2.1). */
+const largestBelowBridge = 16 * 2 ** 20;
+
+type Cursors = Record<Kind, bigint>;
+
+/** Fills in the addresses of BARs and ROMs and the windows of bridges. Throws when a range is full. */
+export function assignAddresses(roots: readonly RootPlan[]): void {
+  const cursors: Cursors = { io: ranges.io.start, memory: ranges.memory.start, high: ranges.high.start };
+  for (const root of roots) for (const fn of root.functions) place(fn, cursors);
+}
+
+function place(fn: FunctionPlan, cursors: Cursors): void {
+  for (const bar of fn.bars)
+    if (bar) bar.address = take(fn, cursors, kindOf(bar, fn.parent !== undefined), bar.size);
+  if (fn.rom.size > 0) fn.rom.address = take(fn, cursors, 'memory', fn.rom.size);
+  if (!fn.bridge) return;
+  for (const kind of ['io', 'memory', 'high'] as const)
+    cursors[kind] = align(cursors[kind], alignmentBelow(fn, kind));
+  const starts = { ...cursors };
+  for (const child of fn.children) place(child, cursors);
+  const close = (kind: Kind): Window | undefined => {
+    if (cursors[kind] === starts[kind]) return undefined;
+    cursors[kind] = align(cursors[kind], ranges[kind].granule);
+    if (cursors[kind] > ranges[kind].end) full(fn, kind);
+    return { start: starts[kind], end: cursors[kind] - 1n };
+  };
+  fn.bridge.io = close('io');
+  fn.bridge.memory = close('memory');
+  fn.bridge.prefetchable = close('high');
+}
+
+function kindOf(bar: BarPlan, belowBridge: boolean): Kind {
+  if (bar.kind === 'io') return 'io';
+  if (bar.kind === 'memory32') return 'memory';
+  return !belowBridge || bar.prefetchable || bar.size > largestBelowBridge ? 'high' : 'memory';
+}
+
+function take(fn: FunctionPlan, cursors: Cursors, kind: Kind, size: number): bigint {
+  // A page at least, so that BARs of different functions never share one (pci=resource_alignment's reason too).
+  const start = align(cursors[kind], BigInt(kind === 'io' ? size : Math.max(size, 4096)));
+  cursors[kind] = start + BigInt(size);
+  if (cursors[kind] > ranges[kind].end) full(fn, kind);
+  return start;
+}
+
+/** The window's own granule only where something below uses it: a window that stays unused moves no cursor. */
+function alignmentBelow(bridge: FunctionPlan, kind: Kind): bigint {
+  let largest = 0n;
+  const visit = (fn: FunctionPlan): void => {
+    for (const bar of fn.bars) {
+      if (!bar || kindOf(bar, true) !== kind) continue;
+      if (BigInt(bar.size) > largest) largest = BigInt(bar.size);
+    }
+    if (fn.rom.size > 0 && kind === 'memory' && largest === 0n) largest = BigInt(fn.rom.size);
+    for (const child of fn.children) visit(child);
+  };
+  for (const child of bridge.children) visit(child);
+  if (largest === 0n) return 1n;
+  return largest > ranges[kind].granule ? largest : ranges[kind].granule;
+}
+
+function align(value: bigint, to: bigint): bigint {
+  return ((value + to - 1n) / to) * to;
+}
+
+function full(fn: FunctionPlan, kind: Kind): never {
+  throw new Error(`${fn.bdf}: no room left in ${ranges[kind].name}`);
+}

@@ -1,0 +1,36 @@
+/** PCI addresses as Linux writes them: DDDD:BB:DD.F, lower-case hexadecimal (pci_name()). */
+
+export type Bdf = string & { readonly __brand: 'Bdf' };
+
+export interface PciAddress {
+  /** 0…0xffffffff; printed with at least four digits. */
+  readonly domain: number;
+  readonly bus: number;
+  readonly device: number;
+  readonly function: number;
+}
+
+const pattern = /^([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$/;
+
+export function formatBdf(address: PciAddress): Bdf {
+  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
+  return `${hex(address.domain, 4)}:${hex(address.bus, 2)}:${hex(address.device, 2)}.${address.function}` as Bdf;
+}
+
+/** undefined when `text` is not a full, lower-case BDF or the device number is above 0x1f. */
+export function parseBdf(text: string): PciAddress | undefined {
+  const match = pattern.exec(text);
+  if (!match) return undefined;
+  const [domain, bus, device, fn] = match.slice(1).map((part) => Number.parseInt(part, 16)) as [
+    number,
+    number,
+    number,
+    number,
+  ];
+  return device > 0x1f ? undefined : { domain, bus, device, function: fn };
+}
+
+/** Slot and function as one byte: device << 3 | function. */
+export function devfn(address: PciAddress): number {
+  return (address.device << 3) | address.function;
+}

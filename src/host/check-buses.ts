@@ -1,0 +1,122 @@
+/** Places on the buses: every function once, below a root or a bridge, and bus numbers as a bus scan would give them. */
+import { parseBdf } from './bdf.js';
+import type { FunctionDescription, HostDescription } from './description.js';
+import { parseRootBus } from './plan.js';
+import type { Report } from './problem.js';
+
+const busName = (domain: number, bus: number): string =>
+  `${domain.toString(16).padStart(4, '0')}:${bus.toString(16).padStart(2, '0')}`;
+
+interface BridgeRow {
+  readonly index: number;
+  readonly bdf: string;
+  /** Bus it stands on, and domain. */
+  readonly domain: number;
+  readonly bus: number;
+  readonly secondary: number;
+  readonly subordinate: number | undefined;
+}
+
+export function checkBuses(description: HostDescription, report: Report): void {
+  const roots = new Set<string>();
+  (description.rootBuses ?? ['0000:00']).forEach((text, i) => {
+    if (!parseRootBus(text))
+      report(['rootBuses', i], `"${text}": expected DDDD:BB in lower-case hexadecimal, like 0000:80`);
+    else if (roots.has(text)) report(['rootBuses', i], `root bus ${text} is listed twice`);
+    roots.add(text);
+  });
+  const bridges = collectBridges(description.functions);
+  checkBridges(bridges, roots, report);
+  const buses = new Set([...roots, ...bridges.map((row) => busName(row.domain, row.secondary))]);
+  checkPlaces(description.functions, buses, report);
+}
+
+function collectBridges(functions: readonly FunctionDescription[]): BridgeRow[] {
+  return functions.flatMap(({ bdf, bridge }, index) => {
+    const address = parseBdf(bdf);
+    if (!address || !bridge) return [];
+    const { secondary, subordinate } = bridge;
+    return [{ index, bdf, domain: address.domain, bus: address.bus, secondary, subordinate }];
+  });
+}
+
+function checkBridges(bridges: readonly BridgeRow[], roots: ReadonlySet<string>, report: Report): void {
+  const owners = new Map<string, BridgeRow>();
+  for (const row of bridges) {
+    const at = ['functions', row.index, 'bridge', 'secondary'];
+    const name = busName(row.domain, row.secondary);
+    const other = owners.get(name);
+    if (!Number.isInteger(row.secondary) || row.secondary <= row.bus || row.secondary > 255)
+      report(
+        at,
+        `${row.secondary}: expected a bus number above ${row.bus}, the bridge's own, and at most 255`,
+      );
+    else if (roots.has(name)) report(at, `bus ${name} is a root bus: expected a number no other bus has`);
+    else if (other)
+      report(at, `bus ${name} is behind ${other.bdf} already: expected a number no other bus has`);
+    else owners.set(name, row);
+    if (row.subordinate !== undefined && !(row.subordinate >= row.secondary && row.subordinate <= 255))
+      report(
+        ['functions', row.index, 'bridge', 'subordinate'],
+        `${row.subordinate}: expected ${row.secondary} (the secondary bus) to 255`,
+      );
+  }
+  checkRanges(bridges, owners, report);
+}
+
+/** A bridge forwards the numbers from secondary to subordinate: no bus elsewhere may have one of them, none below lie outside. */
+function checkRanges(
+  bridges: readonly BridgeRow[],
+  owners: ReadonlyMap<string, BridgeRow>,
+  report: Report,
+): void {
+  for (const row of bridges) {
+    if (row.subordinate === undefined) continue;
+    const at = ['functions', row.index, 'bridge', 'subordinate'];
+    for (const other of bridges) {
+      if (other === row || other.domain !== row.domain) continue;
+      const inside = other.secondary >= row.secondary && other.secondary <= row.subordinate;
+      if (inside === isBelow(other, row, owners)) continue;
+      const bus = busName(other.domain, other.secondary);
+      report(
+        at,
+        `${row.subordinate}: bus ${bus} ${inside ? 'is not below' : 'is below'} ${row.bdf}: expected a range of just the buses below`,
+      );
+    }
+  }
+}
+
+function isBelow(row: BridgeRow, ancestor: BridgeRow, owners: ReadonlyMap<string, BridgeRow>): boolean {
+  // Bus numbers fall on the way up, so this ends even where numbers are wrong.
+  for (let up = owners.get(busName(row.domain, row.bus)); up; up = owners.get(busName(up.domain, up.bus))) {
+    if (up === ancestor) return true;
+    if (up.bus >= up.secondary) return false;
+  }
+  return false;
+}
+
+function checkPlaces(
+  functions: readonly FunctionDescription[],
+  buses: ReadonlySet<string>,
+  report: Report,
+): void {
+  const seen = new Map<string, number>();
+  functions.forEach(({ bdf }, i) => {
+    const at = ['functions', i, 'bdf'];
+    const address = parseBdf(bdf);
+    if (!address) {
+      report(at, `"${bdf}": expected a full BDF in lower case, DDDD:BB:DD.F, like 0000:00:04.0`);
+      return;
+    }
+    const first = seen.get(bdf);
+    if (first !== undefined)
+      report(at, `${bdf} is taken by functions[${first}]: expected a BDF no other function has`);
+    else seen.set(bdf, i);
+    const bus = busName(address.domain, address.bus);
+    if (!buses.has(bus))
+      report(
+        at,
+        `${bdf} is on bus ${bus}, which no bridge leads to: expected a root bus or the secondary bus of a bridge`,
+      );
+  });
+}

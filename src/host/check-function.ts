@@ -1,0 +1,179 @@
+/** One function of a description: names that must exist, and a shape that hardware could have. */
+import type { BarSpec, FunctionShape } from '../devices/contract.js';
+import { parseBdf } from './bdf.js';
+import { buildConfig } from './config-builder.js';
+import type { FunctionDescription } from './description.js';
+import type { ModelLookup } from './models.js';
+import { planFunction } from './plan.js';
+import { hex, type Report } from './problem.js';
+import { resolveShape } from './shape.js';
+import { didYouMean, list } from './suggest.js';
+
+export interface Known {
+  readonly models: ModelLookup;
+  readonly drivers: readonly string[];
+}
+
+/** `report` takes paths below the function. */
+export function checkFunction(row: FunctionDescription, known: Known, report: Report): void {
+  checkNames(row, known, report);
+  checkNumbers(row, report);
+  checkReserved(row, report);
+  if (row.model !== undefined && !known.models.get(row.model)) return;
+  const shape = shapeOf(row, known.models, report);
+  if (!shape) return;
+  let sound = true;
+  const note: Report = (path, message) => {
+    sound = false;
+    report(path, message);
+  };
+  checkBars(shape.bars, row, note);
+  checkMessages(shape, note);
+  const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];
+  if (raw.length > 0 && sound && parseBdf(row.bdf)) checkRoom(row, known.models, report);
+}
+
+function checkNames(row: FunctionDescription, { models, drivers }: Known, report: Report): void {
+  if (row.model !== undefined && !models.get(row.model)) {
+    const names = [...models.names()];
+    report(
+      ['model'],
+      `unknown model "${row.model}"${didYouMean(row.model, names)}; there are: ${list(names)}`,
+    );
+  }
+  if (row.model === undefined && row.options) report(['options'], 'options need a model');
+  if (row.model !== undefined && row.bars)
+    report(['bars'], `model ${row.model} has its own BARs: expected none here`);
+  if (row.driver !== undefined && row.driver !== 'none' && !drivers.includes(row.driver))
+    report(
+      ['driver'],
+      `unknown driver "${row.driver}"${didYouMean(row.driver, drivers)}; expected none or one of ${list(drivers)} (further ones are described under drivers)`,
+    );
+}
+
+function checkNumbers(row: FunctionDescription, report: Report): void {
+  const within = (key: keyof FunctionDescription, low: number, high: number, as = hex) => {
+    const value = row[key];
+    if (value === undefined) return;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high) return;
+    report(
+      [key],
+      `${typeof value === 'number' ? as(value) : String(value)}: expected ${as(low)} to ${as(high)}`,
+    );
+  };
+  for (const key of ['vendor', 'device'] as const) {
+    if (row.model === undefined && row[key] === undefined)
+      report([key], `${key} is missing: expected one, or a model that has it`);
+    within(key, 0, 0xfffe);
+  }
+  within('subsystemVendor', 0, 0xffff);
+  within('subsystemDevice', 0, 0xffff);
+  within('class', 0, 0xffffff);
+  within('revision', 0, 0xff);
+  within('interruptPin', 0, 4, String);
+  within('iommuGroup', 0, 0x7fffffff, String);
+  within('numaNode', -1, 1023, String);
+  within('irq', 0, 254, String);
+  if (row.romSize !== undefined && !isPowerOfTwo(row.romSize, 2048, 16 * 2 ** 20))
+    report(['romSize'], `${row.romSize}: expected a power of two from 2 KiB to 16 MiB`);
+  if (row.serialNumber !== undefined && !/^[0-9a-f]{2}(-[0-9a-f]{2}){7}$/.test(row.serialNumber))
+    report(
+      ['serialNumber'],
+      `"${row.serialNumber}": expected eight pairs of hexadecimal digits, 00-11-22-33-44-55-66-77`,
+    );
+  const capabilities = [
+    ['capabilities', 0xff],
+    ['extendedCapabilities', 0xffff],
+  ] as const;
+  for (const [key, highest] of capabilities)
+    row[key]?.forEach(({ id }, i) => {
+      if (!Number.isInteger(id) || id < 1 || id > highest)
+        report([key, i, 'id'], `${id}: expected 0x1 to ${hex(highest)}`);
+    });
+}
+
+function checkReserved(row: FunctionDescription, report: Report): void {
+  row.reservedRegions?.forEach(({ start, end }, i) => {
+    if (start < 0n || end <= start)
+      report(
+        ['reservedRegions', i],
+        `${hex(start)} to ${hex(end)}: expected an end (inclusive) above the start`,
+      );
+  });
+}
+
+/** A model may refuse options that its schema lets through. */
+function shapeOf(row: FunctionDescription, models: ModelLookup, report: Report): FunctionShape | undefined {
+  try {
+    return resolveShape(row, row.model === undefined ? undefined : models.get(row.model));
+  } catch (error) {
+    report(['options'], `model ${row.model} refuses them: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function checkBars(bars: readonly BarSpec[], row: FunctionDescription, report: Report): void {
+  const last = row.bridge ? 1 : 5;
+  const taken = new Map<number, string>();
+  bars.forEach((bar, i) => {
+    const wide = bar.kind === 'memory64';
+    if (!Number.isInteger(bar.index) || bar.index < 0 || bar.index + (wide ? 1 : 0) > last)
+      report(
+        ['bars', i, 'index'],
+        `${bar.index}: expected 0 to ${wide ? last - 1 : last} for ${bar.kind}${row.bridge ? ' of a bridge' : ''}`,
+      );
+    const by = taken.get(bar.index) ?? (wide ? taken.get(bar.index + 1) : undefined);
+    if (by) report(['bars', i, 'index'], `BAR ${bar.index} collides with ${by}`);
+    taken.set(bar.index, `BAR ${bar.index}`);
+    if (wide) taken.set(bar.index + 1, `the upper half of BAR ${bar.index}`);
+    // Node's buffers end at 4 GiB, and the memory of a BAR is one buffer.
+    const [low, high] =
+      bar.kind === 'io' ? [4, 256] : bar.kind === 'memory32' ? [16, 2 ** 28] : [16, 2 ** 32];
+    if (!isPowerOfTwo(bar.size, low, high))
+      report(
+        ['bars', i, 'size'],
+        `${bar.size}: expected a power of two from ${low} to ${hex(high)} for ${bar.kind}`,
+      );
+  });
+}
+
+function checkMessages({ msix, msi, bars }: FunctionShape, report: Report): void {
+  if (msi && ![1, 2, 4, 8, 16, 32].includes(msi.vectors))
+    report(['msi', 'vectors'], `${msi.vectors}: expected 1, 2, 4, 8, 16 or 32`);
+  if (!msix) return;
+  if (!Number.isInteger(msix.vectors) || msix.vectors < 1 || msix.vectors > 2048) {
+    report(['msix', 'vectors'], `${msix.vectors}: expected 1 to 2048`);
+    return;
+  }
+  const bar = bars.find((row) => row.index === msix.bar);
+  if (!bar || bar.kind === 'io') {
+    report(['msix', 'bar'], `${msix.bar}: expected the index of a memory BAR`);
+    return;
+  }
+  const table = { key: 'tableOffset', start: msix.tableOffset, length: 16 * msix.vectors } as const;
+  const pba = { key: 'pbaOffset', start: msix.pbaOffset, length: 8 * Math.ceil(msix.vectors / 64) } as const;
+  for (const { key, start, length } of [table, pba])
+    if (!Number.isInteger(start) || start % 8 !== 0 || start < 0 || start + length > bar.size)
+      report(
+        ['msix', key],
+        `${hex(start)}: expected a multiple of 8 with ${length} bytes left in BAR ${bar.index} (${bar.size} bytes)`,
+      );
+  if (table.start < pba.start + pba.length && pba.start < table.start + table.length)
+    report(
+      ['msix', 'pbaOffset'],
+      `${hex(pba.start)}: overlaps the table at ${hex(table.start)} (${table.length} bytes)`,
+    );
+}
+
+/** Capabilities given as bytes must fit beside those the function has anyway. */
+function checkRoom(row: FunctionDescription, models: ModelLookup, report: Report): void {
+  try {
+    buildConfig(planFunction(row, models));
+  } catch (error) {
+    report([row.capabilities ? 'capabilities' : 'extendedCapabilities'], (error as Error).message);
+  }
+}
+
+function isPowerOfTwo(value: number, low: number, high: number): boolean {
+  return value >= low && value <= high && Number.isInteger(Math.log2(value));
+}

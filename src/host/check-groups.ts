@@ -1,0 +1,81 @@
+/** IOMMU groups of a description: what hardware can't tell apart stays together, and reserved regions make sense. */
+import type { HostDescription } from './description.js';
+import { isolationUnit } from './grouping.js';
+import { commonRegions } from './iommu-defaults.js';
+import type { ReservedRegion } from './iommu-group.js';
+import type { ModelLookup } from './models.js';
+import { type FunctionPlan, planMachine } from './plan.js';
+import { hex, type Report } from './problem.js';
+
+/** Offsets in a group's pages stay exact numbers for this many windows (pages.ts). */
+const largestGroup = 512;
+
+/** `description` has no other problem. */
+export function checkGroups(description: HostDescription, models: ModelLookup, report: Report): void {
+  if (description.iommu?.kind === 'none') {
+    description.functions.forEach((row, i) => {
+      for (const key of ['iommuGroup', 'reservedRegions'] as const)
+        if (row[key] !== undefined) report(['functions', i, key], 'there is no IOMMU (iommu.kind is none)');
+    });
+    return;
+  }
+  let plan: readonly FunctionPlan[];
+  try {
+    plan = planMachine(description, models).functions;
+  } catch (error) {
+    report([], (error as Error).message);
+    return;
+  }
+  const index = new Map(description.functions.map((row, i) => [row, i]));
+  const at = (fn: FunctionPlan, key: string) => ['functions', index.get(fn.description)!, key];
+  checkUnits(plan, (fn, message) => report(at(fn, 'iommuGroup'), message));
+  checkRegions(plan, description.iommu?.kind ?? 'intel', (fn, i, message) =>
+    report([...at(fn, 'reservedRegions'), i], message),
+  );
+}
+
+function checkUnits(
+  plan: readonly FunctionPlan[],
+  report: (fn: FunctionPlan, message: string) => void,
+): void {
+  const units = new Map<string, FunctionPlan>();
+  const sizes = new Map<number, number>();
+  for (const fn of plan) {
+    const unit = isolationUnit(fn);
+    const first = units.get(unit) ?? fn;
+    units.set(unit, first);
+    if (first.group !== fn.group)
+      report(
+        fn,
+        `${fn.bdf} can't be isolated from ${first.bdf}: expected both in one group (${first.group} or ${fn.group}), or acs: true where it applies`,
+      );
+    const size = (sizes.get(fn.group!) ?? 0) + 1;
+    sizes.set(fn.group!, size);
+    if (size === largestGroup + 1) report(fn, `group ${fn.group} has more than ${largestGroup} functions`);
+  }
+}
+
+/** Regions of one type merge; of different types they contradict each other. */
+function checkRegions(
+  plan: readonly FunctionPlan[],
+  kind: 'intel' | 'amd',
+  report: (fn: FunctionPlan, index: number, message: string) => void,
+): void {
+  const groups = new Map<number, (ReservedRegion & { bdf?: string })[]>();
+  for (const fn of plan) {
+    const known: (ReservedRegion & { bdf?: string })[] = groups.get(fn.group!) ?? [...commonRegions(kind)];
+    groups.set(fn.group!, known);
+    (fn.description.reservedRegions ?? []).forEach((region, i) => {
+      const clash = known.find(
+        (other) => other.type !== region.type && region.start <= other.end && other.start <= region.end,
+      );
+      if (clash)
+        report(
+          fn,
+          i,
+          `${hex(region.start)} to ${hex(region.end)} (${region.type}) overlaps ${hex(clash.start)} to ${hex(clash.end)} (${clash.type}${clash.bdf ? ` of ${clash.bdf}` : ''}) of group ${fn.group}`,
+        );
+      known.push({ ...region, bdf: fn.bdf });
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/** Whether a description can be built: everything wrong with it, in its own order. */
+import { checkBuses } from './check-buses.js';
+import { checkFunction } from './check-function.js';
+import { checkGroups } from './check-groups.js';
+import type { HostDescription } from './description.js';
+import type { ModelLookup } from './models.js';
+import { vfioModules } from './modules.js';
+import { builtInDrivers } from './plain-drivers.js';
+import { formatProblem, type Problem, type Report } from './problem.js';
+import { didYouMean, list } from './suggest.js';
+
+/** Drivers that `vfio/` registers, which descriptions may name though they are not among the plain ones. */
+const vfioDrivers = ['vfio-pci'];
+
+/** Every problem; none when buildHost() will take it. Model options are the model's own business (topology/options.ts). */
+export function checkDescription(description: HostDescription, models: ModelLookup): Problem[] {
+  const problems: Problem[] = [];
+  const report: Report = (path, message) => void problems.push({ path, message });
+  checkIommu(description, report);
+  checkModules(description, report);
+  const drivers = checkDrivers(description, report);
+  checkBuses(description, report);
+  description.functions.forEach((row, i) => {
+    checkFunction(row, { models, drivers }, (path, message) => report(['functions', i, ...path], message));
+  });
+  // Groups are only meaningful for functions that have a place and a shape.
+  if (problems.length === 0) checkGroups(description, models, report);
+  return problems;
+}
+
+export function assertDescription(description: HostDescription, models: ModelLookup): void {
+  const problems = checkDescription(description, models);
+  if (problems.length > 0)
+    throw new Error(`the description of the host is wrong:\n${problems.map(formatProblem).join('\n')}`);
+}
+
+function checkIommu({ iommu = {} }: HostDescription, report: Report): void {
+  const width = iommu.addressWidth ?? 48;
+  if (!Number.isInteger(width) || width < 32 || width > 64)
+    report(['iommu', 'addressWidth'], `${width}: expected 32 to 64 bits`);
+  if (iommu.pageSizes !== undefined && (iommu.pageSizes & 0x1fffn) !== 0x1000n)
+    report(
+      ['iommu', 'pageSizes'],
+      `0x${iommu.pageSizes.toString(16)}: expected 4 KiB as the smallest page size`,
+    );
+  for (const key of ['cap', 'ecap'] as const) {
+    const text = iommu.registers?.[key];
+    if (text !== undefined && !/^[0-9a-f:]+$/.test(text))
+      report(['iommu', 'registers', key], `"${text}": expected lower-case hexadecimal digits without 0x`);
+  }
+}
+
+function checkModules({ modules = {} }: HostDescription, report: Report): void {
+  const known = vfioModules();
+  for (const [name, values] of Object.entries(modules)) {
+    const module = known.get(name);
+    if (!module) {
+      report(['modules', name], `unknown module "${name}"${didYouMean(name, known.keys())}`);
+      continue;
+    }
+    for (const [key, value] of Object.entries(values)) {
+      const parameter = module.parameters.find((row) => row.name === key);
+      const path = ['modules', name, key];
+      const names = module.parameters.map((row) => row.name);
+      if (!parameter)
+        report(
+          path,
+          `unknown parameter "${key}" of module ${name}${didYouMean(key, names)}; it has ${list(names)}`,
+        );
+      else if (parameter.kind === 'bool' ? typeof value !== 'boolean' : !isUint(value))
+        report(
+          path,
+          `${value}: expected ${parameter.kind === 'bool' ? 'true or false' : 'an unsigned integer'}`,
+        );
+    }
+  }
+}
+
+const isUint = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
+
+/** Names that a function's `driver` may have. */
+function checkDrivers({ drivers = [] }: HostDescription, report: Report): string[] {
+  const seen = new Set<string>();
+  drivers.forEach(({ name, module }, i) => {
+    if (!/^[A-Za-z0-9_-]+$/.test(name) || name === 'none')
+      report(
+        ['drivers', i, 'name'],
+        `"${name}": expected a driver name of letters, digits, - and _ (not "none")`,
+      );
+    if (vfioDrivers.includes(name))
+      report(['drivers', i, 'name'], `"${name}" is there always and can't be described`);
+    if (seen.has(name)) report(['drivers', i, 'name'], `driver "${name}" is described twice`);
+    if (module !== undefined && !/^[A-Za-z0-9_]+$/.test(module))
+      report(['drivers', i, 'module'], `"${module}": expected a module name of letters, digits and _`);
+    seen.add(name);
+  });
+  return [...builtInDrivers.map((driver) => driver.name), ...seen, ...vfioDrivers];
+}

@@ -1,0 +1,102 @@
+/** Header types 0 and 1 of a configuration space. */
+import * as pci from '../abi/pci/index.js';
+import type { ConfigSpace } from './config-space.js';
+import type { Window } from './pci-function.js';
+import type { BarPlan, FunctionPlan } from './plan.js';
+
+/** Writes every header register of `fn` but the capability pointer. */
+export function writeHeader(config: ConfigSpace, fn: FunctionPlan): void {
+  const { bytes, writable } = config;
+  const { shape } = fn;
+  bytes.writeUInt16LE(shape.vendor, pci.PCI_VENDOR_ID);
+  bytes.writeUInt16LE(shape.device, pci.PCI_DEVICE_ID);
+  bytes.writeUInt8(shape.revision ?? 0, pci.PCI_CLASS_REVISION);
+  bytes.writeUIntLE(shape.classCode, pci.PCI_CLASS_PROG, 3);
+  bytes[pci.PCI_CACHE_LINE_SIZE] = 0x10;
+  writable.fill(0xff, pci.PCI_CACHE_LINE_SIZE, pci.PCI_CACHE_LINE_SIZE + 2);
+  bytes[pci.PCI_HEADER_TYPE] =
+    (fn.bridge ? pci.PCI_HEADER_TYPE_BRIDGE : pci.PCI_HEADER_TYPE_NORMAL) |
+    (fn.multifunction ? pci.PCI_HEADER_TYPE_MFD : 0);
+  writable.writeUInt16LE(writableCommand(fn), pci.PCI_COMMAND);
+  bytes[pci.PCI_INTERRUPT_LINE] = fn.irq;
+  writable[pci.PCI_INTERRUPT_LINE] = 0xff;
+  bytes[pci.PCI_INTERRUPT_PIN] = shape.interruptPin ?? 0;
+  for (const bar of fn.bars) if (bar) writeBar(config, bar);
+  if (fn.bridge) writeBridge(config, fn);
+  else {
+    bytes.writeUInt16LE(shape.subsystemVendor ?? 0, pci.PCI_SUBSYSTEM_VENDOR_ID);
+    bytes.writeUInt16LE(shape.subsystemDevice ?? 0, pci.PCI_SUBSYSTEM_ID);
+  }
+  if (fn.rom.size > 0) writeRom(config, fn);
+}
+
+/** I/O and memory decoding can only be turned on where there is something to decode. */
+function writableCommand(fn: FunctionPlan): number {
+  const bars = fn.bars.filter((bar) => bar !== undefined);
+  const io = fn.bridge !== undefined || bars.some((bar) => bar.kind === 'io');
+  const memory = fn.bridge !== undefined || fn.rom.size > 0 || bars.some((bar) => bar.kind !== 'io');
+  return (
+    (io ? pci.PCI_COMMAND_IO : 0) |
+    (memory ? pci.PCI_COMMAND_MEMORY : 0) |
+    pci.PCI_COMMAND_MASTER |
+    pci.PCI_COMMAND_PARITY |
+    pci.PCI_COMMAND_SERR |
+    pci.PCI_COMMAND_INTX_DISABLE
+  );
+}
+
+/** Address bits above the size can be written: all ones read back as the size mask with the type bits. */
+function writeBar({ bytes, writable }: ConfigSpace, bar: BarPlan): void {
+  const offset = pci.PCI_BASE_ADDRESS_0 + 4 * bar.index;
+  const mask = BigInt.asUintN(64, ~(BigInt(bar.size) - 1n));
+  const type =
+    bar.kind === 'io'
+      ? pci.PCI_BASE_ADDRESS_SPACE_IO
+      : (bar.kind === 'memory64' ? pci.PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) |
+        (bar.prefetchable ? pci.PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
+  const typeBits = bar.kind === 'io' ? 0x3n : 0xfn;
+  bytes.writeUInt32LE(Number((bar.address & 0xffff_ffffn) | BigInt(type)), offset);
+  writable.writeUInt32LE(Number(mask & 0xffff_ffffn & ~typeBits), offset);
+  if (bar.kind !== 'memory64') return;
+  bytes.writeUInt32LE(Number(bar.address >> 32n), offset + 4);
+  writable.writeUInt32LE(Number(mask >> 32n), offset + 4);
+}
+
+function writeRom({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
+  const offset = fn.bridge ? pci.PCI_ROM_ADDRESS1 : pci.PCI_ROM_ADDRESS;
+  bytes.writeUInt32LE(Number(fn.rom.address), offset);
+  writable.writeUInt32LE((0x1_0000_0000 - fn.rom.size + pci.PCI_ROM_ADDRESS_ENABLE) >>> 0, offset);
+}
+
+/** A window that is closed has its base above its limit, which is how lspci and the kernel tell. */
+function writeBridge({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
+  const bridge = fn.bridge!;
+  bytes[pci.PCI_PRIMARY_BUS] = fn.address.bus;
+  bytes[pci.PCI_SECONDARY_BUS] = bridge.secondary;
+  bytes[pci.PCI_SUBORDINATE_BUS] = bridge.subordinate;
+  writable.fill(0xff, pci.PCI_PRIMARY_BUS, pci.PCI_SUBORDINATE_BUS + 1);
+  const io = bridge.io ?? closed(12n);
+  bytes[pci.PCI_IO_BASE] = Number(io.start >> 8n) & 0xf0;
+  bytes[pci.PCI_IO_LIMIT] = Number(io.end >> 8n) & 0xf0;
+  writable.fill(0xf0, pci.PCI_IO_BASE, pci.PCI_IO_LIMIT + 1);
+  const memory = bridge.memory ?? closed(20n);
+  bytes.writeUInt16LE(Number(memory.start >> 16n) & 0xfff0, pci.PCI_MEMORY_BASE);
+  bytes.writeUInt16LE(Number(memory.end >> 16n) & 0xfff0, pci.PCI_MEMORY_LIMIT);
+  const high = bridge.prefetchable ?? closed(20n);
+  const low16 = (address: bigint) =>
+    (Number((address & 0xffff_ffffn) >> 16n) & 0xfff0) | pci.PCI_PREF_RANGE_TYPE_64;
+  bytes.writeUInt16LE(low16(high.start), pci.PCI_PREF_MEMORY_BASE);
+  bytes.writeUInt16LE(low16(high.end), pci.PCI_PREF_MEMORY_LIMIT);
+  bytes.writeUInt32LE(Number(high.start >> 32n), pci.PCI_PREF_BASE_UPPER32);
+  bytes.writeUInt32LE(Number(high.end >> 32n), pci.PCI_PREF_LIMIT_UPPER32);
+  for (let offset = pci.PCI_MEMORY_BASE; offset <= pci.PCI_PREF_MEMORY_LIMIT; offset += 2)
+    writable.writeUInt16LE(0xfff0, offset);
+  writable.fill(0xff, pci.PCI_PREF_BASE_UPPER32, pci.PCI_PREF_LIMIT_UPPER32 + 4);
+  // Bus reset is not among the bits: it would need every function below to notice.
+  bytes.writeUInt16LE(0x0003, pci.PCI_BRIDGE_CONTROL);
+  writable.writeUInt16LE(0x001f, pci.PCI_BRIDGE_CONTROL);
+}
+
+function closed(granuleBits: bigint): Window {
+  return { start: (1n << granuleBits) * 15n, end: 0n };
+}

@@ -1,0 +1,236 @@
+/** A PCI function made from its plan. Config space, BAR memory and model come to be when first asked for. */
+import * as pci from '../abi/pci/index.js';
+import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contract.js';
+import type { Bdf, PciAddress } from './bdf.js';
+import { buildConfig } from './config-builder.js';
+import type { ConfigSpace } from './config-space.js';
+import { deviceContext } from './device-context.js';
+import type { PciDriver } from './driver.js';
+import { FunctionInterrupts } from './interrupts.js';
+import type { IommuGroup } from './iommu-group.js';
+import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
+import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
+import type { BarPlan, FunctionPlan } from './plan.js';
+
+/** What `machine.ts` wants to hear of; every hook runs synchronously. */
+export interface HostHooks {
+  /** A model came to be: its `watched` registers can be given to the native watcher (fn.pages.fd, fn.pagesBase). */
+  modelAttached?(fn: PciFunction, attached: AttachedModel): void;
+  /** The model changed a watched register itself. */
+  settled?(fn: PciFunction, register: WatchedRegister): void;
+  /** A line for the trace. */
+  log?(fn: PciFunction, message: string): void;
+}
+
+export interface FunctionServices {
+  readonly provider: PageProvider;
+  readonly hooks: HostHooks;
+}
+
+const page = 4096;
+
+export class HostFunction implements PciFunction {
+  readonly bdf: Bdf;
+  readonly address: PciAddress;
+  readonly shape: FunctionShape;
+  readonly bars: readonly (Bar | undefined)[];
+  readonly children: HostFunction[] = [];
+  readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
+  readonly pagesBase: number;
+  iommuGroup: IommuGroup | undefined;
+  driver: PciDriver | undefined;
+  driverOverride: string | null;
+  enableCount = 0;
+  present = true;
+  /** The driver link is gone but its remove still waits for users. */
+  unbinding = false;
+  private builtConfig: ConfigSpace | undefined;
+  private ownPages: Pages | undefined;
+  private readonly memory = new Map<number, Buffer>();
+  private attached: AttachedModel | undefined;
+  private interrupts: FunctionInterrupts | undefined;
+  private modelState: 'none' | 'waiting' | 'starting' | 'attached';
+
+  constructor(
+    readonly plan: FunctionPlan,
+    readonly parent: HostFunction | undefined,
+    private readonly services: FunctionServices,
+  ) {
+    this.bdf = plan.bdf;
+    this.address = plan.address;
+    this.shape = plan.shape;
+    this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
+    this.pagesBase = plan.window * WINDOW_SIZE;
+    this.driverOverride = plan.description.driverOverride ?? null;
+    this.modelState = plan.definition ? 'waiting' : 'none';
+  }
+
+  get bridge(): Bridge | undefined {
+    return this.plan.bridge;
+  }
+  get isBridge(): boolean {
+    return this.plan.bridge !== undefined;
+  }
+  get multifunction(): boolean {
+    return this.plan.multifunction;
+  }
+  get romSize(): number {
+    return this.plan.rom.size;
+  }
+  get romAddress(): bigint {
+    return this.plan.rom.address;
+  }
+  get irq(): number {
+    return this.plan.irq;
+  }
+  get numaNode(): number {
+    return this.plan.description.numaNode ?? -1;
+  }
+
+  get config(): ConfigSpace {
+    this.builtConfig ??= buildConfig(this.plan);
+    return this.builtConfig;
+  }
+
+  get pages(): Pages | undefined {
+    if (!this.plan.bars.some((bar) => bar && bar.kind !== 'io')) return undefined;
+    this.startModel();
+    return this.rawPages();
+  }
+
+  get modelName(): string | undefined {
+    return this.attached?.name ?? this.plan.definition?.name;
+  }
+
+  get model(): AttachedModel | undefined {
+    this.startModel();
+    return this.attached;
+  }
+  set model(model: AttachedModel | undefined) {
+    this.attached = model;
+    this.modelState = model ? 'attached' : 'none';
+  }
+
+  memoryEnabled(): boolean {
+    if ((this.config.read(pci.PCI_COMMAND, 2) & pci.PCI_COMMAND_MEMORY) === 0) return false;
+    const pm = this.config.find(pci.PCI_CAP_ID_PM);
+    return !pm || (this.config.read(pm.offset + pci.PCI_PM_CTRL, 2) & pci.PCI_PM_CTRL_STATE_MASK) === 0;
+  }
+
+  get resetMethods(): readonly ResetMethod[] {
+    if (this.isBridge) return [];
+    const methods: ResetMethod[] = [];
+    if (this.shape.pcie?.flr) methods.push('flr');
+    // pci_parent_bus_reset(): the secondary bus can be reset when nobody else is on it.
+    if (this.parent?.children.length === 1) methods.push('bus');
+    return methods;
+  }
+  get canReset(): boolean {
+    return this.resetMethods.length > 0;
+  }
+
+  reset(): boolean {
+    if (!this.canReset) return false;
+    // Config space first: with bus mastering off, work in flight can't land any more.
+    if (this.builtConfig) {
+      const image = buildConfig(this.plan).bytes;
+      const keep = (offset: number, length: number) =>
+        this.builtConfig!.bytes.copy(image, offset, offset, offset + length);
+      keep(pci.PCI_BASE_ADDRESS_0, 24);
+      keep(pci.PCI_ROM_ADDRESS, 4);
+      keep(pci.PCI_INTERRUPT_LINE, 1);
+      this.builtConfig.poke(0, image);
+    }
+    this.attached?.model.reset();
+    this.interrupts?.reset();
+    return true;
+  }
+
+  /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */
+  rawMemory(index: number): Buffer {
+    const bar = this.bars[index];
+    if (!bar || bar.kind === 'io') throw new Error(`${this.bdf}: BAR ${index} is no memory BAR`);
+    let memory = this.memory.get(index);
+    if (!memory) {
+      const offset = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
+      memory = this.rawPages().map(offset, Math.max(bar.size, page)).subarray(0, bar.size);
+      this.memory.set(index, memory);
+    }
+    return memory;
+  }
+
+  settled(register: WatchedRegister): void {
+    this.services.hooks.settled?.(this, register);
+  }
+  log(message: string): void {
+    this.services.hooks.log?.(this, message);
+  }
+
+  /** Creates the model unless it stands or there is none. Its constructor may ask for memory: not a reason to create it again. */
+  startModel(): void {
+    if (this.modelState !== 'waiting') return;
+    this.modelState = 'starting';
+    const definition = this.plan.definition!;
+    try {
+      const interrupts = new FunctionInterrupts(this, () => this.rawMemory(this.shape.msix!.bar));
+      const model = definition.create(deviceContext(this, interrupts), { ...this.plan.description.options });
+      this.interrupts = interrupts;
+      this.model = { name: definition.name, model, watched: model.watched ?? [] };
+    } catch (cause) {
+      this.modelState = 'waiting';
+      throw new Error(`${this.bdf}: model ${definition.name} can't start: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+    this.services.hooks.modelAttached?.(this, this.attached!);
+  }
+
+  /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
+  destroy(): void {
+    this.interrupts?.reset();
+    this.attached?.model.destroy?.();
+    this.present = false;
+    this.model = undefined;
+    this.interrupts = undefined;
+    this.ownPages?.release();
+    this.ownPages = undefined;
+  }
+
+  /** Grouped functions share the group's file; one without a group (or in a no-IOMMU group, which comes and goes) has its own. */
+  private rawPages(): Pages {
+    if (!this.present) throw new Error(`${this.bdf} has left the machine`);
+    const { provider } = this.services;
+    if (this.plan.group === undefined) {
+      this.ownPages ??= provider.create(`vfiofs ${this.bdf}`);
+      return this.ownPages;
+    }
+    const group = this.iommuGroup!;
+    group.pages ??= provider.create(`vfiofs group ${group.id}`);
+    return group.pages;
+  }
+}
+
+class HostBar implements Bar {
+  readonly index: number;
+  readonly kind: BarSpec['kind'];
+  readonly size: number;
+  readonly prefetchable: boolean;
+  readonly address: bigint;
+
+  constructor(
+    plan: BarPlan,
+    private readonly fn: HostFunction,
+  ) {
+    this.index = plan.index;
+    this.kind = plan.kind;
+    this.size = plan.size;
+    this.prefetchable = plan.prefetchable ?? false;
+    this.address = plan.address;
+  }
+
+  get memory(): Buffer | undefined {
+    if (this.kind === 'io') return undefined;
+    this.fn.startModel();
+    return this.fn.rawMemory(this.index);
+  }
+}

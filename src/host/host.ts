@@ -1,0 +1,89 @@
+/** The pretend machine: everything sysfs, devfs and procfs are computed from. */
+import type { Bdf } from './bdf.js';
+import type { PciDriver } from './driver.js';
+import type { ChangeBus } from './events.js';
+import type { IommuGroup } from './iommu-group.js';
+import type { PciFunction } from './pci-function.js';
+
+export interface IommuDescription {
+  readonly kind: 'intel' | 'amd' | 'none';
+  /** Guest-visible width of IOVAs: aperture [0, 2^width - 1]. */
+  readonly addressWidth: number;
+  /** Bitmap of page sizes, e.g. 0x40201000. */
+  readonly pageSizes: bigint;
+  /** Interrupt remapping (MSI isolation); without it VFIO needs allow_unsafe_interrupts. */
+  readonly interruptRemapping: boolean;
+  /** The IOMMU can ignore no-snoop (IOMMU_CAP_ENFORCE_CACHE_COHERENCY). */
+  readonly enforcesCoherency: boolean;
+  /** Values of the capability registers as sysfs prints them (hex without 0x). */
+  readonly registers: { readonly cap: string; readonly ecap: string };
+}
+
+export interface ModuleParameter {
+  readonly name: string;
+  readonly kind: 'bool' | 'uint';
+  /** 0o444 or 0o644. */
+  readonly mode: number;
+  value: boolean | number;
+}
+
+export interface KernelModule {
+  readonly name: string;
+  readonly version?: string;
+  readonly parameters: readonly ModuleParameter[];
+  /** Names of PCI drivers it registers. */
+  readonly drivers: readonly string[];
+}
+
+export interface RootBus {
+  readonly domain: number;
+  readonly bus: number;
+  readonly functions: readonly PciFunction[];
+}
+
+export interface PciDrivers {
+  /** Registration order. */
+  all(): Iterable<PciDriver>;
+  get(name: string): PciDriver | undefined;
+  register(driver: PciDriver): void;
+  /** Writes to drivers/<drv>/bind: ENODEV (unknown, no match), EBUSY (bound), or the probe's errno. */
+  bind(driver: PciDriver, name: string): void;
+  /** Writes to drivers/<drv>/unbind: ENODEV; waits as long as the driver's remove waits. */
+  unbind(driver: PciDriver, name: string): Promise<void>;
+  /** Writes to drivers_probe: ENODEV for an unknown name. */
+  probe(name: string): void;
+  newId(driver: PciDriver, text: string): void;
+  removeId(driver: PciDriver, text: string): void;
+  autoprobe: boolean;
+}
+
+export interface Host {
+  readonly changes: ChangeBus;
+  readonly iommu: IommuDescription;
+  readonly roots: readonly RootBus[];
+  readonly functions: ReadonlyMap<Bdf, PciFunction>;
+  readonly groups: ReadonlyMap<number, IommuGroup>;
+  readonly drivers: PciDrivers;
+  readonly modules: ReadonlyMap<string, KernelModule>;
+  /** For a function without an IOMMU: a group named vfio-noiommu (vfio_noiommu_group_alloc()). */
+  createNoiommuGroup(fn: PciFunction): IommuGroup;
+  removeNoiommuGroup(fn: PciFunction): void;
+  /**
+   * Binds what the description says is bound at start; call once, after every driver (vfio-pci) is registered. Until then no
+   * driver takes a function by itself. Throws an Error naming the function that can't be bound.
+   */
+  applyInitialBindings(): void;
+  /** Sysfs `remove`: unbinds and takes out the function and everything below; waits as unbinding does. */
+  remove(fn: PciFunction): Promise<void>;
+  /** Sysfs `rescan`: finds again, as new objects, what was removed and whose bridge is there. */
+  rescan(): void;
+  /** /proc/sys/kernel/tainted bits. */
+  tainted: number;
+  readonly release: string;
+  destroy(): void;
+}
+
+/** A bool module parameter, e.g. ('vfio', 'enable_unsafe_noiommu_mode'). False when there is none. */
+export function boolParameter(host: Host, module: string, parameter: string): boolean {
+  return host.modules.get(module)?.parameters.find((row) => row.name === parameter)?.value === true;
+}

@@ -1,0 +1,128 @@
+/**
+ * Interrupts on their way out of a function: masks of the MSI-X table (in BAR memory) and of the MSI capability are honoured, a
+ * masked message is pending until unmasked. Vector control reads 0 after reset: the kernel, which unmasks what it enables, is us.
+ */
+import * as pci from '../abi/pci/index.js';
+import type { FunctionShape, Interrupts } from '../devices/contract.js';
+import type { ConfigSpace } from './config-space.js';
+import type { FunctionSinks } from './pci-function.js';
+
+export interface InterruptSource {
+  readonly shape: FunctionShape;
+  readonly config: ConfigSpace;
+  readonly sinks: FunctionSinks;
+}
+
+/** Milliseconds between looks at the table while a message is pending: a mapped store to it does not trap. */
+const pendingInterval = 1;
+
+export class FunctionInterrupts implements Interrupts {
+  private readonly pending = new Set<number>();
+  private timer: NodeJS.Timeout | undefined;
+  private level = false;
+  private line = false;
+
+  constructor(
+    private readonly source: InterruptSource,
+    /** The MSI-X table's and PBA's BAR. */
+    private readonly tableMemory: () => Buffer,
+  ) {
+    source.config.onWrite(() => {
+      this.flush();
+      this.driveLine();
+    });
+  }
+
+  msi(vector: number): void {
+    const count = (this.usesMsi() ? this.source.shape.msi : this.source.shape.msix)?.vectors ?? 0;
+    if (!Number.isInteger(vector) || vector < 0 || vector >= count) return;
+    if (this.isMasked(vector)) {
+      this.pending.add(vector);
+      this.showPending(vector, true);
+      this.lookAgain();
+    } else this.source.sinks.msi?.(vector);
+  }
+
+  intx(asserted: boolean): void {
+    this.level = asserted && (this.source.shape.interruptPin ?? 0) !== 0;
+    this.driveLine();
+  }
+
+  /** Power-on state: nothing pending, table and PBA clear, line released. */
+  reset(): void {
+    this.pending.clear();
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const { msix } = this.source.shape;
+    if (msix) {
+      const memory = this.tableMemory();
+      memory.fill(0, msix.tableOffset, msix.tableOffset + msix.vectors * pci.PCI_MSIX_ENTRY_SIZE);
+      memory.fill(0, msix.pbaOffset, msix.pbaOffset + 8 * Math.ceil(msix.vectors / 64));
+    }
+    this.intx(false);
+  }
+
+  /** Sends what is pending and no longer masked. */
+  private flush(): void {
+    for (const vector of this.pending) {
+      if (this.isMasked(vector)) continue;
+      this.pending.delete(vector);
+      this.showPending(vector, false);
+      this.source.sinks.msi?.(vector);
+    }
+  }
+
+  private lookAgain(): void {
+    if (this.timer || this.pending.size === 0) return;
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.flush();
+      this.lookAgain();
+    }, pendingInterval).unref();
+  }
+
+  /** MSI when it is on, or when the function has nothing else. */
+  private usesMsi(): boolean {
+    const { shape, config } = this.source;
+    if (!shape.msi || !shape.msix) return shape.msi !== undefined;
+    const at = config.find(pci.PCI_CAP_ID_MSI)!.offset + pci.PCI_MSI_FLAGS;
+    return (config.read(at, 2) & pci.PCI_MSI_FLAGS_ENABLE) !== 0;
+  }
+
+  private isMasked(vector: number): boolean {
+    const { shape, config } = this.source;
+    if (this.usesMsi()) {
+      if (!shape.msi!.maskable) return false;
+      const masks = config.read(config.find(pci.PCI_CAP_ID_MSI)!.offset + pci.PCI_MSI_MASK_64, 4);
+      return ((masks >>> vector) & 1) !== 0;
+    }
+    const flags = config.read(config.find(pci.PCI_CAP_ID_MSIX)!.offset + pci.PCI_MSIX_FLAGS, 2);
+    if ((flags & pci.PCI_MSIX_FLAGS_MASKALL) !== 0) return true;
+    const entry = shape.msix!.tableOffset + vector * pci.PCI_MSIX_ENTRY_SIZE;
+    const control = this.tableMemory().readUInt32LE(entry + pci.PCI_MSIX_ENTRY_VECTOR_CTRL);
+    return (control & pci.PCI_MSIX_ENTRY_CTRL_MASKBIT) !== 0;
+  }
+
+  private showPending(vector: number, on: boolean): void {
+    const { shape, config } = this.source;
+    const [bytes, offset] = this.usesMsi()
+      ? [config.bytes, config.find(pci.PCI_CAP_ID_MSI)!.offset + pci.PCI_MSI_PENDING_64]
+      : [this.tableMemory(), shape.msix!.pbaOffset];
+    const at = offset + (vector >> 3);
+    const bit = 1 << (vector & 7);
+    bytes[at] = on ? bytes[at]! | bit : bytes[at]! & ~bit;
+  }
+
+  /** Status shows the level whether or not INTx is disabled (check_and_mask relies on it); the line does not. */
+  private driveLine(): void {
+    const { config, sinks } = this.source;
+    const before = config.bytes[pci.PCI_STATUS]!;
+    config.bytes[pci.PCI_STATUS] = this.level
+      ? before | pci.PCI_STATUS_INTERRUPT
+      : before & ~pci.PCI_STATUS_INTERRUPT;
+    const line = this.level && (config.read(pci.PCI_COMMAND, 2) & pci.PCI_COMMAND_INTX_DISABLE) === 0;
+    if (line === this.line) return;
+    this.line = line;
+    sinks.intx?.(line);
+  }
+}

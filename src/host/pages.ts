@@ -1,0 +1,22 @@
+/** Where BAR contents live. The host asks; `machine.ts` gives memfds (mappable by clients) or, in-process, plain buffers. */
+
+/** A sparse file of pages. */
+export interface Pages {
+  /** A descriptor that clients' mappings can be backed by; undefined for plain buffers. */
+  readonly fd: number | undefined;
+  /** Makes [offset, offset+length) part of the file and maps it; the buffer stays valid until release(). */
+  map(offset: number, length: number): Buffer;
+  release(): void;
+}
+
+export interface PageProvider {
+  create(name: string): Pages;
+}
+
+/**
+ * A function's window in its IOMMU group's pages: region n of a vfio device lies at `base + n * 2^40`. The first function of a group
+ * has base 0, so that VFIO_PCI_INDEX_TO_OFFSET holds for it; the others are told apart by it (all descriptors of a group share one
+ * inode, and so one backing file).
+ */
+export const REGION_SHIFT = 40n;
+export const WINDOW_SIZE = 2 ** 44;

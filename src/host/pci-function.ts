@@ -1,0 +1,97 @@
+/** One PCI function of the pretend machine: what the bus knows of it, before any driver or client comes. */
+import type { BarSpec, DeviceModel, FunctionShape, WatchedRegister } from '../devices/contract.js';
+import type { Bdf, PciAddress } from './bdf.js';
+import type { ConfigSpace } from './config-space.js';
+import type { BridgeKind } from './description.js';
+import type { PciDriver } from './driver.js';
+import type { IommuGroup } from './iommu-group.js';
+import type { Pages } from './pages.js';
+
+export interface Bar extends BarSpec {
+  /** Bus address, assigned at build time; resource start. */
+  readonly address: bigint;
+  /** Contents of a memory BAR, shared with clients that map it; undefined for I/O BARs. */
+  readonly memory: Buffer | undefined;
+}
+
+/** The link between a function and its device model, set while a model is attached. */
+export interface AttachedModel {
+  readonly name: string;
+  readonly model: DeviceModel;
+  /** Told about watched registers; replaced by `machine.ts` with the native watcher. */
+  readonly watched: readonly WatchedRegister[];
+}
+
+/** Where a function's DMA and interrupts go while a client holds it; set and cleared by `vfio/`. */
+export interface FunctionSinks {
+  dma: import('../devices/contract.js').Dma | undefined;
+  msi: ((vector: number) => void) | undefined;
+  intx: ((asserted: boolean) => void) | undefined;
+}
+
+/** A range of bus addresses, both ends inclusive. */
+export interface Window {
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** What a bridge lets through; a window that nothing below needs is closed (undefined). */
+export interface Bridge {
+  readonly kind: BridgeKind;
+  readonly secondary: number;
+  readonly subordinate: number;
+  readonly io: Window | undefined;
+  readonly memory: Window | undefined;
+  readonly prefetchable: Window | undefined;
+}
+
+/** Ways to reset one function, with the names of sysfs `reset_method`. */
+export type ResetMethod = 'flr' | 'bus';
+
+export interface PciFunction {
+  readonly bdf: Bdf;
+  readonly address: PciAddress;
+  readonly shape: FunctionShape;
+  readonly config: ConfigSpace;
+  /** Index 0…5; undefined where there is no BAR (also the upper half of a 64-bit one). */
+  readonly bars: readonly (Bar | undefined)[];
+  /** Bytes of the expansion ROM BAR; 0 when there is none. */
+  readonly romSize: number;
+  /** Bus address of the expansion ROM; 0 when there is none. */
+  readonly romAddress: bigint;
+  readonly numaNode: number;
+  /** INTx line as sysfs `irq` shows it; 0 without one. */
+  readonly irq: number;
+  /** The bridge above, or undefined on a root bus. */
+  readonly parent: PciFunction | undefined;
+  /** Functions on the secondary bus of a bridge, in devfn order. */
+  readonly children: readonly PciFunction[];
+  readonly isBridge: boolean;
+  /** Bus numbers and windows of a bridge. */
+  readonly bridge: Bridge | undefined;
+  /** Another function shares the slot. */
+  readonly multifunction: boolean;
+  /** undefined on a host without an IOMMU (until no-IOMMU makes one). */
+  iommuGroup: IommuGroup | undefined;
+  /** Pages and window of the BARs; undefined for functions without memory BARs. */
+  readonly pages: Pages | undefined;
+  readonly pagesBase: number;
+  driver: PciDriver | undefined;
+  /** null reads back as `(null)`. */
+  driverOverride: string | null;
+  /** pci_enable_device() count. */
+  enableCount: number;
+  /** Created when first asked for; `modelName` tells without creating it. */
+  model: AttachedModel | undefined;
+  readonly modelName: string | undefined;
+  readonly sinks: FunctionSinks;
+  /** False once removed from the machine: open files answer ENODEV. */
+  readonly present: boolean;
+  /** True when the device honours COMMAND.MEM and it is on, and power is D0. */
+  memoryEnabled(): boolean;
+  /** Function-level reset: model, config space to power-on with BARs restored. False when the function has no reset method. */
+  reset(): boolean;
+  readonly canReset: boolean;
+  /** In the order they are tried; empty when there is none. */
+  readonly resetMethods: readonly ResetMethod[];
+}

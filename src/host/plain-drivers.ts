@@ -1,0 +1,68 @@
+/** Kernel drivers that only hold their functions: they enable the device and let it be. Ids as in the kernel's tables. */
+import {
+  PCI_CLASS_BRIDGE_PCI_NORMAL,
+  PCI_CLASS_STORAGE_EXPRESS,
+  PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
+  PCI_COMMAND_MEMORY,
+  PCI_VENDOR_ID_INTEL,
+  PCI_VENDOR_ID_REDHAT_QUMRANET,
+} from '../abi/pci/index.js';
+import type { DriverDescription } from './description.js';
+import type { PciDriver, PciId } from './driver.js';
+import type { PciFunction } from './pci-function.js';
+
+const intel = (...devices: number[]): PciId[] =>
+  devices.map((device) => ({ vendor: PCI_VENDOR_ID_INTEL, device }));
+const run = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
+
+/** Built in, in registration order; pcieport comes first as it does at boot. */
+export const builtInDrivers: readonly DriverDescription[] = [
+  { name: 'pcieport', ids: [{ class: PCI_CLASS_BRIDGE_PCI_NORMAL }], managesDma: true },
+  { name: 'pci-stub', ids: [], managesDma: true, enables: false },
+  // ioat_pci_tbl[]: Ivy Bridge, Haswell, Broadwell (-DE), Skylake-SP and Ice Lake-SP channels.
+  {
+    name: 'ioatdma',
+    ids: intel(
+      ...run(0x0e20, 8),
+      ...[0x0e2e, 0x0e2f],
+      ...run(0x2f20, 8),
+      ...[0x2f2e, 0x2f2f],
+      ...run(0x6f20, 8),
+      ...[0x6f2e, 0x6f2f],
+      ...run(0x6f50, 4),
+      ...[0x2021, 0x0b00],
+    ),
+  },
+  { name: 'nvme', ids: [{ class: PCI_CLASS_STORAGE_EXPRESS }] },
+  // 82574L, I217-LM, I218-LM, I219-LM and -V of several chipsets.
+  { name: 'e1000e', ids: intel(0x10d3, 0x153a, 0x155a, 0x156f, 0x1570, 0x15b7, 0x15b8, 0x15bb, 0x15bc) },
+  // 82576, I350, I210.
+  { name: 'igb', ids: intel(0x10c9, 0x10ca, 0x1521, 0x1533) },
+  { name: 'virtio-pci', ids: [{ vendor: PCI_VENDOR_ID_REDHAT_QUMRANET }] },
+];
+
+/** The driver object of a description. */
+export function plainDriver(description: DriverDescription): PciDriver {
+  const driver: PciDriver = {
+    name: description.name,
+    module: description.module ?? description.name.replaceAll('-', '_'),
+    ids: description.ids,
+    managesDma: description.managesDma ?? false,
+  };
+  return description.enables === false ? driver : { ...driver, probe: enable, remove: disable };
+}
+
+/** pci_enable_device() and pci_set_master(). */
+function enable(fn: PciFunction): void {
+  const wanted = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+  fn.config.write(PCI_COMMAND, 2, fn.config.read(PCI_COMMAND, 2) | wanted);
+  fn.enableCount++;
+}
+
+/** pci_disable_device(): only bus mastering goes; decoding stays. */
+function disable(fn: PciFunction): void {
+  fn.config.write(PCI_COMMAND, 2, fn.config.read(PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER);
+  fn.enableCount--;
+}

@@ -1,0 +1,133 @@
+/**
+ * The machine on paper: every function with its place, shape, addresses and group, before any object exists. Config spaces and
+ * BAR memory are made from it when somebody asks, so that ten thousand functions cost ten thousand plans.
+ */
+import type { BarSpec, FunctionShape, ModelDefinition } from '../devices/contract.js';
+import { assignAddresses } from './addresses.js';
+import { type Bdf, formatBdf, type PciAddress, parseBdf } from './bdf.js';
+import type { FunctionDescription, HostDescription } from './description.js';
+import { assignGroups } from './grouping.js';
+import type { ModelLookup } from './models.js';
+import type { Bridge } from './pci-function.js';
+import { resolveShape } from './shape.js';
+
+/** A bridge whose numbers and windows are being found out. */
+export type BridgePlan = { -readonly [K in keyof Bridge]: Bridge[K] };
+
+export interface BarPlan extends BarSpec {
+  address: bigint;
+}
+
+export interface FunctionPlan {
+  readonly description: FunctionDescription;
+  readonly definition: ModelDefinition | undefined;
+  readonly bdf: Bdf;
+  readonly address: PciAddress;
+  readonly shape: FunctionShape;
+  readonly bridge: BridgePlan | undefined;
+  readonly bars: (BarPlan | undefined)[];
+  readonly rom: { readonly size: number; address: bigint };
+  readonly irq: number;
+  /** Another function shares the slot. */
+  multifunction: boolean;
+  parent: FunctionPlan | undefined;
+  readonly children: FunctionPlan[];
+  /** IOMMU group number; undefined without an IOMMU. */
+  group: number | undefined;
+  /** Which window of the group's pages: members are counted from 0. */
+  window: number;
+}
+
+export interface RootPlan {
+  readonly domain: number;
+  readonly bus: number;
+  readonly functions: FunctionPlan[];
+}
+
+export interface MachinePlan {
+  readonly roots: readonly RootPlan[];
+  /** By domain, bus, devfn: the order in which the kernel finds and numbers them. */
+  readonly functions: readonly FunctionPlan[];
+}
+
+/** `0000:80` as its numbers. */
+export function parseRootBus(text: string): { domain: number; bus: number } | undefined {
+  const address = parseBdf(`${text}:00.0`);
+  return address && { domain: address.domain, bus: address.bus };
+}
+
+/** `description` has passed checkDescription(). */
+export function planMachine(description: HostDescription, models: ModelLookup): MachinePlan {
+  const functions = description.functions.map((row) => planFunction(row, models));
+  functions.sort((a, b) => compareAddresses(a.address, b.address));
+  const roots: RootPlan[] = (description.rootBuses ?? ['0000:00'])
+    .map((text) => ({ ...parseRootBus(text)!, functions: [] }))
+    .sort((a, b) => a.domain - b.domain || a.bus - b.bus);
+  link(roots, functions);
+  assignAddresses(roots);
+  if (description.iommu?.kind !== 'none') assignGroups(functions);
+  return { roots, functions };
+}
+
+function compareAddresses(a: PciAddress, b: PciAddress): number {
+  return a.domain - b.domain || a.bus - b.bus || a.device - b.device || a.function - b.function;
+}
+
+/** The function alone: no neighbours, addresses or group yet. */
+export function planFunction(description: FunctionDescription, models: ModelLookup): FunctionPlan {
+  const address = parseBdf(description.bdf)!;
+  const definition = description.model === undefined ? undefined : models.get(description.model)!;
+  const shape = resolveShape(description, definition);
+  const bars: (BarPlan | undefined)[] = Array.from({ length: 6 }, () => undefined);
+  for (const bar of shape.bars) bars[bar.index] = { ...bar, address: 0n };
+  const pin = shape.interruptPin ?? 0;
+  return {
+    description,
+    definition,
+    bdf: formatBdf(address),
+    address,
+    shape,
+    bridge: description.bridge && {
+      kind: description.bridge.kind,
+      secondary: description.bridge.secondary,
+      subordinate: description.bridge.subordinate ?? description.bridge.secondary,
+      io: undefined,
+      memory: undefined,
+      prefetchable: undefined,
+    },
+    bars,
+    rom: { size: description.romSize ?? 0, address: 0n },
+    // The usual swizzle of a PC: eight lines from 16, by slot and pin.
+    irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),
+    multifunction: false,
+    parent: undefined,
+    children: [],
+    group: undefined,
+    window: 0,
+  };
+}
+
+/** Hangs functions below their bridge or root, and finds slot mates and subordinate numbers. */
+function link(roots: RootPlan[], functions: readonly FunctionPlan[]): void {
+  const bus = (domain: number, number: number) => `${domain}:${number}`;
+  const owners = new Map<string, RootPlan | FunctionPlan>(
+    roots.map((root) => [bus(root.domain, root.bus), root]),
+  );
+  const slots = new Map<string, FunctionPlan[]>();
+  for (const fn of functions) if (fn.bridge) owners.set(bus(fn.address.domain, fn.bridge.secondary), fn);
+  for (const fn of functions) {
+    const owner = owners.get(bus(fn.address.domain, fn.address.bus))!;
+    if ('bdf' in owner) {
+      fn.parent = owner;
+      owner.children.push(fn);
+    } else owner.functions.push(fn);
+    const slot = fn.bdf.slice(0, -2);
+    slots.set(slot, [...(slots.get(slot) ?? []), fn]);
+  }
+  for (const mates of slots.values()) for (const fn of mates) fn.multifunction = mates.length > 1;
+  for (const fn of functions) {
+    const lowest = fn.bridge?.subordinate ?? 0;
+    for (let up = fn.parent; up; up = up.parent)
+      up.bridge!.subordinate = Math.max(up.bridge!.subordinate, lowest);
+  }
+}

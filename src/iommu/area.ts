@@ -1,0 +1,114 @@
+/** One mapping: a stretch of IOVAs that stands for a stretch of a client's memory (struct vfio_dma, struct iopt_area). */
+import { refuse } from '../abi/errno.js';
+import type { ClientProcess, PinnedRange } from '../vfs/caller.js';
+import { PAGE_SIZE, type Range } from './range.js';
+
+/** Where the memory of an area is, whether or not it is pinned. */
+export interface Source {
+  readonly process: ClientProcess;
+  /** Address of the area's first byte. */
+  readonly vaddr: bigint;
+  /** Mapped for writing by the client: a copy of a read-only mapping can't become writable (iopt_pages.writable). */
+  readonly writable: boolean;
+}
+
+export interface DmaAccess {
+  readonly read: boolean;
+  readonly write: boolean;
+}
+
+/** A pin that both halves of a split area keep. */
+class Hold {
+  private users = 1;
+  constructor(readonly range: PinnedRange) {}
+
+  share(): this {
+    this.users++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.users === 0) this.range.release();
+  }
+}
+
+export class Area implements Range {
+  /** VFIO_DMA_UNMAP_FLAG_VADDR took the address away; the pages stay until a new one comes. */
+  vaddrInvalid = false;
+  private hold: Hold | undefined;
+  private holdOffset = 0n;
+  private killed = false;
+
+  constructor(
+    readonly start: bigint,
+    readonly last: bigint,
+    public source: Source,
+    readonly access: DmaAccess,
+  ) {}
+
+  get length(): bigint {
+    return this.last - this.start + 1n;
+  }
+
+  /** Byte offset of the memory in its page. */
+  get pageOffset(): bigint {
+    return this.source.vaddr % PAGE_SIZE;
+  }
+
+  /** No longer in its space: removed, or gone with its process. */
+  get dead(): boolean {
+    return this.killed;
+  }
+
+  /** The memory translations read; undefined while not pinned. Offsets into it are `iova - start + pinOffset`. */
+  get pin(): PinnedRange | undefined {
+    return this.hold?.range;
+  }
+
+  get pinOffset(): bigint {
+    return this.holdOffset;
+  }
+
+  /** Pins once; EFAULT. Nothing is kept if the area was removed while the client's memory was waited for. */
+  async takePin(): Promise<void> {
+    if (this.hold || this.killed) return;
+    await this.repin(this.source);
+  }
+
+  /** Puts the area on other memory (a new vaddr for the same pages), or leaves everything as it was: EFAULT. */
+  async repin(source: Source): Promise<void> {
+    const range = await source.process.pin(source.vaddr, this.length, {
+      read: this.access.read,
+      write: source.writable,
+    });
+    if (this.killed || !source.process.alive) {
+      range.release();
+      if (!this.killed) refuse('EFAULT', `process ${source.process.pid} exited while its memory was pinned`);
+      return;
+    }
+    this.dropPin();
+    this.source = source;
+    this.hold = new Hold(range);
+    this.holdOffset = 0n;
+  }
+
+  dropPin(): void {
+    this.hold?.release();
+    this.hold = undefined;
+  }
+
+  /** Out of its space for good. */
+  kill(): void {
+    this.killed = true;
+    this.dropPin();
+  }
+
+  /** The part [start, last] of this area, on the same pin. The caller then kills the whole. */
+  part(start: bigint, last: bigint): Area {
+    const delta = start - this.start;
+    const part = new Area(start, last, { ...this.source, vaddr: this.source.vaddr + delta }, this.access);
+    part.hold = this.hold?.share();
+    part.holdOffset = this.holdOffset + delta;
+    return part;
+  }
+}

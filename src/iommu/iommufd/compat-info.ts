@@ -1,0 +1,59 @@
+/** VFIO_IOMMU_GET_INFO on /dev/iommu (iommufd_vfio_iommu_get_info()). */
+import { refuse } from '../../abi/errno.js';
+import { capabilityChain, infoCapHeader } from '../../abi/vfio/capability-chain.js';
+import {
+  capDmaAvailBody,
+  capIovaRangeBody,
+  iovaRange,
+  TYPE1_INFO_MIN,
+  Type1InfoCap,
+  Type1InfoFlag,
+  type1Info,
+} from '../../abi/vfio/type1.js';
+import type { IoctlCall } from '../../vfs/ioctl.js';
+import { iovaRangeCapability } from '../iova-capability.js';
+import { ANY_PAGE_SIZE, foldPageSizes } from '../page-sizes.js';
+import { max } from '../range.js';
+import type { Context } from './context.js';
+import type { Ioas } from './ioas.js';
+
+/** dma_avail: this backend counts no mappings. */
+const NO_LIMIT = 0xffffffff;
+
+export async function compatInfo(context: Context, { argument, caller }: IoctlCall): Promise<number> {
+  const { argsz } = type1Info.decode(await caller.memory.read(argument, TYPE1_INFO_MIN));
+  if (argsz < TYPE1_INFO_MIN) refuse('EINVAL', `argsz ${argsz} is below ${TYPE1_INFO_MIN}`);
+  const ioas = context.compatIoas;
+  const chain = capabilityChain(type1Info.size, [
+    { id: Type1InfoCap.DMA_AVAIL, version: 1, body: capDmaAvailBody.encode({ avail: NO_LIMIT }) },
+    iovaRangeCapability(ioas.iova.reserved.gaps()),
+  ]);
+  const needed = type1Info.size + chain.length;
+  const part = chain.subarray(0, fitting(argsz - type1Info.size, chain.length));
+  if (part.length > 0) await caller.memory.write(argument + BigInt(type1Info.size), part);
+  const info = type1Info.encode({
+    argsz: needed,
+    flags: Type1InfoFlag.PGSIZES | Type1InfoFlag.CAPS,
+    iovaPgsizes: pageSizes(context, ioas),
+    capOffset: argsz >= needed ? type1Info.size : 0,
+    pad: 0,
+  });
+  await caller.memory.write(argument, info.subarray(0, Math.min(argsz, info.length)));
+  return 0;
+}
+
+/** How much of the chain goes into `room` bytes: dma_avail, then the ranges' header, then each range, as long as they fit. */
+function fitting(room: number, whole: number): number {
+  const dmaAvail = infoCapHeader.size + 8;
+  const rangesHeader = dmaAvail + infoCapHeader.size + capIovaRangeBody.size;
+  if (room >= whole) return whole;
+  if (room < dmaAvail) return 0;
+  if (room < rangesHeader) return dmaAvail;
+  return rangesHeader + Math.floor((room - rangesHeader) / iovaRange.size) * iovaRange.size;
+}
+
+/** iommufd_get_pagesizes(). */
+function pageSizes(context: Context, ioas: Ioas): bigint {
+  const sizes = ioas.hwpts.size > 0 ? foldPageSizes(context.host.iommu.pageSizes) : ANY_PAGE_SIZE;
+  return max(sizes, ioas.iova.alignment);
+}

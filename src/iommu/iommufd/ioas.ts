@@ -1,0 +1,109 @@
+/** An IO address space: mappings, and the HWPTs (domains) that hardware walks them by (struct iommufd_ioas, io_pagetable). */
+import { refuse } from '../../abi/errno.js';
+import type { Host } from '../../host/host.js';
+import { IovaSpace } from '../iova-space.js';
+import { isAligned, lowestBit, PAGE_SIZE, type Range, show } from '../range.js';
+import { outsideAperture } from '../reserved.js';
+import type { Hwpt } from './hwpt.js';
+import { IovaChooser } from './iova-chooser.js';
+
+export class Ioas {
+  readonly kind = 'ioas';
+  readonly iova = new IovaSpace();
+  readonly chooser = new IovaChooser(this.iova);
+  /** In order of creation. While there is one, all memory is pinned. */
+  readonly hwpts = new Set<Hwpt>();
+  /** Large I/O pages may be used: then a mapping can't be cut (IOMMU_OPTION_HUGE_PAGES). */
+  hugePages = true;
+
+  constructor(
+    readonly id: number,
+    private readonly host: Host,
+  ) {}
+
+  get users(): number {
+    return this.hwpts.size;
+  }
+
+  destroy(): void {
+    this.iova.clear();
+  }
+
+  /**
+   * A domain joins: its granule and aperture bind the space, and every mapping is pinned for it (iopt_table_add_domain()). Fails
+   * with EINVAL (granule), EADDRINUSE (what is mapped or allowed does not fit), EFAULT; then nothing has changed.
+   */
+  async addDomain(hwpt: Hwpt): Promise<void> {
+    const granule = lowestBit(this.host.iommu.pageSizes);
+    if (granule > PAGE_SIZE) refuse('EINVAL', `the IOMMU's smallest page is ${granule} bytes`);
+    if (granule > this.iova.alignment) this.checkAlignment(granule);
+    this.reserve(hwpt, outsideAperture(this.host.iommu.addressWidth));
+    // Joined before the memory is pinned: another domain that leaves meanwhile must not unpin it.
+    this.hwpts.add(hwpt);
+    this.updateAlignment();
+    try {
+      for (const area of [...this.iova.areas]) await area.takePin();
+    } catch (error) {
+      this.removeDomain(hwpt);
+      throw error;
+    }
+    this.settlePins();
+  }
+
+  removeDomain(hwpt: Hwpt): void {
+    this.hwpts.delete(hwpt);
+    this.release(hwpt);
+    this.updateAlignment();
+    this.settlePins();
+  }
+
+  /** Without a domain nothing stays pinned, also what became pinned only now. */
+  settlePins(): void {
+    if (this.hwpts.size > 0) return;
+    for (const area of this.iova.areas) area.dropPin();
+  }
+
+  /** iopt_reserve_iova(). EADDRINUSE where something is mapped or explicitly allowed. */
+  reserve(owner: object, ranges: readonly Range[]): void {
+    for (const range of ranges) {
+      const user = this.iova.areas.firstTouching(range) ?? this.iova.allowed.firstTouching(range);
+      if (user) refuse('EADDRINUSE', `${show(range)} can't be reserved: ${show(user)} is mapped or allowed`);
+    }
+    this.iova.reserved.set(owner, ranges);
+  }
+
+  release(owner: object): void {
+    this.iova.reserved.remove(owner);
+    this.iova.generation++;
+  }
+
+  /** iopt_disable_large_pages(): EINVAL when a domain may use some already, EADDRINUSE when a mapping is not page aligned. */
+  disableHugePages(): void {
+    if (!this.hugePages) return;
+    if (this.hwpts.size > 0 && this.iova.areas.size > 0) refuse('EINVAL', 'a HWPT has mappings already');
+    if (this.iova.alignment < PAGE_SIZE) this.checkAlignment(PAGE_SIZE);
+    this.hugePages = false;
+    this.updateAlignment();
+  }
+
+  enableHugePages(): void {
+    this.hugePages = true;
+    this.updateAlignment();
+  }
+
+  private checkAlignment(alignment: bigint): void {
+    for (const area of this.iova.areas)
+      if (!isAligned(area.start | area.length | area.pageOffset, alignment))
+        refuse('EADDRINUSE', `the mapping ${show(area)} is not aligned to ${alignment}`);
+  }
+
+  /** iopt_calculate_iova_alignment(). */
+  private updateAlignment(): void {
+    let alignment = this.hugePages ? 1n : PAGE_SIZE;
+    if (this.hwpts.size > 0) {
+      const granule = lowestBit(this.host.iommu.pageSizes);
+      if (granule > alignment) alignment = granule;
+    }
+    this.iova.alignment = alignment;
+  }
+}

@@ -1,0 +1,30 @@
+/** Every ioctl of /dev/iommu, one row each: feeds dispatch, the trace and the docs. */
+import { IoctlTable } from '../../vfs/ioctl.js';
+import { compatRows } from './compat.js';
+import type { Context } from './context.js';
+import type { Operation } from './operation.js';
+import { hwInfoOperation } from './operations/hw-info.js';
+import { hwptOperations } from './operations/hwpt.js';
+import { ioasOperations } from './operations/ioas.js';
+import { mappingOperations } from './operations/mapping.js';
+import { settingOperations } from './operations/settings.js';
+import { virtualOperations } from './operations/virtual.js';
+
+/** IOMMU_IOAS_MAP_FILE is not among them: ENOTTY, as from a kernel before it. */
+export const operations: readonly Operation[] = [
+  ...ioasOperations,
+  ...mappingOperations,
+  ...settingOperations,
+  ...hwptOperations,
+  hwInfoOperation,
+  ...virtualOperations,
+];
+
+export const iommufdIoctls = new IoctlTable<Context>([...operations, ...compatRows], 'ENOTTY');
+
+const byLowByte = new Set(operations.map((row) => row.number & 0xff));
+
+/** A number whose low byte is an operation's, but not its type, size or direction bits: looked at only after `size` is read. */
+export function isMisshapen(command: number): boolean {
+  return byLowByte.has(command & 0xff) && iommufdIoctls.get(command) === undefined;
+}

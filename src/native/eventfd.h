@@ -1,0 +1,6 @@
+// eventfdSignal and eventfdListen.
+#pragma once
+
+#include <napi.h>
+
+void exportEventfd(Napi::Env env, Napi::Object exports);

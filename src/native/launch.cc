@@ -1,0 +1,127 @@
+// vfiofs-launch [STEP…] -- CMD ARG…: makes a mount namespace, mounts in it what the steps say, and becomes CMD. Descriptor 3 is /dev/fuse,
+// opened by the daemon that started it; 4 takes the "ready". Exit codes as those of env(1): 125, 126, 127.
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace {
+constexpr int kFuse = 3;
+constexpr int kReady = 4;
+constexpr int kFailed = 125;
+constexpr int kNotExecutable = 126;
+constexpr int kNotFound = 127;
+
+[[noreturn]] void fail(const std::string& what, int code = kFailed) {
+  int error = errno;
+  fprintf(stderr, "vfiofs-launch: %s: %s\n", what.c_str(), strerror(error));
+  exit(code);
+}
+
+[[noreturn]] void usage(const std::string& what) {
+  fprintf(stderr, "vfiofs-launch: %s\n", what.c_str());
+  exit(kFailed);
+}
+
+bool mountFuse(char** argument) {
+  std::string data = "fd=" + std::to_string(kFuse);
+  if (*argument[2]) data += std::string(",") + argument[2];
+  return mount(argument[1], argument[0], "fuse.vfiofs", MS_NOSUID | MS_NODEV, data.c_str()) == 0;
+}
+bool bind(char** argument) { return mount(argument[0], argument[1], nullptr, MS_BIND, nullptr) == 0; }
+bool bindAll(char** argument) { return mount(argument[0], argument[1], nullptr, MS_BIND | MS_REC, nullptr) == 0; }
+bool makeDirectory(char** argument) { return mkdir(argument[0], 0755) == 0 || errno == EEXIST; }
+bool mountTmpfs(char** argument) { return mount("tmpfs", argument[0], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") == 0; }
+bool move(char** argument) { return mount(argument[0], argument[1], nullptr, MS_MOVE, nullptr) == 0; }
+bool unmount(char** argument) { return umount2(argument[0], MNT_DETACH) == 0; }
+bool changeDirectory(char** argument) { return chdir(argument[0]) == 0; }
+bool dieWithParent(char**) { return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0; }
+
+bool sayReady(char**) {
+  constexpr char text[] = "ready\n";
+  bool written = write(kReady, text, sizeof text - 1) == sizeof text - 1;
+  int error = errno;
+  close(kReady);
+  close(kFuse);
+  errno = error;
+  return written;
+}
+
+struct Step {
+  const char* option;
+  int arguments;
+  const char* joint;  // between the first two arguments, in messages
+  bool (*run)(char** arguments);
+};
+
+constexpr Step kSteps[] = {
+    {"--fuse", 3, " from ", mountFuse},
+    {"--bind", 2, " on ", bind},
+    {"--rbind", 2, " on ", bindAll},
+    {"--mkdir", 1, "", makeDirectory},
+    {"--tmpfs", 1, "", mountTmpfs},
+    {"--move", 2, " to ", move},
+    {"--umount", 1, "", unmount},
+    {"--ready", 0, "", sayReady},
+    {"--chdir", 1, "", changeDirectory},
+    {"--die-with-parent", 0, "", dieWithParent},
+};
+
+const Step& findStep(const char* option) {
+  for (const Step& step : kSteps) {
+    if (strcmp(step.option, option) == 0) return step;
+  }
+  usage(std::string("unknown option ") + option);
+}
+
+std::string describe(const Step& step, char** arguments) {
+  std::string text = step.option + 2;
+  if (step.arguments > 0) text += std::string(" ") + arguments[0];
+  if (step.arguments > 1) text += std::string(step.joint) + arguments[1];
+  return text;
+}
+
+// Node blocks and ignores signals (SIGPIPE) that its children should have as everybody.
+void resetSignals() {
+  for (int signal = 1; signal < NSIG; signal++) {
+    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+}  // namespace
+
+int main(int count, char** arguments) {
+  // The whole line is understood before anything happens.
+  int command = 1;
+  while (command < count && strcmp(arguments[command], "--") != 0) {
+    const Step& step = findStep(arguments[command]);
+    if (count - command - 1 < step.arguments) usage(std::string(step.option) + " needs more arguments");
+    command += 1 + step.arguments;
+  }
+  if (command + 1 >= count) usage("no command; usage: vfiofs-launch [STEP...] -- COMMAND [ARGUMENT...]");
+
+  if (unshare(CLONE_NEWNS) < 0) fail("unshare");
+  // Nothing mounted here is seen outside; the last umount is the end of the namespace.
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) fail("make / private");
+  for (int index = 1; index < command;) {
+    const Step& step = findStep(arguments[index]);
+    if (!step.run(arguments + index + 1)) fail(describe(step, arguments + index + 1));
+    index += 1 + step.arguments;
+  }
+  close(kFuse);
+  close(kReady);
+  resetSignals();
+  execvp(arguments[command + 1], arguments + command + 1);
+  fail(arguments[command + 1], errno == ENOENT ? kNotFound : kNotExecutable);
+}

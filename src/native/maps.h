@@ -1,0 +1,38 @@
+// /proc/<pid>/maps: what lies in a client's address space, and which of it is plain shared memory.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+struct Vma {
+  uint64_t start;
+  uint64_t end;
+  bool readable;
+  bool writable;
+  bool shared;
+  uint64_t offset;  // of `start` in the file
+  dev_t device;
+  uint64_t inode;
+
+  // Whether `next` is the same file going on.
+  bool continuedBy(const Vma& next) const {
+    return end == next.start && shared == next.shared && device == next.device && inode == next.inode &&
+           offset + (end - start) == next.offset;
+  }
+};
+
+// The VMAs that meet [start, end), in order; 0 or an errno.
+int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result);
+
+// Tells tmpfs and hugetlbfs, whose files any thread may open and map without waiting for anybody, from everything else, which is never
+// even opened: it could be a file of this daemon's own mount. By device number, since names are the client's to choose.
+class SharedMemoryDevices {
+ public:
+  explicit SharedMemoryDevices(pid_t pid);
+  bool contains(dev_t device) const;
+
+ private:
+  std::vector<dev_t> devices_;
+};

@@ -1,0 +1,220 @@
+#include "process-handle.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <vector>
+
+#include "arguments.h"
+#include "crew.h"
+#include "errors.h"
+#include "pin-handle.h"
+#include "process.h"
+#include "wrap.h"
+
+namespace {
+constexpr long kPidfdGetfd = 438;
+
+class ProcessHandle : public Wrap<ProcessHandle> {
+ public:
+  static constexpr const char* kName = "ProcessHandle";
+  static constexpr napi_type_tag kTag = {0x76666966736d6170, 2};
+
+  explicit ProcessHandle(const Napi::CallbackInfo& info) : Wrap(info) {}
+
+  void init(Napi::Env env, std::shared_ptr<Process> process) {
+    process_ = std::move(process);
+    Value().DefineProperty(
+        Napi::PropertyDescriptor::Value("pid", Napi::Number::New(env, process_->pid), napi_enumerable));
+  }
+
+  static std::vector<PropertyDescriptor> properties() {
+    return {
+        InstanceMethod("isAlive", &ProcessHandle::isAlive),
+        InstanceMethod("hasThread", &ProcessHandle::hasThread),
+        InstanceMethod("onExit", &ProcessHandle::onExit),
+        InstanceMethod("read", &ProcessHandle::read),
+        InstanceMethod("write", &ProcessHandle::write),
+        InstanceMethod("readBlocking", &ProcessHandle::readBlocking),
+        InstanceMethod("writeBlocking", &ProcessHandle::writeBlocking),
+        InstanceMethod("getFd", &ProcessHandle::getFd),
+        InstanceMethod("pin", &ProcessHandle::pin),
+        InstanceMethod("close", &ProcessHandle::close),
+    };
+  }
+
+  Napi::Value isAlive(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), process_ && process_->alive());
+  }
+
+  Napi::Value hasThread(const Napi::CallbackInfo& info) {
+    auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", INT_MIN, INT_MAX));
+    return Napi::Boolean::New(info.Env(), process_ && process_->hasThread(tid));
+  }
+
+  void onExit(const Napi::CallbackInfo& info) {
+    Process& process = held(info.Env());
+    auto& environment = Environment::of(info.Env());
+    listeners_.push_back(Napi::Persistent(functionArgument(info, 0, "callback")));
+    if (exit_.get()) return;
+    exit_ = environment.poll(process.pidfd, [this, &environment](int) {
+      Napi::HandleScope scope(environment.env());
+      auto listeners = std::move(listeners_);
+      forget();
+      for (auto& listener : listeners) environment.call(listener, {});
+    });
+    exit_.unref();
+    Ref();  // a handle somebody waits on is not collected
+  }
+
+  Napi::Value read(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    uint64_t address = addressArgument(info);
+    Bytes target = bytesArgument(info, 1, "target");
+    if (!resident(env, address, target.length, false)) return Napi::Number::New(env, -1);
+    if (int error = process_->read(address, target.data, target.length)) fail(env, error, "process_vm_readv");
+    return Napi::Number::New(env, static_cast<double>(target.length));
+  }
+
+  Napi::Value write(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    uint64_t address = addressArgument(info);
+    Bytes source = bytesArgument(info, 1, "source");
+    if (!resident(env, address, source.length, true)) return Napi::Number::New(env, -1);
+    if (int error = process_->write(address, source.data, source.length)) fail(env, error, "process_vm_writev");
+    return Napi::Number::New(env, static_cast<double>(source.length));
+  }
+
+  // Bytes go through a native buffer: a thread that wakes after the deadline must not meet a collected one.
+  Napi::Value readBlocking(const Napi::CallbackInfo& info) {
+    Process& process = held(info.Env());
+    uint64_t address = addressArgument(info);
+    Bytes target = bytesArgument(info, 1, "target");
+    int64_t timeoutMs = timeoutArgument(info, 2);
+    auto bounce = std::make_shared<std::vector<uint8_t>>(target.length);
+    auto keep = std::make_shared<Napi::ObjectReference>(Napi::Persistent(info[1].As<Napi::Object>()));
+    return Environment::of(info.Env())
+        .elsewhere(
+            memoryCrew(), process.pid, timeoutMs,
+            [process = process_, address, bounce] { return process->read(address, bounce->data(), bounce->size()); },
+            Environment::orReject("process_vm_readv", [bounce, keep](Napi::Env env) {
+              // Looked up again: the array may have been detached meanwhile.
+              Bytes target = bytesOf(keep->Value(), "target");
+              std::copy_n(bounce->data(), std::min(target.length, bounce->size()), target.data);
+              return env.Undefined();
+            }));
+  }
+
+  Napi::Value writeBlocking(const Napi::CallbackInfo& info) {
+    Process& process = held(info.Env());
+    uint64_t address = addressArgument(info);
+    Bytes source = bytesArgument(info, 1, "source");
+    int64_t timeoutMs = timeoutArgument(info, 2);
+    auto bounce = std::make_shared<std::vector<uint8_t>>(source.data, source.data + source.length);
+    return Environment::of(info.Env())
+        .elsewhere(
+            memoryCrew(), process.pid, timeoutMs,
+            [process = process_, address, bounce] { return process->write(address, bounce->data(), bounce->size()); },
+            Environment::orReject("process_vm_writev"));
+  }
+
+  Napi::Value getFd(const Napi::CallbackInfo& info) {
+    Process& process = held(info.Env());
+    int fd = fdArgument(info, 0);
+    long copy = syscall(kPidfdGetfd, process.pidfd, fd, 0);
+    return Napi::Number::New(info.Env(), checked(info.Env(), static_cast<int>(copy), "pidfd_getfd"));
+  }
+
+  Napi::Value pin(const Napi::CallbackInfo& info) {
+    held(info.Env());
+    uint64_t address = addressArgument(info);
+    auto length = static_cast<uint64_t>(integerArgument(info, 1, "length", 1, kMaxSafeInteger));
+    bool write = info[2].ToBoolean();
+    return pinElsewhere(info.Env(), process_, address, length, write, timeoutArgument(info, 3));
+  }
+
+  void close(const Napi::CallbackInfo&) {
+    forget();
+    process_.reset();
+  }
+
+ private:
+  void forget() {
+    listeners_.clear();
+    if (!exit_.get()) return;
+    exit_.close();
+    Unref();
+  }
+
+  Process& held(Napi::Env env) const {
+    if (!process_) fail(env, ESRCH, "pidfd");
+    return *process_;
+  }
+
+  // User pointers end at 2^47 (2^56 with five levels): whatever is no safe integer is no address.
+  static uint64_t addressArgument(const Napi::CallbackInfo& info) {
+    if (!info[0].IsNumber()) throw Napi::TypeError::New(info.Env(), "address must be a number");
+    double address = info[0].As<Napi::Number>().DoubleValue();
+    if (address > static_cast<double>(kMaxSafeInteger)) fail(info.Env(), EFAULT, "process_vm_readv");
+    return static_cast<uint64_t>(integerArgument(info, 0, "address", 0, kMaxSafeInteger));
+  }
+
+  bool resident(Napi::Env env, uint64_t address, size_t length, bool write) const {
+    Process& process = held(env);
+    Residency residency = process.residency(address, length, write);
+    if (residency == Residency::Impossible || !process.alive()) fail(env, EFAULT, "process_vm_readv");
+    return residency == Residency::Resident;
+  }
+
+  std::shared_ptr<Process> process_;
+  LoopHandle exit_;
+  std::vector<Napi::FunctionReference> listeners_;
+};
+
+Napi::Value openProcess(const Napi::CallbackInfo& info) {
+  auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", INT_MIN, INT_MAX));
+  auto process = Process::open(tid);
+  if (!process) fail(info.Env(), errno, "pidfd_open");
+  return ProcessHandle::create(info.Env(), process);
+}
+
+Napi::Value fdLink(const Napi::CallbackInfo& info) {
+  std::string path = "/proc/self/fd/" + std::to_string(fdArgument(info, 0));
+  char text[PATH_MAX];
+  ssize_t length = readlink(path.c_str(), text, sizeof text);
+  if (length < 0) fail(info.Env(), errno == ENOENT ? EBADF : errno, "readlink");
+  return Napi::String::New(info.Env(), text, static_cast<size_t>(length));
+}
+
+Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int fd = fdArgument(info, 0);
+  auto command = static_cast<unsigned long>(integerArgument(info, 1, "command", 0, UINT32_MAX));
+  auto argument = static_cast<unsigned long>(integerArgument(info, 2, "argument", 0, kMaxSafeInteger));
+  int64_t timeoutMs = timeoutArgument(info, 3);
+  // A copy: after a timeout the caller closes its own while the thread may not even have begun.
+  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) fail(env, errno, "ioctl");
+  auto owned = std::shared_ptr<int>(new int(copy), [](int* fd) {
+    closeCrew().queue(0, [fd = *fd] { ::close(fd); });
+    delete fd;
+  });
+  return Environment::of(env).elsewhere(
+      ioctlCrew(), 0, timeoutMs,
+      [owned, command, argument] { return ioctl(*owned, command, argument) < 0 ? errno : 0; },
+      [](Napi::Env env, Napi::Promise::Deferred& deferred, int error) {
+        deferred.Resolve(Napi::Number::New(env, error));
+      });
+}
+}  // namespace
+
+void exportProcess(Napi::Env env, Napi::Object exports) {
+  ProcessHandle::define(env);
+  exports.Set("openProcess", Napi::Function::New(env, openProcess, "openProcess"));
+  exports.Set("fdLink", Napi::Function::New(env, fdLink, "fdLink"));
+  exports.Set("ioctlElsewhere", Napi::Function::New(env, ioctlElsewhere, "ioctlElsewhere"));
+}

@@ -1,0 +1,95 @@
+/** What every projection is computed from. */
+import { cpus as availableCpus } from 'node:os';
+import type { Host } from '../host/host.js';
+import type { IommuGroup } from '../host/iommu-group.js';
+import type { PciFunction } from '../host/pci-function.js';
+import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import type { OpenFile } from '../vfs/node.js';
+import type { VfioView } from './vfio-view.js';
+
+/** Character device numbers of the misc driver (include/linux/miscdevice.h). The minor of iommu is a dynamic one. */
+export const MISC_MAJOR = 10;
+export const VFIO_MINOR = 196;
+export const IOMMUFD_MINOR = 257;
+
+/** Fields of struct pci_dev that only sysfs writes, so the machine model does not carry them. */
+export interface FunctionSettings {
+  /** numa_node as overridden by its attribute. */
+  numaNode: number | undefined;
+  brokenParity: boolean;
+  d3coldAllowed: boolean | undefined;
+  msiAllowed: boolean;
+  /** The ROM may be read: `1` was written to it. */
+  romEnabled: boolean;
+  /** Order given to reset_method; undefined: the kernel's own. */
+  resetMethods: readonly string[] | undefined;
+}
+
+/** A PCI bus (struct pci_bus): below a host bridge (`bridge` undefined), or the secondary bus of a bridge. */
+export interface PciBus {
+  readonly domain: number;
+  readonly number: number;
+  readonly bridge: PciFunction | undefined;
+}
+
+export interface Model {
+  readonly host: Host;
+  readonly vfio: VfioView;
+  /** Opens /dev/iommu; there is no such node without it. */
+  readonly openIommufd: ((caller: Caller) => MaybeAsync<OpenFile>) | undefined;
+  /** nr_cpu_ids; all of them online. */
+  readonly cpus: number;
+  settings(fn: PciFunction): FunctionSettings;
+  /** The one bus below a bridge. */
+  secondaryBus(bridge: PciFunction): PciBus;
+  readonly rootBuses: readonly PciBus[];
+  /** Domain types written to a group's `type`. */
+  readonly groupTypes: WeakMap<IommuGroup, string>;
+  /** What was written to the power/control of a device. */
+  readonly powerControls: WeakMap<object, 'auto' | 'on'>;
+}
+
+export interface ModelOptions {
+  readonly host: Host;
+  readonly vfio: VfioView;
+  openIommufd?(caller: Caller): MaybeAsync<OpenFile>;
+  /** Default: the CPUs of this machine. */
+  readonly cpus?: number;
+}
+
+export function createModel({ host, vfio, openIommufd, cpus = availableCpus().length }: ModelOptions): Model {
+  return {
+    host,
+    vfio,
+    openIommufd,
+    cpus,
+    settings: memoized(() => ({
+      numaNode: undefined,
+      brokenParity: false,
+      d3coldAllowed: undefined,
+      msiAllowed: true,
+      romEnabled: false,
+      resetMethods: undefined,
+    })),
+    secondaryBus: memoized((bridge) => ({
+      domain: bridge.address.domain,
+      number: bridge.bridge!.secondary,
+      bridge,
+    })),
+    rootBuses: host.roots.map(({ domain, bus }) => ({ domain, number: bus, bridge: undefined })),
+    groupTypes: new WeakMap(),
+    powerControls: new WeakMap(),
+  };
+}
+
+function memoized<T>(make: (fn: PciFunction) => T): (fn: PciFunction) => T {
+  const made = new WeakMap<PciFunction, { value: T }>();
+  return (fn) => {
+    let found = made.get(fn);
+    if (!found) {
+      found = { value: make(fn) };
+      made.set(fn, found);
+    }
+    return found.value;
+  };
+}

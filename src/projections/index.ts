@@ -1,0 +1,29 @@
+/** The pretend machine as a tree: sys, dev, proc (fragments) and lib (module indexes), all computed when asked. */
+import type { DirectoryNode } from '../vfs/node.js';
+import { createModel, type ModelOptions } from './context.js';
+import { devfs } from './devfs/index.js';
+import { DirectoryClass, subdirectory } from './kit/directory.js';
+import { moduleIndexes } from './modules/index.js';
+import { hostMounts, withMountPoints } from './mount-points.js';
+import { procfs } from './procfs/index.js';
+import { sysfs } from './sysfs/index.js';
+
+export type { VfioDeviceView, VfioGroupView, VfioView } from './vfio-view.js';
+export { hostMounts };
+
+export interface RootOptions extends ModelOptions {
+  /** Adds the empty directories of `hostMounts`, for binding parts of the real host. Default: false. */
+  readonly hostMounts?: boolean;
+}
+
+export function createRoot(options: RootOptions): DirectoryNode {
+  const model = createModel(options);
+  const type = new DirectoryClass<void>([
+    subdirectory('sys', sysfs(model), { mode: 0o555 }),
+    subdirectory('dev', devfs(model)),
+    subdirectory('proc', procfs(model), { mode: 0o555 }),
+    subdirectory('lib', [subdirectory('modules', moduleIndexes(model))]),
+  ]);
+  const root = type.at(undefined, { path: '', alive: () => true });
+  return options.hostMounts ? withMountPoints(root, hostMounts) : root;
+}

@@ -1,0 +1,142 @@
+/**
+ * sysfs files (fs/kernfs/file.c, fs/sysfs/file.c). A text attribute is a function of the model: its content is made at the first
+ * read of an open file and again whenever the reader comes back to offset 0; each write is one command. A binary attribute is a
+ * window of bytes. Open modes are judged here because root passes the mode bits, and sysfs refuses root all the same.
+ */
+import { refuse } from '../../abi/errno.js';
+import type { Caller, MaybeAsync } from '../../vfs/caller.js';
+import type { Backing, FileNode, OpenFile, OpenRequest } from '../../vfs/node.js';
+
+const PAGE_SIZE = 4096;
+
+/** One line, or any number of them; each gets its newline. */
+export type Shown = string | number | readonly string[];
+
+/** Where a node stands: its path below the root (no leading slash), and whether its object is still in the machine. */
+export interface Place {
+  readonly path: string;
+  alive(): boolean;
+}
+
+export interface TextSpec {
+  /** Default: what show and store allow (0444, 0644, 0200). */
+  readonly mode?: number;
+  show?(): Shown;
+  store?(text: string, caller: Caller): MaybeAsync<void>;
+}
+
+export interface BinarySpec {
+  readonly mode: number;
+  /** st_size in bytes. */
+  readonly size: number;
+  /** [offset, offset+length) lies inside `size`. EIO when missing (sysfs_kf_bin_read()). */
+  read?(offset: number, length: number, opener: Caller): Uint8Array;
+  write?(offset: number, data: Buffer): void;
+  /** Asked at open. */
+  backing?(): Backing | undefined;
+}
+
+/** kernfs_fop_open(): EACCES where the mode grants nobody the access, ENODEV when the object has gone. */
+function checkOpen(mode: number, request: OpenRequest, { path, alive }: Place): void {
+  if (!alive()) refuse('ENODEV', `${path}: removed`);
+  if (request.reads && !(mode & 0o444)) refuse('EACCES', `${path} is write-only`);
+  if (request.writes && !(mode & 0o222)) refuse('EACCES', `${path} is read-only`);
+}
+
+/** The bytes of an attribute's text. Names written by clients are bytes, kept as latin1. */
+export function render(shown: Shown): Buffer {
+  const lines = typeof shown === 'object' ? shown : [shown];
+  return Buffer.from(lines.map((line) => `${line}\n`).join(''), 'latin1');
+}
+
+class TextFile implements OpenFile {
+  private content: Buffer | undefined;
+  constructor(
+    private readonly spec: TextSpec,
+    private readonly place: Place,
+  ) {}
+
+  read(offset: bigint, length: number): Uint8Array {
+    if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
+    if (!this.spec.show) return refuse('EIO', `${this.place.path} has no content`);
+    if (!this.content || offset === 0n) this.content = render(this.spec.show()).subarray(0, PAGE_SIZE - 1);
+    const start = Number(offset);
+    return this.content.subarray(start, start + length);
+  }
+
+  /** The whole command is taken from this one write, whatever the offset; a longer one is cut to a page. */
+  write(_offset: bigint, data: Buffer, caller: Caller): MaybeAsync<number> {
+    if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
+    if (!this.spec.store) return refuse('EIO', `${this.place.path} takes no commands`);
+    if (data.length === 0) return 0;
+    const taken = Math.min(data.length, PAGE_SIZE);
+    const done = this.spec.store(data.toString('latin1', 0, taken), caller);
+    return done ? done.then(() => taken) : taken;
+  }
+
+  describe(): string {
+    return this.place.path;
+  }
+}
+
+export function textNode(spec: TextSpec, place: Place): FileNode {
+  const mode = spec.mode ?? (spec.show ? 0o444 : 0) | (spec.store ? 0o200 : 0);
+  return {
+    kind: 'file',
+    attributes: () => ({ mode, size: PAGE_SIZE }),
+    open(request) {
+      checkOpen(mode, request, place);
+      return new TextFile(spec, place);
+    },
+  };
+}
+
+class BinaryFile implements OpenFile {
+  readonly backing?: Backing;
+  constructor(
+    private readonly spec: BinarySpec,
+    private readonly place: Place,
+    private readonly opener: Caller,
+  ) {
+    const backing = spec.backing?.();
+    if (backing) this.backing = backing;
+  }
+
+  read(offset: bigint, length: number): Uint8Array {
+    if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
+    const count = this.clip(offset, length);
+    if (count === 0) return new Uint8Array(0);
+    if (!this.spec.read) return refuse('EIO', `${this.place.path} is for mmap only`);
+    return this.spec.read(Number(offset), count, this.opener);
+  }
+
+  write(offset: bigint, data: Buffer): number {
+    if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
+    if (offset >= BigInt(this.spec.size)) refuse('EFBIG', `write at or behind the end of ${this.place.path}`);
+    const count = this.clip(offset, data.length);
+    if (count === 0) return 0;
+    if (!this.spec.write) return refuse('EIO', `${this.place.path} is for mmap only`);
+    this.spec.write(Number(offset), data.subarray(0, count));
+    return count;
+  }
+
+  describe(): string {
+    return this.place.path;
+  }
+
+  private clip(offset: bigint, length: number): number {
+    const left = BigInt(this.spec.size) - offset;
+    return left <= 0n ? 0 : Math.min(length, PAGE_SIZE, Number(left));
+  }
+}
+
+export function binaryNode(spec: BinarySpec, place: Place): FileNode {
+  return {
+    kind: 'file',
+    attributes: () => ({ mode: spec.mode, size: spec.size }),
+    open(request, caller) {
+      checkOpen(spec.mode, request, place);
+      return new BinaryFile(spec, place, caller);
+    },
+  };
+}

@@ -1,0 +1,231 @@
+/**
+ * Directories as tables. A row says what one name means for a model object and when it is there; a family takes its names from the
+ * model. Nothing is made before it is looked up, so a directory of ten thousand functions costs what is asked of it.
+ */
+import type { DirectoryNode, VfsNode } from '../../vfs/node.js';
+import { type BinarySpec, binaryNode, type Place, type TextSpec, textNode } from './attribute.js';
+import { relativeLink } from './path.js';
+
+type Presence<S> = (subject: S) => boolean;
+
+interface Row<S> {
+  readonly form: 'row';
+  readonly kind: VfsNode['kind'];
+  readonly name: string;
+  readonly when?: Presence<S> | undefined;
+  node(subject: S, place: Place): VfsNode;
+}
+
+interface Family<S> {
+  readonly form: 'family';
+  readonly kind: VfsNode['kind'];
+  names(subject: S): Iterable<string>;
+  /** `place` is where the child would stand; undefined: no such child. */
+  node(subject: S, name: string, place: Place): VfsNode | undefined;
+}
+
+export type Entry<S> = Row<S> | Family<S>;
+
+export interface DirectoryOptions<S> {
+  /** 0755 by default. */
+  readonly mode?: number;
+  /** False once the object has left the machine; I/O on files opened below is ENODEV then. */
+  alive?(subject: S): boolean;
+  /** The model object that makes it this directory and no other of the same name. */
+  key?(subject: S): unknown;
+  /** The directory can go while its parent stays. */
+  readonly volatile?: boolean;
+}
+
+/** The kind of directory that objects of one sort get: made once, then asked for each of them. */
+export class DirectoryClass<S> {
+  readonly rows = new Map<string, Row<S>>();
+  readonly families: Family<S>[] = [];
+
+  constructor(
+    /** A function where directories of this class stand in each other: functions below bridges. */
+    entries: readonly Entry<S>[] | ((self: DirectoryClass<S>) => readonly Entry<S>[]),
+    readonly options: DirectoryOptions<S> = {},
+  ) {
+    for (const entry of typeof entries === 'function' ? entries(this) : entries) {
+      if (entry.form === 'family') this.families.push(entry);
+      else if (this.rows.has(entry.name)) throw new Error(`two rows for ${entry.name}`);
+      else this.rows.set(entry.name, entry);
+    }
+  }
+
+  at(subject: S, place: Place): DirectoryNode {
+    return new TableDirectory(this, subject, place);
+  }
+}
+
+class TableDirectory<S> implements DirectoryNode {
+  readonly kind = 'directory';
+  readonly key?: unknown;
+  readonly volatile?: boolean;
+  private readonly place: Place;
+
+  constructor(
+    private readonly type: DirectoryClass<S>,
+    private readonly subject: S,
+    place: Place,
+  ) {
+    const { alive, key, volatile } = type.options;
+    this.place = alive ? { path: place.path, alive: () => alive(subject) && place.alive() } : place;
+    if (key) this.key = key(subject);
+    if (volatile) this.volatile = true;
+  }
+
+  lookup(name: string): VfsNode | undefined {
+    const { path, alive } = this.place;
+    const place = { path: path ? `${path}/${name}` : name, alive };
+    const row = this.type.rows.get(name);
+    if (row) return this.has(row) ? row.node(this.subject, place) : undefined;
+    for (const family of this.type.families) {
+      const node = family.node(this.subject, name, place);
+      if (node) return node;
+    }
+    return undefined;
+  }
+
+  *names(): Iterable<string> {
+    for (const row of this.type.rows.values()) if (this.has(row)) yield row.name;
+    for (const family of this.type.families) yield* family.names(this.subject);
+  }
+
+  /** nlink counts real subdirectories only; virt-host-validate takes more than 2 at iommu_groups for a working IOMMU. */
+  attributes() {
+    let nlink = 2;
+    for (const row of this.type.rows.values()) if (row.kind === 'directory' && this.has(row)) nlink++;
+    for (const family of this.type.families)
+      if (family.kind === 'directory') for (const _ of family.names(this.subject)) nlink++;
+    return { mode: this.type.options.mode ?? 0o755, nlink };
+  }
+
+  private has(row: Row<S>): boolean {
+    return row.when?.(this.subject) ?? true;
+  }
+}
+
+/** A text attribute. `show` and `store` are given the directory's object. */
+export function text<S>(
+  name: string,
+  spec: {
+    mode?: number;
+    show?: (subject: S) => ReturnType<NonNullable<TextSpec['show']>>;
+    store?: (
+      subject: S,
+      ...rest: Parameters<NonNullable<TextSpec['store']>>
+    ) => ReturnType<NonNullable<TextSpec['store']>>;
+    when?: Presence<S>;
+  },
+): Entry<S> {
+  const { mode, show, store, when } = spec;
+  return {
+    form: 'row',
+    kind: 'file',
+    name,
+    when,
+    node: (subject, place) =>
+      textNode(
+        {
+          ...(mode === undefined ? {} : { mode }),
+          ...(show ? { show: () => show(subject) } : {}),
+          ...(store ? { store: (content, caller) => store(subject, content, caller) } : {}),
+        },
+        place,
+      ),
+  };
+}
+
+export function binary<S>(name: string, spec: (subject: S) => BinarySpec, when?: Presence<S>): Entry<S> {
+  return {
+    form: 'row',
+    kind: 'file',
+    name,
+    when,
+    node: (subject, place) => binaryNode(spec(subject), place),
+  };
+}
+
+/** A link to an object, given by the path that `paths.ts` computes for it. */
+export function link<S>(
+  name: string,
+  target: (subject: S) => string,
+  options: { when?: Presence<S>; volatile?: boolean } = {},
+): Entry<S> {
+  return {
+    form: 'row',
+    kind: 'symlink',
+    name,
+    when: options.when,
+    node: (subject, place) => linkNode(place, () => target(subject), { volatile: options.volatile ?? false }),
+  };
+}
+
+function linkNode(
+  place: Place,
+  target: () => string,
+  options: { volatile: boolean; key?: unknown },
+): VfsNode {
+  return {
+    kind: 'symlink',
+    ...options,
+    attributes: () => ({ mode: 0o777 }),
+    target: () => relativeLink(place.path, target()),
+  };
+}
+
+/** Any other node under a fixed name. */
+export function entry<S>(
+  kind: VfsNode['kind'],
+  name: string,
+  node: (subject: S, place: Place) => VfsNode,
+  when?: Presence<S>,
+): Entry<S> {
+  return { form: 'row', kind, name, when, node };
+}
+
+/** A directory about the same object: power/, parameters/, bus/pci/. */
+export function subdirectory<S>(
+  name: string,
+  entries: readonly Entry<S>[],
+  options: DirectoryOptions<S> & { when?: Presence<S> } = {},
+): Entry<S> {
+  const type = new DirectoryClass(entries, options);
+  return entry('directory', name, (subject, place) => type.at(subject, place), options.when);
+}
+
+/** Children by name: how to list them, how to find one. */
+export interface Children<S, C> {
+  names(subject: S): Iterable<string>;
+  find(subject: S, name: string): C | undefined;
+}
+
+/** One directory per child. */
+export function directories<S, C>(children: Children<S, C>, type: DirectoryClass<C>): Entry<S> {
+  return family('directory', children, (child, place) => type.at(child, place));
+}
+
+/** One link per child; it goes with the child, so it is never cached. */
+export function links<S, C>(children: Children<S, C>, target: (child: C) => string): Entry<S> {
+  return family('symlink', children, (child, place) =>
+    linkNode(place, () => target(child), { volatile: true, key: child }),
+  );
+}
+
+export function family<S, C>(
+  kind: VfsNode['kind'],
+  children: Children<S, C>,
+  node: (child: C, place: Place) => VfsNode,
+): Entry<S> {
+  return {
+    form: 'family',
+    kind,
+    names: (subject) => children.names(subject),
+    node(subject, name, place) {
+      const child = children.find(subject, name);
+      return child === undefined ? undefined : node(child, place);
+    },
+  };
+}

@@ -1,0 +1,50 @@
+/** Where the object behind a directory stands in the tree; links point at objects through these, so nobody counts `../`. */
+
+import { type Bdf, formatBdf, parseBdf } from '../host/bdf.js';
+import type { Host } from '../host/host.js';
+import type { IommuGroup } from '../host/iommu-group.js';
+import type { PciFunction } from '../host/pci-function.js';
+import type { PciBus } from './context.js';
+import type { VfioDeviceView, VfioGroupView } from './vfio-view.js';
+
+/** `0000:01`: pci_bus names. */
+export function busName(bus: PciBus): string {
+  return formatBdf({ domain: bus.domain, bus: bus.number, device: 0, function: 0 }).replace(/:00\.0$/, '');
+}
+
+/** The function of that name, as it stands in any directory of devices; undefined for a name that is not a full BDF. */
+export function findFunction(host: Host, name: string): PciFunction | undefined {
+  return parseBdf(name) ? host.functions.get(name as Bdf) : undefined;
+}
+
+function hostBridge(domain: number, number: number): string {
+  return `sys/devices/pci${busName({ domain, number, bridge: undefined })}`;
+}
+
+/** Name of the one IOMMU that translates: Intel's first DMAR unit, AMD's first IVHD. */
+export function iommuName(host: Host): string {
+  return host.iommu.kind === 'amd' ? 'ivhd0' : 'dmar0';
+}
+
+export const paths = {
+  function(fn: PciFunction): string {
+    const above = fn.parent ? paths.function(fn.parent) : hostBridge(fn.address.domain, fn.address.bus);
+    return `${above}/${fn.bdf}`;
+  },
+  bus(bus: PciBus): string {
+    return `${paths.busOwner(bus)}/pci_bus/${busName(bus)}`;
+  },
+  /** The directory that a bus hangs below: its bridge's, or the host bridge's. */
+  busOwner(bus: PciBus): string {
+    return bus.bridge ? paths.function(bus.bridge) : hostBridge(bus.domain, bus.number);
+  },
+  driver: (name: string) => `sys/bus/pci/drivers/${name}`,
+  module: (name: string) => `sys/module/${name}`,
+  class: (name: string) => `sys/class/${name}`,
+  pciSubsystem: 'sys/bus/pci',
+  group: (group: IommuGroup) => `sys/kernel/iommu_groups/${group.id}`,
+  misc: (name: string) => `sys/devices/virtual/misc/${name}`,
+  vfioGroup: (group: VfioGroupView) => `sys/devices/virtual/vfio/${group.name}`,
+  vfioDevice: (device: VfioDeviceView) => `${paths.function(device.fn)}/vfio-dev/${device.name}`,
+  iommu: (host: Host) => `sys/devices/virtual/iommu/${iommuName(host)}`,
+} as const;

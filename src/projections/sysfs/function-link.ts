@@ -1,0 +1,72 @@
+/** Conditional attributes of PCIe functions and bridges, read from their configuration space. */
+import {
+  PCI_CAP_ID_EXP,
+  PCI_EXP_FLAGS,
+  PCI_EXP_LNKCAP,
+  PCI_EXP_LNKSTA,
+  PCI_EXP_TYPE_RC_END,
+  PCI_EXT_CAP_ID_DSN,
+} from '../../abi/pci/index.js';
+import type { PciFunction } from '../../host/pci-function.js';
+import { type Entry, subdirectory, text } from '../kit/directory.js';
+
+/** pcie_link_speed[], pci_speed_string(). */
+const speeds: Record<number, string> = {
+  1: '2.5 GT/s PCIe',
+  2: '5.0 GT/s PCIe',
+  3: '8.0 GT/s PCIe',
+  4: '16.0 GT/s PCIe',
+  5: '32.0 GT/s PCIe',
+  6: '64.0 GT/s PCIe',
+};
+
+const isPcie = (fn: PciFunction) => fn.config.find(PCI_CAP_ID_EXP) !== undefined;
+
+/** A register of the PCIe capability; link registers of root-complex integrated endpoints do not exist and read 0. */
+function linkRegister(fn: PciFunction, register: number, width: 2 | 4): number {
+  const { offset } = fn.config.find(PCI_CAP_ID_EXP)!;
+  const type = (fn.config.read(offset + PCI_EXP_FLAGS, 2) >> 4) & 0xf;
+  return type >= PCI_EXP_TYPE_RC_END ? 0 : fn.config.read(offset + register, width);
+}
+
+/** Both LNKCAP and LNKSTA have the speed in bits 0-3 and the width in bits 4-9. */
+const speed = (value: number) => speeds[value & 0xf] ?? 'Unknown';
+const width = (value: number) => (value >> 4) & 0x3f;
+
+/** PCIE_LNK_WIDTH_UNKNOWN, printed as it is (pcie_get_width_cap()). */
+const unknownWidth = 255;
+
+/** `00-11-22-33-44-55-66-77`, most significant byte first (serial_number_show()). */
+function serialNumber(fn: PciFunction): string {
+  const { offset } = fn.config.extended.find(({ id }) => id === PCI_EXT_CAP_ID_DSN)!;
+  const bytes = Buffer.from(fn.config.bytes.subarray(offset + 4, offset + 12)).reverse();
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('-');
+}
+
+export const links: readonly Entry<PciFunction>[] = [
+  text('current_link_speed', { when: isPcie, show: (fn) => speed(linkRegister(fn, PCI_EXP_LNKSTA, 2)) }),
+  text('current_link_width', { when: isPcie, show: (fn) => width(linkRegister(fn, PCI_EXP_LNKSTA, 2)) }),
+  text('max_link_speed', { when: isPcie, show: (fn) => speed(linkRegister(fn, PCI_EXP_LNKCAP, 4)) }),
+  text('max_link_width', {
+    when: isPcie,
+    show(fn) {
+      const capability = linkRegister(fn, PCI_EXP_LNKCAP, 4);
+      return capability === 0 ? unknownWidth : width(capability);
+    },
+  }),
+  text('serial_number', {
+    mode: 0o400,
+    when: (fn) => fn.config.extended.some(({ id }) => id === PCI_EXT_CAP_ID_DSN),
+    show: serialNumber,
+  }),
+  text('secondary_bus_number', {
+    when: (fn) => fn.isBridge,
+    show: (fn) => fn.bridge!.secondary,
+  }),
+  text('subordinate_bus_number', {
+    when: (fn) => fn.isBridge,
+    show: (fn) => fn.bridge!.subordinate,
+  }),
+  // No link of this machine manages its power state, so there is nothing to switch (aspm_ctrl_attrs_are_visible()).
+  subdirectory('link', [], { when: isPcie }),
+];

@@ -1,0 +1,41 @@
+/** `reset` and `reset_method` (drivers/pci/pci.c: reset_method_store(), pci_reset_function()). */
+import { refuse } from '../../abi/errno.js';
+import type { PciFunction } from '../../host/pci-function.js';
+import type { Model } from '../context.js';
+import { type Entry, text } from '../kit/directory.js';
+import { parseName, parseNumber } from '../kit/parse.js';
+
+/** reset_method_store(): all of the names must be usable, else the old order stays. */
+function order(fn: PciFunction, content: string): readonly string[] | undefined {
+  const wanted = parseName(content);
+  if (wanted === '') return [];
+  if (wanted === 'default') return undefined;
+  const usable: readonly string[] = fn.resetMethods;
+  const names = wanted.split(' ').filter((name) => name !== '');
+  for (const name of names) if (!usable.includes(name)) refuse('EINVAL', `no reset by ${name}`);
+  return [...new Set(names)];
+}
+
+export function reset({ settings }: Model): Entry<PciFunction>[] {
+  const when = (fn: PciFunction) => fn.canReset;
+  const enabled = (fn: PciFunction) => settings(fn).resetMethods ?? fn.resetMethods;
+  return [
+    text('reset_method', {
+      when,
+      show(fn) {
+        const names = enabled(fn);
+        return names.length === 0 ? [] : names.join(' ');
+      },
+      store(fn, content) {
+        settings(fn).resetMethods = order(fn, content);
+      },
+    }),
+    text('reset', {
+      when,
+      store(fn, content) {
+        if (parseNumber(content) !== 1n) refuse('EINVAL', 'only 1 resets');
+        if (enabled(fn).length === 0 || !fn.reset()) refuse('ENOTTY', `${fn.bdf} has no way to reset`);
+      },
+    }),
+  ];
+}

@@ -1,0 +1,178 @@
+/** Configuration space, BARs and ROM of a function as files. */
+import { refuse } from '../../abi/errno.js';
+import {
+  PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_PREF_RANGE_TYPE_64,
+  PCI_ROM_ADDRESS,
+  PCI_ROM_ADDRESS_ENABLE,
+  PCI_ROM_ADDRESS1,
+  PCI_STD_HEADER_SIZEOF,
+} from '../../abi/pci/index.js';
+import type { Bar, Bridge, PciFunction } from '../../host/pci-function.js';
+import type { Model } from '../context.js';
+import type { BinarySpec } from '../kit/attribute.js';
+import { binary, type Entry, text } from '../kit/directory.js';
+import { hex } from '../kit/format.js';
+import { parseBool } from '../kit/parse.js';
+
+/** include/linux/ioport.h: IORESOURCE_*. */
+const flag = {
+  io: 0x100,
+  memory: 0x200,
+  prefetch: 0x2000,
+  readonly: 0x4000,
+  sizealign: 0x40000,
+  memory64: 0x100000,
+} as const;
+
+/** IORESOURCE bits and, below 0x10, the raw type bits of the BAR. */
+const barFlags = { io: 0x40101, memory32: 0x40200, memory64: 0x140204 } as const;
+const prefetchFlags = flag.prefetch | 0x8;
+
+/** A kernel with PCI_IOV has six VF BARs behind the ROM; bridges go on with their windows. */
+const iovLines = 6;
+
+interface Resource {
+  readonly start: bigint;
+  /** Inclusive. */
+  readonly end: bigint;
+  readonly flags: number;
+}
+const none: Resource = { start: 0n, end: 0n, flags: 0 };
+
+function barResource(bar: Bar | undefined): Resource {
+  if (!bar) return none;
+  const flags = barFlags[bar.kind] | (bar.prefetchable && bar.kind !== 'io' ? prefetchFlags : 0);
+  return { start: bar.address, end: bar.address + BigInt(bar.size) - 1n, flags };
+}
+
+function romResource(fn: PciFunction): Resource {
+  if (fn.romSize === 0) return none;
+  const register = fn.config.read(fn.isBridge ? PCI_ROM_ADDRESS1 : PCI_ROM_ADDRESS, 4);
+  const start = fn.romAddress;
+  const flags =
+    flag.memory | flag.prefetch | flag.readonly | flag.sizealign | (register & PCI_ROM_ADDRESS_ENABLE);
+  return { start, end: start + BigInt(fn.romSize) - 1n, flags };
+}
+
+/** I/O, memory, prefetchable, CardBus (pci_read_bridge_windows()); a window that nothing below needs is closed. */
+function bridgeWindows({ io, memory, prefetchable }: Bridge): Resource[] {
+  const window = (place: Bridge['io'], flags: number): Resource => (place ? { ...place, flags } : none);
+  return [
+    window(io, flag.io | 0x1),
+    window(memory, flag.memory),
+    window(prefetchable, flag.memory | flag.prefetch | flag.memory64 | PCI_PREF_RANGE_TYPE_64),
+    none,
+  ];
+}
+
+/** `resource`: seven lines are what lspci reads, six DPDK. */
+function resourceLines(fn: PciFunction): string[] {
+  const bars = Array.from({ length: 6 }, (_, index) => barResource(fn.bars[index]));
+  const vfBars = new Array<Resource>(iovLines).fill(none);
+  const all = [...bars, romResource(fn), ...vfBars, ...(fn.bridge ? bridgeWindows(fn.bridge) : [])];
+  return all.map(({ start, end, flags }) => `${hex(start, 16)} ${hex(end, 16)} ${hex(flags, 16)}`);
+}
+
+/** Whoever opened `config` without CAP_SYS_ADMIN sees the standard header only (pci_read_config()). */
+function configSpace(fn: PciFunction): BinarySpec {
+  const { config } = fn;
+  return {
+    mode: 0o644,
+    size: config.size,
+    read(offset, length, opener) {
+      const end = opener.capable('SYS_ADMIN') ? config.size : PCI_STD_HEADER_SIZEOF;
+      return Buffer.from(config.bytes.subarray(Math.min(offset, end), Math.min(offset + length, end)));
+    },
+    /** In naturally aligned accesses of 1, 2 and 4 bytes, as pci_write_config() makes them. */
+    write(offset, data) {
+      for (let at = 0; at < data.length; ) {
+        const left = data.length - at;
+        const here = offset + at;
+        const width = here % 2 || left === 1 ? 1 : here % 4 || left < 4 ? 2 : 4;
+        config.write(here, width, data.readUIntLE(at, width));
+        at += width;
+      }
+    },
+  };
+}
+
+/**
+ * `resourceN`. Memory BARs are for mmap, and pread and pwrite are EIO. The pages of a group lie in one file in which BAR n starts at
+ * base + n * 2^40, and a mapping reaches that file at the offset it has in resourceN: so BAR 0 of the group's first function can be
+ * mapped, and the others answer ENODEV; they are reached through VFIO.
+ */
+function barFile(fn: PciFunction, bar: Bar): BinarySpec {
+  if (bar.kind === 'io') return portFile(fn, bar);
+  return {
+    mode: 0o600,
+    size: bar.size,
+    backing() {
+      const fd = bar.index === 0 && fn.pagesBase === 0 ? fn.pages?.fd : undefined;
+      return fd === undefined ? undefined : { fd };
+    },
+  };
+}
+
+/** Port accesses of exactly 1, 2 or 4 bytes (pci_resource_io()); a device that decodes no I/O leaves the bus at ones. */
+function portFile(fn: PciFunction, bar: Bar): BinarySpec {
+  const checked = (length: number) => {
+    if (length !== 1 && length !== 2 && length !== 4) refuse('EINVAL', `port access of ${length} bytes`);
+    return (fn.config.read(PCI_COMMAND, 2) & PCI_COMMAND_IO) !== 0 ? fn.model?.model : undefined;
+  };
+  return {
+    mode: 0o600,
+    size: bar.size,
+    read(offset, length) {
+      const value = checked(length)?.portRead?.(bar.index, offset, length);
+      const bytes = Buffer.alloc(length, 0xff);
+      if (value !== undefined) bytes.writeUIntLE(value, 0, length);
+      return bytes;
+    },
+    write(offset, data) {
+      checked(data.length)?.portWrite?.(bar.index, offset, data.length, data.readUIntLE(0, data.length));
+    },
+  };
+}
+
+/** No function carries a ROM image, so an enabled one fails as an image without its 0xaa55 signature does (pci_read_rom()). */
+function romFile({ settings }: Model, fn: PciFunction): BinarySpec {
+  return {
+    mode: 0o600,
+    size: fn.romSize,
+    read: () =>
+      settings(fn).romEnabled
+        ? refuse('EIO', 'the ROM has no image')
+        : refuse('EINVAL', 'the ROM is not enabled'),
+    write(_offset, data) {
+      settings(fn).romEnabled = parseBool(data.toString('latin1'));
+    },
+  };
+}
+
+export function resources(model: Model): Entry<PciFunction>[] {
+  const perBar = [0, 1, 2, 3, 4, 5].flatMap((index) => [
+    binary<PciFunction>(
+      `resource${index}`,
+      (fn) => barFile(fn, fn.bars[index]!),
+      (fn) => fn.bars[index] !== undefined,
+    ),
+    // Write-combining mappings exist for prefetchable memory where the CPU has PAT; DPDK maps these for drivers that ask (ena).
+    binary<PciFunction>(
+      `resource${index}_wc`,
+      (fn) => barFile(fn, fn.bars[index]!),
+      (fn) => fn.bars[index]?.kind !== 'io' && fn.bars[index]?.prefetchable === true,
+    ),
+  ]);
+  return [
+    binary('config', configSpace),
+    text('resource', { show: resourceLines }),
+    ...perBar,
+    binary(
+      'rom',
+      (fn) => romFile(model, fn),
+      (fn) => fn.romSize > 0,
+    ),
+  ];
+}

@@ -1,0 +1,173 @@
+/** What a function does at the moment: enabled, powered, near which CPUs, for which driver. */
+import { refuse } from '../../abi/errno.js';
+import {
+  PCI_CAP_ID_EXP,
+  PCI_CAP_ID_PM,
+  PCI_COMMAND,
+  PCI_COMMAND_IO,
+  PCI_COMMAND_MASTER,
+  PCI_COMMAND_MEMORY,
+  PCI_EXP_DEVCTL2,
+  PCI_PM_CTRL,
+  PCI_PM_CTRL_STATE_MASK,
+} from '../../abi/pci/index.js';
+import { boolParameter, type Host } from '../../host/host.js';
+import type { PciFunction } from '../../host/pci-function.js';
+import type { Caller } from '../../vfs/caller.js';
+import type { Model } from '../context.js';
+import { type Entry, text } from '../kit/directory.js';
+import { fullList, fullMask } from '../kit/format.js';
+import { cString, parseInteger, parseNumber } from '../kit/parse.js';
+import type { PowerState } from './power.js';
+
+/** PCI_EXP_DEVCTL2_ARI. */
+const ariForwarding = 0x20;
+/** TAINT_FIRMWARE_WORKAROUND: the node was not the firmware's. */
+const taintFirmwareWorkaround = 1 << 11;
+/** driver_set_override() refuses what it could not show again. */
+const overrideLimit = 4095;
+
+function requireAdmin(caller: Caller): void {
+  if (!caller.capable('SYS_ADMIN')) refuse('EPERM', 'CAP_SYS_ADMIN is needed');
+}
+
+/** vfio-pci lets its idle functions sleep (vfio_pci_core_register_device(), disable_idle_d3=N). */
+function sleeps(model: Model, fn: PciFunction): boolean {
+  return (
+    model.vfio.deviceOf(fn) !== undefined &&
+    fn.enableCount === 0 &&
+    !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3') &&
+    model.powerControls.get(fn) !== 'on' &&
+    fn.config.find(PCI_CAP_ID_PM) !== undefined
+  );
+}
+
+export function functionPower(model: Model): (fn: PciFunction) => PowerState {
+  return (fn) => ({
+    control:
+      model.vfio.deviceOf(fn) !== undefined && !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3')
+        ? 'auto'
+        : 'on',
+    status: sleeps(model, fn) ? 'suspended' : 'active',
+  });
+}
+
+function powerState(model: Model, fn: PciFunction): string {
+  const capability = fn.config.find(PCI_CAP_ID_PM);
+  if (!capability) return 'D0';
+  if (sleeps(model, fn)) return 'D3hot';
+  const state = fn.config.read(capability.offset + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK;
+  return ['D0', 'D1', 'D2', 'D3hot'][state]!;
+}
+
+/** 1 when the bridge above routes by ARI. */
+function ariEnabled({ parent }: PciFunction): number {
+  const capability = parent?.config.find(PCI_CAP_ID_EXP);
+  if (!parent || !capability) return 0;
+  return parent.config.read(capability.offset + PCI_EXP_DEVCTL2, 2) & ariForwarding ? 1 : 0;
+}
+
+/** enable_store(): pci_enable_device() and back, only while no driver has the function. */
+function storeEnable(fn: PciFunction, content: string, caller: Caller): void {
+  requireAdmin(caller);
+  const wanted = parseNumber(content);
+  if (fn.driver) refuse('EBUSY', `${fn.bdf} is bound to ${fn.driver.name}`);
+  if (wanted === 0n && fn.enableCount === 0) refuse('EIO', `${fn.bdf} is not enabled`);
+  const before = fn.enableCount;
+  fn.enableCount += wanted === 0n ? -1 : 1;
+  const command = fn.config.read(PCI_COMMAND, 2);
+  if (before === 0) {
+    const decoders = fn.bars.map((bar) =>
+      !bar ? 0 : bar.kind === 'io' ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY,
+    );
+    fn.config.write(
+      PCI_COMMAND,
+      2,
+      decoders.reduce((all, one) => all | one, command),
+    );
+  } else if (fn.enableCount === 0) fn.config.write(PCI_COMMAND, 2, command & ~PCI_COMMAND_MASTER);
+}
+
+function storeNumaNode({ host, settings }: Model, fn: PciFunction, content: string, caller: Caller): void {
+  requireAdmin(caller);
+  const node = parseInteger(content);
+  if (node < -1) refuse('EINVAL', 'no such node');
+  const online = node <= 0 || [...host.functions.values()].some((other) => other.numaNode === node);
+  if (!online) refuse('EINVAL', `node ${node} is not online`);
+  if (node === (settings(fn).numaNode ?? fn.numaNode)) return;
+  settings(fn).numaNode = node;
+  host.tainted |= taintFirmwareWorkaround;
+}
+
+/** Bytes up to a NUL or newline; nothing left clears it. dpdk-devbind clears with a NUL, driverctl with a newline. */
+function storeOverride(fn: PciFunction, content: string): void {
+  if (content.length >= overrideLimit) refuse('EINVAL', 'driver_override too long');
+  fn.driverOverride = cString(content).split('\n')[0] || null;
+}
+
+export function state(model: Model): Entry<PciFunction>[] {
+  const { host, settings, cpus } = model;
+  return [
+    text('irq', { show: (fn) => fn.irq }),
+    text('local_cpus', { show: () => fullMask(cpus) }),
+    text('local_cpulist', { show: () => fullList(cpus) }),
+    text('numa_node', {
+      show: (fn) => settings(fn).numaNode ?? fn.numaNode,
+      store: (fn, content, caller) => storeNumaNode(model, fn, content, caller),
+    }),
+    // No driver of this machine asks for more than the bus gives (pci_setup_device()).
+    text('dma_mask_bits', { show: () => 32 }),
+    text('consistent_dma_mask_bits', { show: () => 32 }),
+    text('enable', { show: (fn) => fn.enableCount, store: storeEnable }),
+    text('broken_parity_status', {
+      show: (fn) => Number(settings(fn).brokenParity),
+      store(fn, content) {
+        settings(fn).brokenParity = parseNumber(content) !== 0n;
+      },
+    }),
+    text('msi_bus', {
+      show: (fn) => Number(settings(fn).msiAllowed),
+      store(fn, content, caller) {
+        requireAdmin(caller);
+        settings(fn).msiAllowed = parseNumber(content) !== 0n;
+      },
+    }),
+    text('d3cold_allowed', {
+      // pci_pm_init() allows it to functions that manage their power.
+      show: (fn) => Number(settings(fn).d3coldAllowed ?? fn.config.find(PCI_CAP_ID_PM) !== undefined),
+      store(fn, content) {
+        settings(fn).d3coldAllowed = parseNumber(content) !== 0n;
+      },
+    }),
+    text('driver_override', { show: (fn) => fn.driverOverride ?? '(null)', store: storeOverride }),
+    text('power_state', { show: (fn) => powerState(model, fn) }),
+    text('ari_enabled', { show: ariEnabled }),
+    text('remove', {
+      mode: 0o220,
+      store: (fn, content) => (parseNumber(content) === 0n ? undefined : host.remove(fn)),
+    }),
+    rescan(host),
+    text('boot_vga', {
+      show: (fn) => Number(bootDisplay(model) === fn),
+      when: isVga,
+    }),
+  ];
+}
+
+/** Of a function, a bus, or all buses: what was removed is found again, wherever it was. */
+export function rescan<S>(host: Host): Entry<S> {
+  return text('rescan', {
+    store(_, content) {
+      if (parseNumber(content) !== 0n) host.rescan();
+    },
+  });
+}
+
+/** PCI_CLASS_DISPLAY_VGA. */
+const isVga = (fn: PciFunction) => fn.shape.classCode >> 8 === 0x0300;
+
+/** vga_default_device(): the first one found. */
+function bootDisplay({ host }: Model): PciFunction | undefined {
+  for (const fn of host.functions.values()) if (isVga(fn)) return fn;
+  return undefined;
+}

@@ -1,0 +1,141 @@
+/** IOMMU groups and the IOMMU itself (drivers/iommu/iommu.c, iommu-sysfs.c, intel/iommu.c). */
+import { refuse } from '../../abi/errno.js';
+import type { Host } from '../../host/host.js';
+import type { IommuGroup } from '../../host/iommu-group.js';
+import type { PciFunction } from '../../host/pci-function.js';
+import type { Caller } from '../../vfs/caller.js';
+import type { Model } from '../context.js';
+import {
+  type Children,
+  DirectoryClass,
+  directories,
+  type Entry,
+  link,
+  links,
+  subdirectory,
+  text,
+} from '../kit/directory.js';
+import { hex } from '../kit/format.js';
+import { parseName } from '../kit/parse.js';
+import { findFunction, iommuName, paths } from '../paths.js';
+import { power } from './power.js';
+import { deviceUevent } from './uevent.js';
+
+const bootDefault = 'DMA-FQ';
+
+/** iommu_group_store_type(). Groups of no-IOMMU and mediated devices are named and have no default domain. */
+function storeType({ groupTypes }: Model, group: IommuGroup, content: string, caller: Caller): void {
+  if (!caller.capable('SYS_ADMIN') || !caller.capable('SYS_RAWIO'))
+    refuse('EACCES', 'CAP_SYS_ADMIN and CAP_SYS_RAWIO are needed');
+  if (group.options.name !== undefined) refuse('EINVAL', `group ${group.id} has no default domain`);
+  const wanted = parseName(content);
+  const type = wanted === 'auto' ? bootDefault : wanted;
+  if (type !== 'DMA' && type !== 'DMA-FQ' && type !== 'identity') refuse('EINVAL', 'no such domain type');
+  const current = groupTypes.get(group) ?? group.options.type;
+  const lazier = current === 'DMA' && wanted === 'DMA-FQ';
+  if (!lazier && (group.functions.size === 0 || !group.viable))
+    refuse('EPERM', `group ${group.id} is in use`);
+  groupTypes.set(group, type);
+}
+
+/** /sys/kernel/iommu_groups/<n>. */
+function groupDirectory(model: Model): DirectoryClass<IommuGroup> {
+  const { host, groupTypes } = model;
+  const members: Children<IommuGroup, PciFunction> = {
+    names: (group) => [...group.functions].map((fn) => fn.bdf),
+    find(group, name) {
+      const fn = findFunction(host, name);
+      return fn?.iommuGroup === group ? fn : undefined;
+    },
+  };
+  return new DirectoryClass<IommuGroup>(
+    [
+      subdirectory('devices', [links(members, paths.function)]),
+      text('type', {
+        show: (group) => groupTypes.get(group) ?? group.options.type,
+        store: (group, content, caller) => storeType(model, group, content, caller),
+      }),
+      text('reserved_regions', {
+        show: (group) =>
+          group.options.reservedRegions.map(
+            ({ start, end, type }) => `${hex(start, 16)} ${hex(end, 16)} ${type}`,
+          ),
+      }),
+      text('name', {
+        when: (group) => group.options.name !== undefined,
+        show: (group) => group.options.name!,
+      }),
+    ],
+    { alive: (group) => host.groups.get(group.id) === group, key: (group) => group, volatile: true },
+  );
+}
+
+/** QEMU, DPDK and libvirt find a group's number by links that end here. */
+export function iommuGroups(model: Model): Entry<void> {
+  const { groups } = model.host;
+  return subdirectory('iommu_groups', [
+    directories<void, IommuGroup>(
+      {
+        names: () => [...groups.keys()].map(String),
+        find: (_, name) => (/^(0|[1-9][0-9]*)$/.test(name) ? groups.get(Number(name)) : undefined),
+      },
+      groupDirectory(model),
+    ),
+  ]);
+}
+
+/** ND of the capability register, bits 0-2: 2^(4 + 2 ND) domain ids (cap_ndoms()). */
+function domainCount(cap: string): number {
+  return 2 ** (4 + 2 * Number(BigInt(`0x${cap}`) & 7n));
+}
+
+function registers(host: Host): Entry<Host> {
+  const {
+    kind,
+    registers: { cap, ecap },
+  } = host.iommu;
+  if (kind === 'amd')
+    return subdirectory('amd-iommu', [
+      text('cap', { show: () => cap }),
+      text('features', { show: () => ecap }),
+    ]);
+  return subdirectory('intel-iommu', [
+    text('version', { show: () => '1:0' }),
+    text('address', { show: () => 'fed90000' }),
+    text('cap', { show: () => cap }),
+    text('ecap', { show: () => ecap }),
+    text('domains_supported', { show: () => domainCount(cap) }),
+    text('domains_used', { show: () => host.groups.size }),
+  ]);
+}
+
+/** /sys/devices/virtual/iommu: one unit translates for the whole machine. */
+export function iommuUnits(model: Model): Entry<void>[] {
+  const { host } = model;
+  if (host.iommu.kind === 'none') return [];
+  const translated: Children<Host, PciFunction> = {
+    *names() {
+      for (const fn of host.functions.values()) if (fn.iommuGroup) yield fn.bdf;
+    },
+    find(_, name) {
+      const fn = findFunction(host, name);
+      return fn?.iommuGroup && fn;
+    },
+  };
+  const unit = new DirectoryClass<Host>([
+    subdirectory('devices', [links(translated, paths.function)]),
+    registers(host),
+    link('subsystem', () => paths.class('iommu')),
+    power(model),
+    deviceUevent(),
+  ]);
+  const name = iommuName(host);
+  return [
+    subdirectory('iommu', [
+      directories<void, Host>(
+        { names: () => [name], find: (_, wanted) => (wanted === name ? host : undefined) },
+        unit,
+      ),
+    ]),
+  ];
+}

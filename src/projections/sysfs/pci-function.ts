@@ -1,0 +1,105 @@
+/** The directory of one function, and of the functions and the bus below it. */
+import type { PciFunction } from '../../host/pci-function.js';
+import type { Model, PciBus } from '../context.js';
+import {
+  type Children,
+  DirectoryClass,
+  directories,
+  type Entry,
+  link,
+  subdirectory,
+  text,
+} from '../kit/directory.js';
+import { fullList, fullMask } from '../kit/format.js';
+import { busName, findFunction, paths } from '../paths.js';
+import { identity } from './function-identity.js';
+import { links } from './function-link.js';
+import { reset } from './function-reset.js';
+import { resources } from './function-resources.js';
+import { functionPower, rescan, state } from './function-state.js';
+import { power } from './power.js';
+import { deviceUevent } from './uevent.js';
+import { vfioDeviceDirectory } from './vfio.js';
+
+/** pci_bus/DDDD:BB below a bridge or a host bridge. */
+export function busDirectory(model: Model): DirectoryClass<PciBus> {
+  return new DirectoryClass<PciBus>(
+    [
+      text('cpuaffinity', { show: () => fullMask(model.cpus) }),
+      text('cpulistaffinity', { show: () => fullList(model.cpus) }),
+      rescan(model.host),
+      link('device', paths.busOwner),
+      link('subsystem', () => paths.class('pci_bus')),
+      power(model),
+      deviceUevent(),
+    ],
+    { alive: ({ bridge }) => bridge?.present ?? true, key: (bus) => bus },
+  );
+}
+
+/** The one bus of `subject` in its pci_bus directory. */
+export function busBelow<S>(type: DirectoryClass<PciBus>, bus: (subject: S) => PciBus): Entry<S> {
+  return directories<S, PciBus>(
+    {
+      names: (subject) => [busName(bus(subject))],
+      find: (subject, name) => (busName(bus(subject)) === name ? bus(subject) : undefined),
+    },
+    type,
+  );
+}
+
+/** Links of a function to the objects it belongs to. They follow the driver and the group, so none is cached. */
+function belongings({ host }: Model): Entry<PciFunction>[] {
+  const volatile = true;
+  return [
+    link('subsystem', () => paths.pciSubsystem),
+    link('driver', (fn) => paths.driver(fn.driver!.name), {
+      when: (fn) => fn.driver !== undefined,
+      volatile,
+    }),
+    link('iommu_group', (fn) => paths.group(fn.iommuGroup!), {
+      when: (fn) => fn.iommuGroup !== undefined,
+      volatile,
+    }),
+    // DPDK reads iommu/intel-iommu/cap to find out whether IOVAs can be virtual addresses.
+    link('iommu', () => paths.iommu(host), {
+      when: (fn) => host.iommu.kind !== 'none' && fn.iommuGroup !== undefined,
+    }),
+  ];
+}
+
+export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): DirectoryClass<PciFunction> {
+  const { host, vfio } = model;
+  const below: Children<PciFunction, PciFunction> = {
+    names: (fn) => fn.children.map((child) => child.bdf),
+    find(fn, name) {
+      const child = findFunction(host, name);
+      return child?.parent === fn ? child : undefined;
+    },
+  };
+  const devices: Children<PciFunction, NonNullable<ReturnType<typeof vfio.deviceOf>>> = {
+    names: (fn) => [vfio.deviceOf(fn)!.name],
+    find(fn, name) {
+      const device = vfio.deviceOf(fn);
+      return device?.name === name ? device : undefined;
+    },
+  };
+  return new DirectoryClass<PciFunction>(
+    (self) => [
+      ...identity,
+      ...state(model),
+      ...links,
+      ...resources(model),
+      ...reset(model),
+      ...belongings(model),
+      power(model, functionPower(model)),
+      subdirectory('pci_bus', [busBelow(bus, (fn) => model.secondaryBus(fn))], { when: (fn) => fn.isBridge }),
+      subdirectory('vfio-dev', [directories(devices, vfioDeviceDirectory(model))], {
+        when: (fn) => vfio.deviceOf(fn) !== undefined,
+        volatile: true,
+      }),
+      directories(below, self),
+    ],
+    { alive: (fn) => fn.present, key: (fn) => fn, volatile: true },
+  );
+}

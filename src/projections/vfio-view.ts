@@ -1,0 +1,52 @@
+/** What the projections need of VFIO: which nodes exist now, their numbers, and how they open. `vfio/` satisfies it structurally. */
+import type { IommuGroup } from '../host/iommu-group.js';
+import type { PciFunction } from '../host/pci-function.js';
+import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import type { OpenFile, OpenRequest } from '../vfs/node.js';
+
+/** A group with at least one device bound to a VFIO driver: /dev/vfio/<name>. */
+export interface VfioGroupView {
+  readonly iommuGroup: IommuGroup;
+  /** `5`, or `noiommu-0`. */
+  readonly name: string;
+  readonly minor: number;
+  open(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
+}
+
+/** A function bound to a VFIO driver: <dev>/vfio-dev/<name>, /dev/vfio/devices/<name>. */
+export interface VfioDeviceView {
+  readonly fn: PciFunction;
+  /** `vfio0`. */
+  readonly name: string;
+  /** undefined for no-IOMMU devices: they have a directory in sysfs, but neither number nor node. */
+  readonly cdevMinor: number | undefined;
+  openCdev(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
+}
+
+export interface VfioView {
+  /** By IOMMU group number. */
+  readonly groups: ReadonlyMap<number, VfioGroupView>;
+  /** By index: the N of vfioN. */
+  readonly devices: ReadonlyMap<number, VfioDeviceView>;
+  deviceOf(fn: PciFunction): VfioDeviceView | undefined;
+  /** Dynamic character majors: `vfio` and `vfio-dev` of /proc/devices. */
+  readonly majors: { readonly group: number; readonly device: number };
+  openContainer(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
+}
+
+/** /dev/vfio/<name>: groups are few, so their names are searched. */
+export function groupNamed(vfio: VfioView, name: string): VfioGroupView | undefined {
+  for (const group of vfio.groups.values()) if (group.name === name) return group;
+  return undefined;
+}
+
+export function deviceNamed(vfio: VfioView, name: string): VfioDeviceView | undefined {
+  const match = /^vfio(0|[1-9][0-9]*)$/.exec(name);
+  return match ? vfio.devices.get(Number(match[1])) : undefined;
+}
+
+/** Devices that have a node in /dev/vfio/devices. */
+export function* cdevs(vfio: VfioView): Iterable<VfioDeviceView & { readonly cdevMinor: number }> {
+  for (const device of vfio.devices.values())
+    if (device.cdevMinor !== undefined) yield device as VfioDeviceView & { readonly cdevMinor: number };
+}

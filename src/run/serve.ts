@@ -1,0 +1,131 @@
+/** Serving a machine at a directory of the real file system, for any program to use: what `vfiofs mount` does. */
+import { statSync } from 'node:fs';
+import type { Machine } from '../machine.js';
+import { native } from '../native/index.js';
+import { FuseSession } from '../transports/fuse/session.js';
+import {
+  type Choice,
+  chooseTransport,
+  fuseNativeTransport,
+  gap,
+  type TransportName,
+} from '../transports/index.js';
+import { asVfiofs, canonical, isMountedBy, mountOn, servesFuse, sourceName } from './mount-table.js';
+import { UserError } from './user-error.js';
+
+export type TransportChoice = 'auto' | TransportName;
+
+/** What works, told once clients can use the tree. */
+export interface Ready {
+  readonly directory: string;
+  readonly pid: number;
+  readonly transport: TransportName;
+  /** Why this one, and what is limited here; may be empty. */
+  readonly reasons: readonly string[];
+  /** BARs can be mapped, so registers cost what memory costs; where not, `mmapWhy` says what is missing. */
+  readonly mmap: boolean;
+  readonly mmapWhy?: string;
+  readonly functions: number;
+  readonly groups: number;
+  /** A dead mount of this daemon was found here and detached. */
+  readonly recovered?: string;
+}
+
+export interface Served {
+  readonly ready: Ready;
+  /** Resolves when serving ended without stop(): somebody unmounted it. */
+  readonly closed: Promise<void>;
+  /** Unmounts; clients that still hold files get errors. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Makes `directory` free to mount on: detaches what a killed daemon left (every access to it is ENOTCONN), refuses what is alive.
+ * Returns the name of the dead mount. The directory is not touched before it is known to be no dead mount.
+ */
+export function clearMountPoint(directory: string): string | undefined {
+  let recovered: string | undefined;
+  for (let top = mountOn(directory); top; top = mountOn(directory)) {
+    const ours = asVfiofs(top);
+    if (!ours) break; // somebody else's file system: a fine place to mount on
+    if (ours.pid === undefined || servesFuse(ours.pid)) {
+      const who = ours.pid === undefined ? '' : ` (served by process ${ours.pid})`;
+      throw new UserError(
+        `a vfiofs host is mounted on ${directory} already${who}`,
+        `end it with: vfiofs umount ${directory} — or choose another place with --at`,
+      );
+    }
+    native().unmount(directory, true);
+    recovered = ours.source;
+  }
+  return recovered;
+}
+
+/** The place is known to be no dead mount: now it can be looked at. */
+function checkDirectory(directory: string): void {
+  const found = statSync(directory, { throwIfNoEntry: false });
+  if (!found)
+    throw new UserError(`there is no directory ${directory}`, `make it with: mkdir -p ${directory}`);
+  if (!found.isDirectory()) throw new UserError(`${directory} is not a directory`);
+}
+
+async function choose(wanted: TransportChoice): Promise<Choice> {
+  const choice = await chooseTransport(wanted).catch((cause: Error) => {
+    throw new UserError(cause.message, 'vfiofs mount --help shows the transports', { cause });
+  });
+  if (choice.transport !== 'memfs') return choice;
+  const others = choice.reasons.length > 1 ? ` (${choice.reasons.join('; ')})` : '';
+  throw new UserError(`the memfs transport lives inside a Node program, there is nothing to mount${others}`);
+}
+
+async function serveFuse(
+  machine: Machine,
+  directory: string,
+): Promise<Pick<Served, 'closed' | 'stop'> & { session: FuseSession }> {
+  const session = new FuseSession(machine.root, machine.dispatcher);
+  const stop = async (): Promise<void> => {
+    // Detached, so that a client's working directory is no obstacle; then the connection ends for those who hold files.
+    if (isMountedBy(process.pid, directory)) native().unmount(directory, true);
+    session.close();
+    await session.closed;
+  };
+  try {
+    session.mountAt(directory, sourceName(process.pid));
+    session.start();
+    await session.ready;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { session, closed: session.closed.then(() => undefined), stop };
+}
+
+/** Serves `machine` at `at` and resolves when clients can use it. Nothing stays mounted when it rejects. */
+export async function serve(machine: Machine, at: string, wanted: TransportChoice): Promise<Served> {
+  const { transport, reasons } = await choose(wanted);
+  const directory = canonical(at);
+  const recovered = clearMountPoint(directory);
+  checkDirectory(directory);
+  const common = {
+    directory,
+    pid: process.pid,
+    transport,
+    reasons,
+    functions: machine.host.functions.size,
+    groups: machine.host.groups.size,
+    ...(recovered === undefined ? {} : { recovered }),
+  };
+  if (transport === 'fuse-native') {
+    const running = await fuseNativeTransport.serve(machine.root, machine.dispatcher, directory);
+    const mmapWhy = gap(fuseNativeTransport, 'mmap') as string;
+    return { ready: { ...common, mmap: false, mmapWhy }, closed: running.closed, stop: () => running.stop() };
+  }
+  const { session, closed, stop } = await serveFuse(machine, directory);
+  const { passthrough, why } = await session.ready;
+  machine.setMappable(passthrough);
+  return {
+    ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },
+    closed,
+    stop,
+  };
+}

@@ -1,0 +1,39 @@
+/** Everything that can be wrong with a HostDescription: host/check.ts, and the options that models define themselves. */
+import { checkDescription } from '../host/check.js';
+import type { HostDescription } from '../host/description.js';
+import type { ModelLookup } from '../host/models.js';
+import { formatProblem, type Problem } from '../host/problem.js';
+import { registeredModels } from './registered-models.js';
+import { schemaProblems } from './schema-problems.js';
+
+/** A problem whose place is the key itself. */
+export interface PlacedProblem extends Problem {
+  readonly inKey?: boolean;
+}
+
+export function checkTopology(
+  description: HostDescription,
+  models: ModelLookup = registeredModels,
+): PlacedProblem[] {
+  const options = description.functions.flatMap((row, i): PlacedProblem[] => {
+    const model = row.model === undefined ? undefined : models.get(row.model);
+    if (!model) return [];
+    return schemaProblems(model.optionsSchema, row.options ?? {}).map(({ path, ...rest }) => ({
+      path: ['functions', i, 'options', ...path],
+      ...rest,
+    }));
+  });
+  // What the schema found wrong the model would refuse again, less precisely.
+  const wrong = new Set(options.map(({ path }) => path[1]));
+  const others = checkDescription(description, models).filter(
+    ({ path }) => !(path[2] === 'options' && wrong.has(path[1]!)),
+  );
+  return [...others, ...options];
+}
+
+/** For descriptions written in TypeScript: throws an Error listing every problem. */
+export function assertTopology(description: HostDescription, models: ModelLookup = registeredModels): void {
+  const problems = checkTopology(description, models);
+  if (problems.length > 0)
+    throw new Error(`the description of the host is wrong:\n${problems.map(formatProblem).join('\n')}`);
+}

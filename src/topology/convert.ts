@@ -1,0 +1,82 @@
+/** From what a topology file says (schema-valid, snake_case) to a HostDescription. */
+import type {
+  DriverDescription,
+  FunctionDescription,
+  HostDescription,
+  IommuOptions,
+} from '../host/description.js';
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** Keys whose contents are other people's names and stay as written. */
+const opaque = new Set(['options', 'modules']);
+
+export function camelCase(key: string): string {
+  return key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+export function snakeCase(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** The path into a HostDescription as a path into the file. */
+export function snakePath(path: readonly (string | number)[]): (string | number)[] {
+  const end = path.findIndex((step) => opaque.has(String(step)));
+  return path.map((step, i) => (typeof step === 'number' || (end >= 0 && i > end) ? step : snakeCase(step)));
+}
+
+export function toDescription(file: Row): HostDescription {
+  const described = camelKeys(file) as Row & { functions: readonly Row[]; iommu?: Row };
+  return {
+    ...described,
+    functions: described.functions.map(toFunction),
+    ...(described.iommu && { iommu: toIommu(described.iommu) }),
+    ...(described.drivers !== undefined && { drivers: described.drivers as DriverDescription[] }),
+  };
+}
+
+function camelKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(camelKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, field]) => [camelCase(key), opaque.has(key) ? field : camelKeys(field)]),
+  );
+}
+
+function toIommu(row: Row): IommuOptions {
+  const sizes = row.pageSizes as readonly (number | string)[] | undefined;
+  return {
+    ...row,
+    ...(sizes && { pageSizes: sizes.reduce((bits, size) => bits | BigInt(toSize(size)), 0n) }),
+  };
+}
+
+const converters: Record<string, (value: never) => unknown> = {
+  bars: (bars: readonly Row[]) => bars.map((bar) => ({ ...bar, size: toSize(bar.size as number | string) })),
+  romSize: toSize,
+  interruptPin: (pin: number | string) => (typeof pin === 'string' ? 'ABCD'.indexOf(pin) + 1 : pin),
+  capabilities: toCapabilities,
+  extendedCapabilities: toCapabilities,
+  reservedRegions: (regions: readonly Row[]) =>
+    regions.map((region) => ({ ...region, start: toAddress(region.start), end: toAddress(region.end) })),
+};
+
+function toFunction(row: Row): FunctionDescription {
+  const fields = Object.entries(row).map(([key, value]) => [key, converters[key]?.(value as never) ?? value]);
+  return Object.fromEntries(fields) as FunctionDescription;
+}
+
+function toCapabilities(rows: readonly Row[]): Row[] {
+  return rows.map((row) => ({ ...row, bytes: Buffer.from((row.bytes as string).replace(/\s/g, ''), 'hex') }));
+}
+
+/** `16K` as 16384. */
+function toSize(size: number | string): number {
+  if (typeof size === 'number') return size;
+  const unit = 'KMGT'.indexOf(size.at(-1)!) + 1;
+  return Number.parseInt(size, 10) * 1024 ** unit;
+}
+
+function toAddress(value: unknown): bigint {
+  return BigInt(value as number | string);
+}

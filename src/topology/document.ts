@@ -1,0 +1,59 @@
+/** A YAML text with positions: where in the file a path of the data stands. */
+import { type Document, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+
+export type Path = readonly (string | number)[];
+
+export interface Position {
+  /** From 1. */
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface SyntaxProblem extends Position {
+  readonly message: string;
+}
+
+export class TopologyDocument {
+  private readonly lines = new LineCounter();
+  private readonly document: Document.Parsed;
+
+  constructor(text: string) {
+    this.document = parseDocument(text, { lineCounter: this.lines, prettyErrors: false });
+  }
+
+  /** Mistakes in the YAML itself, duplicate keys among them. */
+  get problems(): SyntaxProblem[] {
+    return this.document.errors.map((error) => ({ ...this.at(error.pos[0]), message: error.message }));
+  }
+
+  /** Plain data; call only without problems. */
+  get data(): unknown {
+    return this.document.toJS();
+  }
+
+  /** The value at `path`, or the nearest thing around it that is there; `key`: the key rather than its value. */
+  locate(path: Path, key = false): Position {
+    let node: unknown = this.document.contents;
+    let found = node as Node | null;
+    path.forEach((step, i) => {
+      const next = child(node, step);
+      node = next?.value;
+      const wanted = key && i === path.length - 1 ? next?.key : next?.value;
+      // A key without a value (`driver:`) has an empty node; the key is where people look.
+      if (wanted) found = isScalar(wanted) && wanted.value === null && next?.key ? next.key : wanted;
+    });
+    return this.at(found?.range?.[0] ?? 0);
+  }
+
+  private at(offset: number): Position {
+    const { line, col } = this.lines.linePos(offset);
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  }
+}
+
+function child(node: unknown, step: string | number): { key?: Node; value?: Node } | undefined {
+  if (isSeq(node) && typeof step === 'number') return { value: node.items[step] as Node };
+  if (!isMap(node)) return undefined;
+  const pair = node.items.find(({ key }) => String(isScalar(key) ? key.value : key) === String(step));
+  return pair && { key: pair.key as Node, value: pair.value as Node };
+}

@@ -1,0 +1,101 @@
+/** Topology files: read, checked as a whole, and turned into a HostDescription. */
+import { readFileSync } from 'node:fs';
+import type { HostDescription } from '../host/description.js';
+import type { ModelLookup } from '../host/models.js';
+import { formatProblem } from '../host/problem.js';
+import { checkTopology } from './check.js';
+import { snakePath, toDescription } from './convert.js';
+import { type Path, type Position, TopologyDocument } from './document.js';
+import { presetPath } from './presets.js';
+import { registeredModels } from './registered-models.js';
+import { topologySchema } from './schema.js';
+import { type SchemaProblem, schemaProblems } from './schema-problems.js';
+
+export interface TopologyProblem extends Position {
+  readonly file: string;
+  /** `functions[3].driver: unknown driver …` */
+  readonly message: string;
+}
+
+/** Every problem of a file, in its order, one line each: `file:line:column: where: what, and what was expected`. */
+export class TopologyError extends Error {
+  override readonly name = 'TopologyError';
+  constructor(readonly problems: readonly TopologyProblem[]) {
+    super(problems.map((row) => `${row.file}:${row.line}:${row.column}: ${row.message}`).join('\n'));
+  }
+}
+
+/**
+ * The topology named on a command line: a preset's name, or a YAML file (anything with a slash or a dot); `default` when left out.
+ * Throws TopologyError, or what reading throws.
+ */
+export function loadTopology(name = 'default', models: ModelLookup = registeredModels): HostDescription {
+  return /[/.]/.test(name) ? loadFile(name, models) : loadPreset(name, models);
+}
+
+/** Throws for an unknown name. */
+export function loadPreset(name: string, models: ModelLookup = registeredModels): HostDescription {
+  return loadFile(presetPath(name), models);
+}
+
+function loadFile(path: string, models: ModelLookup): HostDescription {
+  return parseTopology(readFileSync(path, 'utf8'), path, models);
+}
+
+/** As for a file, for a text; `file` is what messages call it. */
+export function parseTopology(
+  text: string,
+  file: string,
+  models: ModelLookup = registeredModels,
+): HostDescription {
+  const document = new TopologyDocument(text);
+  if (document.problems.length > 0)
+    throw new TopologyError(document.problems.map((row) => ({ file, ...row })));
+  const { data } = document;
+  const problems: TopologyProblem[] = [];
+  const add = (path: Path, message: string, inKey = false) =>
+    void problems.push({ file, ...document.locate(path, inKey), message: formatProblem({ path, message }) });
+  const misshapen = schemaProblems(topologySchema, data);
+  for (const { path, message, inKey } of misshapen) add(path, message, inKey);
+  const sound = soundPart(data, misshapen);
+  const description = sound && toDescription(sound.data);
+  if (description)
+    for (const problem of checkTopology(description, models)) {
+      const path = snakePath(problem.path);
+      if (!sound.isBroken(path)) add(path, problem.message, problem.inKey);
+    }
+  if (problems.length > 0)
+    throw new TopologyError(problems.sort((a, b) => a.line - b.line || a.column - b.column));
+  return description!;
+}
+
+type Data = Record<string, unknown> & { functions: Record<string, unknown>[] };
+
+/**
+ * What can still be checked when the schema is not met: sections without mistakes, and all functions, the mistaken ones reduced to
+ * their place on the bus, so that others behind them are not blamed. Undefined when not even that is there.
+ */
+function soundPart(
+  data: unknown,
+  problems: readonly SchemaProblem[],
+): { data: Data; isBroken(path: Path): boolean } | undefined {
+  const top = new Set(problems.map(({ path }) => path[0]).filter((step) => step !== 'functions'));
+  const rows = new Set(problems.flatMap(({ path }) => (path[0] === 'functions' ? [path[1]] : [])));
+  const functions = (data as Partial<Data> | null)?.functions;
+  if (!Array.isArray(functions) || rows.has(undefined)) return undefined;
+  const isBrokenAt = (...start: Path) =>
+    problems.some(({ path }) => start.every((step, i) => path[i] === step));
+  const place = (row: unknown, i: number) => {
+    const { bdf, bridge } = (row ?? {}) as Record<string, unknown>;
+    const intact = bridge !== undefined && !isBrokenAt('functions', i, 'bridge');
+    return { bdf: typeof bdf === 'string' ? bdf : '', vendor: 0, device: 0, ...(intact && { bridge }) };
+  };
+  const kept = Object.entries(data as Data).filter(([key]) => !top.has(key));
+  return {
+    data: {
+      ...Object.fromEntries(kept),
+      functions: functions.map((row, i) => (rows.has(i) ? place(row, i) : row)),
+    },
+    isBroken: (path) => path[0] === 'functions' && rows.has(path[1]),
+  };
+}

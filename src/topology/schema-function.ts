@@ -1,0 +1,125 @@
+/** The part of the schema that describes one PCI function. */
+import { address, flag, integer, object, oneOf, type Schema, size, text } from './schema-parts.js';
+
+const required = (schema: Schema, ...keys: string[]): Schema => ({ ...schema, required: keys });
+/** An object, or `false` to take away what the model has. */
+const orFalse = (schema: Schema): Schema => ({
+  ...schema,
+  type: ['object', 'boolean'],
+  not: { const: true },
+});
+
+const offset = integer('an offset in bytes, a multiple of 8', 0, 2 ** 32 - 1);
+const bytes = text('bytes as pairs of hexadecimal digits, like "0c 01 ff"', '^([0-9a-fA-F]{2}\\s*)*$');
+
+const bar = required(
+  object('a base address register', {
+    index: integer('an index from 0 to 5', 0, 5),
+    kind: oneOf('memory32', 'memory64', 'io'),
+    size,
+    prefetchable: flag,
+  }),
+  'index',
+  'kind',
+  'size',
+);
+
+const msix = object('the vectors, bar, table_offset and pba_offset of MSI-X, or false', {
+  vectors: integer('1 to 2048 vectors', 1, 2048),
+  bar: integer('the index of a memory BAR', 0, 5),
+  table_offset: offset,
+  pba_offset: offset,
+});
+
+const msi = object('the vectors of MSI, or false', { vectors: oneOf(1, 2, 4, 8, 16, 32), maskable: flag });
+
+const pcie = object('a PCI Express type, or false', {
+  type: oneOf('endpoint', 'legacy-endpoint', 'rc-endpoint'),
+  flr: flag,
+});
+
+const link = required(
+  object('a link speed and width', {
+    speed: oneOf(2.5, 5, 8, 16, 32, 64),
+    width: oneOf(1, 2, 4, 8, 16, 32),
+  }),
+  'speed',
+  'width',
+);
+
+const bus = integer('a bus number from 1 to 255', 1, 255);
+const bridge = required(
+  object('a bridge', {
+    kind: oneOf('root-port', 'upstream-port', 'downstream-port', 'pcie-to-pci', 'pci'),
+    secondary: bus,
+    subordinate: bus,
+  }),
+  'kind',
+  'secondary',
+);
+
+const region = required(
+  object('a reserved region', {
+    start: address,
+    end: address,
+    type: oneOf('direct', 'direct-relaxable', 'reserved', 'msi'),
+  }),
+  'start',
+  'end',
+  'type',
+);
+
+const capability = required(
+  object('a capability', { id: integer('a capability id', 1, 0xff), bytes }),
+  'id',
+  'bytes',
+);
+const extendedCapability = required(
+  object('an extended capability', {
+    id: integer('an extended capability id', 1, 0xffff),
+    version: integer('a version from 1 to 15', 1, 15),
+    bytes,
+  }),
+  'id',
+  'bytes',
+);
+
+const id = integer('a 16-bit id, like 0x8086', 0, 0xffff);
+const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
+
+export const functionSchema: Schema = required(
+  object('a function', {
+    bdf: text(
+      'a full BDF in lower case, like 0000:00:04.0',
+      '^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]$',
+    ),
+    model: text('the name of a device model'),
+    options: { type: 'object', description: 'options of the model' },
+    vendor: id,
+    device: id,
+    subsystem_vendor: id,
+    subsystem_device: id,
+    class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
+    revision: integer('a revision from 0 to 0xff', 0, 0xff),
+    bars: list(bar, 'a list of base address registers'),
+    rom_size: size,
+    msix: orFalse(required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset')),
+    msi: orFalse(required(msi, 'vectors')),
+    interrupt_pin: oneOf(0, 1, 2, 3, 4, 'A', 'B', 'C', 'D'),
+    pcie: orFalse(required(pcie, 'type')),
+    link,
+    bridge,
+    serial_number: text('eight pairs like 00-11-22-33-44-55-66-77', '^[0-9a-f]{2}(-[0-9a-f]{2}){7}$'),
+    power_management: flag,
+    capabilities: list(capability, 'a list of capabilities'),
+    extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
+    driver: text('the name of a driver, or none'),
+    driver_override: text('the name of a driver'),
+    iommu_group: integer('a group number', 0, 2 ** 31 - 1),
+    acs: flag,
+    reserved_regions: list(region, 'a list of reserved regions'),
+    numa_node: integer('a node, or -1', -1, 1023),
+    irq: integer('an interrupt line from 0 to 254', 0, 254),
+  }),
+  'bdf',
+);

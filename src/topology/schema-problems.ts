@@ -1,0 +1,86 @@
+/** What ajv finds, in words: the value, what was expected, and what was probably meant. */
+import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { didYouMean, list } from '../host/suggest.js';
+import type { Schema } from './schema-parts.js';
+
+export interface SchemaProblem {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  /** The mistake is in the key at the end of the path, not in its value. */
+  readonly inKey: boolean;
+}
+
+const ajv = new Ajv2020({ allErrors: true, verbose: true, strict: false });
+const compiled = new WeakMap<Schema, ReturnType<typeof ajv.compile>>();
+
+/** Every way in which `data` is not what `schema` says; paths are below `data`. Throws when `schema` is no schema. */
+export function schemaProblems(schema: Schema, data: unknown): SchemaProblem[] {
+  let validate = compiled.get(schema);
+  if (!validate) {
+    validate = ajv.compile(schema);
+    compiled.set(schema, validate);
+  }
+  return validate(data) ? [] : validate.errors!.map((error) => describe(error, data));
+}
+
+function describe(error: ErrorObject, data: unknown): SchemaProblem {
+  const path = toPath(error.instancePath, data);
+  const parent = (error.parentSchema ?? {}) as {
+    description?: string;
+    properties?: object;
+    enum?: unknown[];
+  };
+  if (error.keyword === 'additionalProperties') {
+    const key = error.params.additionalProperty as string;
+    const known = Object.keys(parent.properties ?? {});
+    const message = `unknown key "${key}"${didYouMean(key, known)}; expected one of ${list(known)}`;
+    return { path: [...path, key], message, inKey: true };
+  }
+  if (error.keyword === 'required') {
+    const key = error.params.missingProperty as string;
+    const properties = (parent.properties ?? {}) as Record<string, { description?: string }>;
+    return {
+      path,
+      message: `${key} is missing: expected ${properties[key]?.description ?? 'a value'}`,
+      inKey: false,
+    };
+  }
+  const value = show(error.data);
+  const guess =
+    parent.enum && typeof error.data === 'string' ? didYouMean(error.data, parent.enum.map(String)) : '';
+  return {
+    path,
+    message: `${value}: expected ${expectation(error, parent.description)}${guess}`,
+    inKey: false,
+  };
+}
+
+function expectation(error: ErrorObject, description: string | undefined): string {
+  const limits: Record<string, string> = { minimum: 'at least', maximum: 'at most' };
+  const limit = limits[error.keyword] && `${limits[error.keyword]} ${error.params.limit}`;
+  if (limit) return description ? `${description} (${limit})` : limit;
+  if (description) return description;
+  if (error.keyword === 'enum') return `one of ${(error.params.allowedValues as unknown[]).join(', ')}`;
+  if (error.keyword === 'type') return `the type ${String(error.params.type)}`;
+  return `a value that ${error.message}`;
+}
+
+/** JSON, shortened. */
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** A JSON pointer as steps; numbers where `data` has an array. */
+function toPath(pointer: string, data: unknown): (string | number)[] {
+  let here = data;
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((part) => {
+      const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
+      const step = Array.isArray(here) ? Number(key) : key;
+      here = (here as Record<string | number, unknown>)[step];
+      return step;
+    });
+}

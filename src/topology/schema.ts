@@ -1,0 +1,77 @@
+/**
+ * The JSON schema (draft 2020-12) of a topology file. It says what may be written; whether it makes a machine is for
+ * host/check.ts. Descriptions finish the sentence "expected …" in messages. Published as docs/topology.schema.json.
+ */
+import { functionSchema } from './schema-function.js';
+import { flag, integer, object, oneOf, size, text } from './schema-parts.js';
+
+const release = text('a kernel release, like 7.2.0-vfiofs', '^[A-Za-z0-9][A-Za-z0-9._+-]*$');
+const registers = object('the values of the capability registers', {
+  cap: text('hexadecimal digits without 0x', '^[0-9a-f:]+$'),
+  ecap: text('hexadecimal digits without 0x', '^[0-9a-f:]+$'),
+});
+
+const iommu = object('a description of the IOMMU', {
+  kind: oneOf('intel', 'amd', 'none'),
+  address_width: integer('the width of IOVAs in bits', 32, 64),
+  page_sizes: {
+    type: 'array',
+    minItems: 1,
+    items: size,
+    description: 'a list of page sizes, like [4K, 2M, 1G]',
+  },
+  interrupt_remapping: flag,
+  enforces_coherency: flag,
+  domain_type: oneOf('DMA', 'DMA-FQ', 'identity'),
+  registers: { ...registers, required: ['cap', 'ecap'] },
+});
+
+const id = integer('a 16-bit id, like 0x8086', 0, 0xffff);
+const deviceId = object('an id that the driver matches', {
+  vendor: id,
+  device: id,
+  subvendor: id,
+  subdevice: id,
+  class: integer('a 24-bit class code', 0, 0xffffff),
+  class_mask: integer('a mask of class bits', 0, 0xffffff),
+  override_only: flag,
+});
+
+const driver = {
+  ...object('a kernel driver', {
+    name: text('a driver name', '^[A-Za-z0-9_-]+$'),
+    module: text('a module name (letters, digits, _)', '^[A-Za-z0-9_]+$'),
+    ids: { type: 'array', items: deviceId, description: 'a list of ids' },
+    manages_dma: flag,
+    enables: flag,
+  }),
+  required: ['name', 'ids'],
+};
+
+export const topologySchema = {
+  $schema: 'https://json-schema.org/draft/2020-12/schema',
+  title: 'vfiofs topology',
+  ...object('a topology', {
+    name: text('a name for people'),
+    kernel: object('a kernel', { release, tainted: integer('a sum of taint bits', 0, 2 ** 31 - 1) }),
+    iommu,
+    root_buses: {
+      type: 'array',
+      minItems: 1,
+      items: text('a root bus as DDDD:BB, like 0000:80', '^[0-9a-f]{4,8}:[0-9a-f]{2}$'),
+      description: 'a list of root buses',
+    },
+    modules: {
+      type: 'object',
+      description: 'parameters by module',
+      additionalProperties: {
+        type: 'object',
+        description: 'values by parameter',
+        additionalProperties: { type: ['boolean', 'integer'], description: 'true, false or an integer' },
+      },
+    },
+    drivers: { type: 'array', items: driver, description: 'a list of drivers' },
+    functions: { type: 'array', items: functionSchema, description: 'a list of functions' },
+  }),
+  required: ['functions'],
+};

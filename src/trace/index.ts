@@ -1,0 +1,8 @@
+export {
+  deviceLog,
+  type Namespace,
+  namespaces,
+  type Printers,
+  traceObserver,
+  traceObservers,
+} from './observer.js';

@@ -1,0 +1,14 @@
+/** The ways in: nodes → users. */
+export { type Choice, chooseTransport, type Probes, thisMachine, type Verdict } from './choose.js';
+export {
+  type Feature,
+  features,
+  type Gap,
+  gap,
+  type RunningTransport,
+  type Transport,
+  type TransportName,
+} from './contract.js';
+export { fuseTransport, type RunningFuse } from './fuse-mount.js';
+export { fuseNativeTransport, type RunningFuseNative } from './fuse-native/index.js';
+export { createMemfsVolume, memfsTransport, type RunningMemfs } from './memfs/index.js';

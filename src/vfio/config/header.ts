@@ -1,0 +1,39 @@
+/** The type 0 header (init_pci_cap_basic_perm()). */
+import {
+  PCI_BASE_ADDRESS_0,
+  PCI_CACHE_LINE_SIZE,
+  PCI_CAPABILITY_LIST,
+  PCI_COMMAND,
+  PCI_COMMAND_INTX_DISABLE,
+  PCI_DEVICE_ID,
+  PCI_INTERRUPT_LINE,
+  PCI_INTERRUPT_PIN,
+  PCI_ROM_ADDRESS,
+  PCI_STATUS,
+  PCI_STATUS_CAP_LIST,
+  PCI_VENDOR_ID,
+} from '../../abi/pci/index.js';
+import { ALL, type Field, NONE } from './permissions.js';
+
+const LATENCY_TIMER = 0x0d;
+const BIST = 0x0f;
+
+export const headerFields: readonly Field[] = [
+  [PCI_VENDOR_ID, 2, ALL, NONE],
+  [PCI_DEVICE_ID, 2, ALL, NONE],
+  [PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, ALL],
+  [PCI_STATUS, 2, PCI_STATUS_CAP_LIST, NONE],
+  [PCI_CACHE_LINE_SIZE, 1, NONE, ALL],
+  [LATENCY_TIMER, 1, NONE, ALL],
+  [BIST, 1, NONE, ALL],
+  [PCI_BASE_ADDRESS_0, 4, ALL, ALL],
+  [PCI_BASE_ADDRESS_0 + 4, 4, ALL, ALL],
+  [PCI_BASE_ADDRESS_0 + 8, 4, ALL, ALL],
+  [PCI_BASE_ADDRESS_0 + 12, 4, ALL, ALL],
+  [PCI_BASE_ADDRESS_0 + 16, 4, ALL, ALL],
+  [PCI_BASE_ADDRESS_0 + 20, 4, ALL, ALL],
+  [PCI_ROM_ADDRESS, 4, ALL, ALL],
+  [PCI_CAPABILITY_LIST, 1, ALL, NONE],
+  [PCI_INTERRUPT_LINE, 1, ALL, ALL],
+  [PCI_INTERRUPT_PIN, 1, ALL, NONE],
+];

@@ -1,0 +1,165 @@
+/**
+ * A device registered with vfio (struct vfio_device): from the bind of a vfio driver until its unbind. Several open files may share its
+ * one open state.
+ */
+import { refuse } from '../abi/errno.js';
+import { boolParameter, type Host } from '../host/host.js';
+import type { PciFunction } from '../host/pci-function.js';
+import type { AddressSpace, BoundDevice, IommufdFile } from '../iommu/contract.js';
+import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import type { OpenFile, OpenRequest } from '../vfs/node.js';
+import { DeviceFile } from './device-file.js';
+import type { EventFds } from './eventfds.js';
+import type { VfioGroup } from './group.js';
+import { Lock } from './lock.js';
+import { OpenDevice } from './open-device.js';
+import { D0, D3HOT, setPowerState } from './power.js';
+import type { Tally } from './tally.js';
+
+/** What an open device's DMA goes through: a container, or an iommufd. */
+export interface DeviceBinding {
+  /** undefined: blocked. */
+  readonly space: AddressSpace | undefined;
+  readonly iommufd?: { readonly file: IommufdFile; readonly bound: BoundDevice };
+  /** After the driver's open: attaches where opening alone implies it. */
+  start?(): Promise<void>;
+  /** After the driver's close. */
+  release(): void;
+}
+
+/** vfio_unregister_group_dev() asks again every 10 s. */
+const REQUEST_INTERVAL = 10_000;
+
+/** What devices need of the registry. */
+export interface DeviceRegistry {
+  readonly host: Host;
+  readonly eventfds: EventFds;
+  readonly tally: Tally;
+  readonly devices: ReadonlyMap<number, VfioDevice>;
+  deviceOf(fn: PciFunction): VfioDevice | undefined;
+  /** Something that sysfs or devfs show of `fn` is different now. */
+  changed(fn: PciFunction): void;
+}
+
+export class VfioDevice {
+  readonly lock = new Lock();
+  private current: { readonly open: OpenDevice; readonly binding: DeviceBinding } | undefined;
+  private opens = 0;
+  /** Open files, bound or not: what unregistering waits for. */
+  private users = 0;
+  private registered = true;
+  private lastUserGone: (() => void) | undefined;
+
+  constructor(
+    readonly registry: DeviceRegistry,
+    readonly fn: PciFunction,
+    readonly group: VfioGroup,
+    /** X of vfio<X>: lowest free, machine-wide. */
+    readonly index: number,
+  ) {
+    this.sleep();
+  }
+
+  /** Its directory under /dev/vfio/devices and vfio-dev/: `vfio0`. */
+  get name(): string {
+    return `vfio${this.index}`;
+  }
+
+  /** The minor of its cdev; no-IOMMU devices have none. */
+  get cdevMinor(): number | undefined {
+    return this.group.noiommu ? undefined : this.index;
+  }
+
+  get openCount(): number {
+    return this.opens;
+  }
+
+  get opened(): OpenDevice | undefined {
+    return this.current?.open;
+  }
+
+  get binding(): DeviceBinding | undefined {
+    return this.current?.binding;
+  }
+
+  /** vfio_device_try_get_registration(): every open file counts; ENODEV once unregistering has begun. */
+  use(): void {
+    if (!this.registered) refuse('ENODEV', `${this.fn.bdf} is being unbound`);
+    this.users++;
+    this.registry.tally.deviceFiles++;
+  }
+
+  unuse(): void {
+    this.registry.tally.deviceFiles--;
+    if (--this.users === 0) this.lastUserGone?.();
+  }
+
+  /** /dev/vfio/devices/vfio<X>: may be opened any number of times; one of them can be bound. */
+  openCdev(_request: OpenRequest, _caller: Caller): OpenFile {
+    if (this.cdevMinor === undefined) refuse('ENODEV', `${this.fn.bdf} has no cdev: it has no IOMMU`);
+    this.use();
+    return new DeviceFile(this, 'cdev');
+  }
+
+  /** vfio_df_open(); `bind` runs for the first open only. The caller holds `lock`. */
+  async open(bind: () => DeviceBinding): Promise<void> {
+    if (this.opens === 0) {
+      const binding = bind();
+      let open: OpenDevice | undefined;
+      try {
+        setPowerState(this.fn, D0);
+        open = new OpenDevice(this, binding);
+        this.current = { open, binding };
+        await binding.start?.();
+      } catch (error) {
+        this.current = undefined;
+        open?.close();
+        this.sleep();
+        binding.release();
+        throw error;
+      }
+    }
+    this.opens++;
+    this.registry.changed(this.fn);
+  }
+
+  /** vfio_df_close(). */
+  close(): MaybeAsync<void> {
+    return this.lock.run(() => this.closeLocked());
+  }
+
+  /** close() for who holds `lock` already. */
+  closeLocked(): void {
+    if (--this.opens > 0 || !this.current) return;
+    const { open, binding } = this.current;
+    this.current = undefined;
+    open.close();
+    this.sleep();
+    binding.release();
+    this.registry.changed(this.fn);
+  }
+
+  /** vfio_unregister_group_dev(): asks the user through REQ, at once and every 10 s, until the last open file is closed. */
+  async unregister(): Promise<void> {
+    this.registered = false;
+    if (this.users > 0) await this.released();
+    setPowerState(this.fn, D0);
+  }
+
+  private released(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      const ask = (): void => this.opened?.irqs.requestRelease();
+      const timer = setInterval(ask, REQUEST_INTERVAL);
+      this.lastUserGone = () => {
+        clearInterval(timer);
+        resolve();
+      };
+      ask();
+    });
+  }
+
+  /** Runtime PM puts a bound device that nobody has open into D3hot, unless vfio_pci.disable_idle_d3 says no. */
+  private sleep(): void {
+    if (!boolParameter(this.registry.host, 'vfio_pci', 'disable_idle_d3')) setPowerState(this.fn, D3HOT);
+  }
+}

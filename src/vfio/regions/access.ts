@@ -1,0 +1,45 @@
+/** read(2) and write(2) on a device file: file offset → region and offset in it (vfio_pci_rw()). */
+import { refuse } from '../../abi/errno.js';
+import { RegionIndex } from '../../abi/vfio/index.js';
+import { REGION_SHIFT } from '../../host/pages.js';
+import type { OpenDevice } from '../open-device.js';
+import { readBar, writeBar } from './bar-access.js';
+
+interface Place {
+  readonly index: number;
+  readonly at: number;
+}
+
+/** Region n lies at `pagesBase + n << 40`: EINVAL outside of all regions. */
+function locate(open: OpenDevice, offset: bigint): Place {
+  const position = offset - BigInt(open.fn.pagesBase);
+  const index = position >> REGION_SHIFT;
+  if (index < 0n || index > BigInt(RegionIndex.VGA))
+    return refuse('EINVAL', `offset 0x${offset.toString(16)} lies in no region`);
+  return { index: Number(index), at: Number(BigInt.asUintN(Number(REGION_SHIFT), position)) };
+}
+
+/** May be short at the end of a BAR. */
+export function readRegion(open: OpenDevice, offset: bigint, length: number): Buffer {
+  const { index, at } = locate(open, offset);
+  if (index < RegionIndex.ROM) return readBar(open, index, at, length);
+  if (index === RegionIndex.CONFIG) return open.config.read(at, length);
+  return index === RegionIndex.ROM ? readRom(open, at) : noVga();
+}
+
+export function writeRegion(open: OpenDevice, offset: bigint, data: Buffer): number {
+  const { index, at } = locate(open, offset);
+  if (index < RegionIndex.ROM) return writeBar(open, index, at, data);
+  if (index === RegionIndex.CONFIG) return open.config.write(at, data);
+  return index === RegionIndex.ROM ? refuse('EINVAL', 'the ROM can not be written') : noVga();
+}
+
+/** pci_map_rom() finds no image. */
+function readRom(open: OpenDevice, at: number): never {
+  if (at >= open.fn.romSize) return refuse('EINVAL', `the ROM has no byte ${at}`);
+  return refuse('ENOMEM', 'the ROM holds no image');
+}
+
+function noVga(): never {
+  return refuse('EINVAL', 'this kernel has no VFIO VGA support');
+}

@@ -1,0 +1,24 @@
+/** Which BARs a client may map (vfio_pci_probe_mmaps()). */
+import type { Bar, PciFunction } from '../../host/pci-function.js';
+
+const PAGE_SIZE = 4096;
+
+/**
+ * Memory BARs of a page or more; smaller ones when they start a page and nobody else decodes the rest of it. And only where the pages
+ * can be reached by a client's mmap at all.
+ */
+export function isMappable(fn: PciFunction, bar: Bar, others: Iterable<PciFunction>): boolean {
+  if (bar.kind === 'io' || fn.pages?.fd === undefined) return false;
+  if (bar.size >= PAGE_SIZE) return true;
+  if (bar.address % BigInt(PAGE_SIZE) !== 0n) return false;
+  const end = bar.address + BigInt(PAGE_SIZE);
+  for (const other of others)
+    for (const neighbour of other.bars)
+      if (neighbour && neighbour !== bar && neighbour.kind !== 'io' && startsWithin(neighbour, bar.address, end))
+        return false;
+  return true;
+}
+
+function startsWithin(bar: Bar, start: bigint, end: bigint): boolean {
+  return bar.address >= start && bar.address < end;
+}

@@ -1,0 +1,28 @@
+/** Resets that keep what was programmed (pci_save_state() … pci_restore_state() around pci_reset_function()). */
+import type { PciFunction } from '../host/pci-function.js';
+
+/** The hardware's configuration space as it stands. */
+export function saveState(fn: PciFunction): Buffer {
+  return Buffer.from(fn.config.bytes);
+}
+
+/** Writes back every register that differs; read-only bits stay the hardware's. */
+export function restoreState(fn: PciFunction, saved: Buffer): void {
+  for (let offset = 0; offset < saved.length; offset += 4) {
+    const value = saved.readUInt32LE(offset);
+    if (fn.config.read(offset, 4) !== value) fn.config.write(offset, 4, value);
+  }
+}
+
+/** False, and nothing done, when the function has no reset method. */
+export function resetFunction(fn: PciFunction): boolean {
+  const saved = saveState(fn);
+  if (!fn.reset()) return false;
+  restoreState(fn, saved);
+  return true;
+}
+
+/** What a bus or slot reset does to one function: it resets also what can't be reset alone. */
+export function resetByBus(fn: PciFunction): void {
+  if (!resetFunction(fn)) fn.model?.model.reset();
+}

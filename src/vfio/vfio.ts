@@ -1,0 +1,126 @@
+/**
+ * VFIO of the pretend machine: which groups and devices exist, and what opening their nodes gives. Registers the vfio-pci driver; from
+ * then on binds and unbinds change what is here, and each change is told as `vfio-changed`.
+ */
+import { refuse } from '../abi/errno.js';
+import type { Host } from '../host/host.js';
+import type { IommuGroup } from '../host/iommu-group.js';
+import type { PciFunction } from '../host/pci-function.js';
+import type { Caller } from '../vfs/caller.js';
+import type { OpenFile, OpenRequest } from '../vfs/node.js';
+import { noiommuAllowed, type Type1Factory } from './backend.js';
+import { Container } from './container.js';
+import { ContainerFile } from './container-file.js';
+import { type DeviceRegistry, VfioDevice } from './device.js';
+import { EventFds } from './eventfds.js';
+import { VfioGroup } from './group.js';
+import { vfioPciDriver } from './pci-driver.js';
+import { Tally } from './tally.js';
+
+export interface VfioBackends {
+  readonly createType1: Type1Factory;
+}
+
+/** How IOMMU groups are named that were made for lack of an IOMMU. */
+const NOIOMMU = 'vfio-noiommu';
+
+export class Vfio implements DeviceRegistry {
+  /** Dynamic majors, as /proc/devices shows them: "vfio" and "vfio-dev". */
+  readonly majors = { group: 252, device: 251 } as const;
+  readonly eventfds = new EventFds();
+  readonly tally = new Tally();
+  private readonly groupsById = new Map<number, VfioGroup>();
+  private readonly devicesByIndex = new Map<number, VfioDevice>();
+  /** Of all devices, those that are being unbound included. */
+  private readonly indices = new Set<number>();
+
+  constructor(
+    readonly host: Host,
+    private readonly backends: VfioBackends,
+  ) {
+    host.drivers.register(vfioPciDriver(this));
+  }
+
+  /** By group number. */
+  get groups(): ReadonlyMap<number, VfioGroup> {
+    return this.groupsById;
+  }
+
+  /** By X of vfio<X>. */
+  get devices(): ReadonlyMap<number, VfioDevice> {
+    return this.devicesByIndex;
+  }
+
+  deviceOf(fn: PciFunction): VfioDevice | undefined {
+    for (const device of this.devicesByIndex.values()) if (device.fn === fn) return device;
+    return undefined;
+  }
+
+  /** /dev/vfio/vfio. */
+  openContainer(_request: OpenRequest, _caller: Caller): OpenFile {
+    this.tally.containers++;
+    return new ContainerFile(
+      new Container(this.host, this.backends.createType1, () => void this.tally.containers--),
+    );
+  }
+
+  /** What is open or held now; all zero when every client has gone. */
+  counts(): { containers: number; groups: number; deviceFiles: number; eventfds: number } {
+    return { ...this.tally, eventfds: this.eventfds.count };
+  }
+
+  /** vfio_register_group_dev(): EINVAL for a function without an IOMMU group, unless no-IOMMU mode makes one. */
+  register(fn: PciFunction): void {
+    const group = this.groupFor(fn);
+    const index = lowestFree(this.indices);
+    const device = new VfioDevice(this, fn, group, index);
+    this.indices.add(index);
+    this.devicesByIndex.set(index, device);
+    group.drivers++;
+    group.members.add(device);
+    this.changed(fn);
+  }
+
+  /** vfio_unregister_group_dev(): returns once every open file of the device is closed. */
+  async unregister(fn: PciFunction): Promise<void> {
+    const device = this.deviceOf(fn);
+    if (!device) throw new Error(`${fn.bdf} is not registered with vfio`);
+    const { group } = device;
+    group.members.delete(device);
+    this.devicesByIndex.delete(device.index);
+    this.changed(fn);
+    await device.unregister();
+    this.indices.delete(device.index);
+    if (--group.drivers > 0) return;
+    this.groupsById.delete(group.iommuGroup.id);
+    await group.unregister();
+    if (group.noiommu) this.host.removeNoiommuGroup(fn);
+    this.changed(fn);
+  }
+
+  changed(fn: PciFunction): void {
+    this.host.changes.emit({ kind: 'vfio-changed', function: fn });
+  }
+
+  private groupFor(fn: PciFunction): VfioGroup {
+    const iommuGroup = fn.iommuGroup ?? this.noiommuGroupFor(fn);
+    const known = this.groupsById.get(iommuGroup.id);
+    if (known) return known;
+    const minor = lowestFree(new Set([...this.groupsById.values()].map((group) => group.minor)));
+    const group = new VfioGroup(iommuGroup, iommuGroup.options.name === NOIOMMU, minor, this.tally);
+    this.groupsById.set(iommuGroup.id, group);
+    return group;
+  }
+
+  /** vfio_noiommu_group_alloc(), which taints the kernel. */
+  private noiommuGroupFor(fn: PciFunction): IommuGroup {
+    if (!noiommuAllowed(this.host)) refuse('EINVAL', `${fn.bdf} is in no IOMMU group`);
+    return this.host.createNoiommuGroup(fn);
+  }
+}
+
+function lowestFree(taken: ReadonlySet<number>): number {
+  let candidate = 0;
+  while (taken.has(candidate)) candidate++;
+  return candidate;
+}

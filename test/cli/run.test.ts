@@ -1,0 +1,104 @@
+/** `vfiofs run` as a user runs it: needs root and /dev/fuse. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type Mount, mounts, parseMountinfo } from '../../src/run/mount-table.js';
+import { build, gone, start, vfiofs } from './program.js';
+
+beforeAll(build);
+
+const run = (...command: string[]) => vfiofs(['run', '--', ...command]);
+const sh = (script: string, input?: string) =>
+  vfiofs(['run', '--', 'sh', '-c', script], { ...(input && { input }) });
+
+describe('how it ends', () => {
+  test.each([
+    ['exit 0', 0],
+    ['exit 7', 7],
+    ['exit 255', 255],
+  ])('%s', async (script, code) => {
+    expect(await sh(script)).toMatchObject({ code, signal: null, err: '' });
+  });
+
+  test.each(['SIGTERM', 'SIGKILL', 'SIGINT', 'SIGUSR1', 'SIGSEGV'] as const)(
+    '%s of the command is ours',
+    async (signal) => {
+      expect(await sh(`kill -${signal.slice(3)} $$`)).toMatchObject({ code: null, signal });
+    },
+  );
+
+  test('127: no such command; 126: not executable; 125: ours', async () => {
+    expect((await run('vfiofs-no-such-command')).code).toBe(127);
+    expect((await run('/etc/passwd')).code).toBe(126);
+    expect((await vfiofs(['run', '/no/such/topology.yaml', '--', 'true'])).code).toBe(125);
+  });
+
+  test.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)(
+    '%s is handed on, and the command decides',
+    async (signal) => {
+      const running = start([
+        'run',
+        '--',
+        'bash',
+        '-c',
+        `trap 'exit 42' ${signal}; echo up; while :; do read -t 0.05 x <> <(:); done`,
+      ]);
+      await running.prints('up');
+      running.kill(signal);
+      expect(await running.ended).toMatchObject({ code: 42, signal: null });
+    },
+  );
+});
+
+describe('what the command sees', () => {
+  test('the pretend PCI bus, VFIO nodes, and the real parts beside them', async () => {
+    const { out, err, code } = await sh(
+      [
+        'ls /sys/bus/pci/devices',
+        'test -e /dev/vfio/vfio && test -e /dev/iommu && echo nodes',
+        'ls /sys/devices/system/cpu | grep -c online',
+        'echo x > /dev/null && head -c 4 /dev/zero | wc -c',
+        'test -c /dev/urandom && test -d /dev/shm && test -L /dev/fd && echo devices',
+      ].join('; '),
+    );
+    expect({ err, code }).toEqual({ err: '', code: 0 });
+    expect(out).toMatch(/0000:00:04\.0/);
+    expect(out.split('\n').slice(-5)).toEqual(['nodes', '1', '4', 'devices', '']);
+  });
+
+  test('its standard input, environment, directory and arguments', async () => {
+    expect((await sh('cat', 'hello')).out).toBe('hello');
+    expect((await run('printf', '%s|', 'a b', '--', '$x')).out).toBe('a b|--|$x|');
+    expect((await sh('pwd')).out).toBe(`${process.cwd()}\n`);
+  });
+
+  test('no descriptor of the launcher or the daemon', async () => {
+    expect((await sh('ls /proc/self/fd')).out.trim().split(/\s+/)).toEqual(['0', '1', '2', '3']); // 3: ls reading the directory
+  });
+
+  test('changes stay inside: the stage is free again, other processes see nothing', async () => {
+    const running = start(['run', '--', 'bash', '-c', 'cat /proc/self/mountinfo; echo up; exec sleep 1000']);
+    await running.prints('up');
+    const isOurs = (mount: Mount) => mount.source === `vfiofs:${running.pid}`;
+    expect(mounts().filter(isOurs)).toEqual([]);
+    running.kill('SIGTERM');
+    const { out, signal } = await running.ended;
+    expect(signal).toBe('SIGTERM');
+    const inside = new Set(
+      parseMountinfo(out)
+        .filter(isOurs)
+        .map((mount) => mount.directory),
+    );
+    expect(inside).toContain('/sys');
+    expect(inside).toContain('/dev');
+    expect(inside).not.toContain('/mnt');
+  });
+});
+
+test('a killed daemon takes the command with it and leaves no mount', async () => {
+  const running = start(['run', '--', 'bash', '-c', 'echo pid=$$; exec sleep 1000']);
+  await running.prints('pid=');
+  running.kill('SIGKILL');
+  const { out, signal } = await running.ended;
+  expect(signal).toBe('SIGKILL');
+  await gone(Number(/pid=(\d+)/.exec(out)?.[1]));
+  expect(mounts().filter((mount) => mount.source === `vfiofs:${running.pid}`)).toEqual([]);
+});

@@ -1,0 +1,39 @@
+/** A client that dies by SIGKILL, wherever it is, leaves nothing behind in the daemon. */
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { client, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
+
+let machine: MountedMachine;
+beforeAll(async () => {
+  machine = await mountMachine();
+});
+afterAll(() => machine.stop());
+
+const stages = ['open', 'bind', 'attach', 'map', 'irq'];
+
+describe.each([
+  ['/dev/vfio/devices/vfioN', []],
+  ['/dev/vfio/<group>', ['--group']],
+])('through %s', (_, how) => {
+  test.for(stages)('killed at stage %s', async (stage, context) => {
+    const hold = client('hold', context);
+    const before = machine.counts();
+    const { process, ready, ended } = startClient(hold, [
+      '--root',
+      machine.directory,
+      '--stage',
+      stage,
+      ...how,
+    ]);
+    await ready;
+    expect(machine.counts()).not.toEqual(before);
+    process.kill('SIGKILL');
+    expect((await ended).signal).toBe('SIGKILL');
+    await vi.waitFor(() => expect(machine.counts()).toEqual(before), { timeout: 5000, interval: 20 });
+  });
+
+  test('the function can be used again afterwards', async (context) => {
+    const program = client(how.length ? 'ioat-group' : 'ioat-cdev', context);
+    const { code, output } = await startClient(program, ['--root', machine.directory, '--size', '1']).ended;
+    expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/^ok +verify/m) });
+  });
+});

@@ -1,0 +1,68 @@
+/** Many opens and many clients leak no descriptor, mapping or tracee. */
+import { join } from 'node:path';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { FunctionDescription } from '../../src/host/description.js';
+import { client, type MountedMachine, mountMachine, root, startClient } from './mounted-machine.js';
+
+let machine: MountedMachine;
+afterEach(() => machine.stop());
+
+const settled = (expected: Record<string, number>) =>
+  vi.waitFor(() => expect(machine.counts()).toEqual(expected), { timeout: 10_000, interval: 50 });
+
+test('1,000 cycles of opening, binding, mapping and closing, both ways', { timeout: 120_000 }, async () => {
+  machine = await mountMachine();
+  const script = join(root, 'test/clients-dpdk/cycle.py');
+  const cycle = (count: number) =>
+    startClient('python3', [script, machine.directory, '0000:00:04.0', String(count)]);
+  const before = machine.counts();
+  // What one live client holds is known after one cycle; a thousand must not hold more.
+  const one = cycle(1);
+  await one.ready;
+  const withOne = machine.counts();
+  one.process.stdin.end();
+  expect(await one.ended).toMatchObject({ code: 0 });
+  await settled(before);
+  const many = cycle(1000);
+  await many.ready;
+  await settled(withOne);
+  many.process.stdin.end();
+  expect(await many.ended).toMatchObject({ code: 0 });
+  await settled(before);
+});
+
+test('100 clients at once, half of them killed', { timeout: 120_000 }, async (context) => {
+  const hold = client('hold', context);
+  const functions = Array.from(
+    { length: 100 },
+    (_, i): FunctionDescription => ({
+      bdf: `0000:00:${(i >> 2).toString(16).padStart(2, '0')}.${i & 3}`,
+      model: 'ioat',
+      driver: 'vfio-pci',
+      iommuGroup: i,
+    }),
+  );
+  machine = await mountMachine({ functions });
+  const before = machine.counts();
+  const clients = functions.map(({ bdf }, i) =>
+    startClient(hold, [
+      '--root',
+      machine.directory,
+      '--bdf',
+      bdf,
+      '--stage',
+      'irq',
+      ...(i & 1 ? ['--group'] : []),
+    ]),
+  );
+  await Promise.all(clients.map(({ ready }) => ready));
+  expect(machine.counts()).not.toEqual(before);
+  clients.forEach(({ process }, i) => {
+    if (i & 2) process.kill('SIGKILL');
+    else process.stdin.end();
+  });
+  const ends = await Promise.all(clients.map(({ ended }) => ended));
+  expect(ends.filter(({ code }) => code === 0)).toHaveLength(50);
+  expect(ends.filter(({ signal }) => signal === 'SIGKILL')).toHaveLength(50);
+  await settled(before);
+});

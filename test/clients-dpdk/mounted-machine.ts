@@ -1,0 +1,78 @@
+/**
+ * A machine served by the test process itself, so that a test can count what is held. The test must not touch the mount: this very
+ * thread serves it. Clients do, as child processes.
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { TestContext } from 'vitest';
+import { models } from '../../src/devices/index.js';
+import type { HostDescription } from '../../src/host/description.js';
+import { createMachine } from '../../src/machine.js';
+import { native } from '../../src/native/index.js';
+import { serve } from '../../src/run/serve.js';
+import { loadPreset } from '../../src/topology/index.js';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Path of a C client of test/clients; skips the test where it is not built. */
+export function client(name: string, context: TestContext): string {
+  const path = join(root, 'build/clients', name);
+  if (!existsSync(path)) context.skip(`${path} is not built: run scripts/setup`);
+  return path;
+}
+
+export interface MountedMachine {
+  readonly directory: string;
+  /** Everything that must be as before when clients are gone: descriptors of this process, the addon's objects, the machine's. */
+  counts(): Record<string, number>;
+  stop(): Promise<void>;
+}
+
+export async function mountMachine(description?: HostDescription): Promise<MountedMachine> {
+  const directory = mkdtempSync(join(tmpdir(), 'vfiofs-machine-'));
+  const machine = await createMachine(description ?? loadPreset('default', models));
+  const served = await serve(machine, directory, 'fuse');
+  return {
+    directory,
+    counts: () => ({
+      ...native().counts(),
+      ...machine.counts(),
+      descriptors: readdirSync('/proc/self/fd').length,
+    }),
+    async stop() {
+      await served.stop();
+      await machine.destroy();
+      rmdirSync(directory);
+    },
+  };
+}
+
+export interface Client {
+  readonly process: ChildProcessWithoutNullStreams;
+  /** Resolves when it has printed `ready`; rejects with its output when it ends before. */
+  readonly ready: Promise<void>;
+  /** Resolves when it has ended and its pipes are closed. */
+  readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string }>;
+}
+
+export function startClient(program: string, args: readonly string[]): Client {
+  const child = spawn(program, args, { stdio: 'pipe' });
+  let output = '';
+  const ended: Client['ended'] = new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve({ code, signal, output }));
+  });
+  const ready = new Promise<void>((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (text: Buffer) => {
+        output += text;
+        if (/^ready$/m.test(output)) resolve();
+      });
+    ended.then(() => reject(new Error(`${program} ended before it was ready:\n${output}`)), reject);
+  });
+  ready.catch(() => undefined); // who does not wait for it looks at how it ended
+  return { process: child, ready, ended };
+}

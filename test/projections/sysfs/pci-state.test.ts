@@ -1,0 +1,189 @@
+import { describe, expect, it } from 'vitest';
+import type { Host } from '../../../src/host/host.js';
+import { errno, bindVfio, list, machine, nobody, open, read, realpath, root, walk, write } from '../machine.js';
+
+const bdf = '0000:00:04.0';
+const device = `/sys/bus/pci/devices/${bdf}`;
+const functionOf = (host: Host, name = bdf) => host.functions.get(name as never)!;
+
+describe('enable', () => {
+  it('is for root, while no driver is bound', () => {
+    const { tree } = machine();
+    expect(() => write(tree, `${device}/enable`, '1', nobody)).toThrow(errno('EPERM'));
+    expect(() => write(tree, `${device}/enable`, 'x')).toThrow(errno('EINVAL'));
+    expect(() => write(tree, `${device}/enable`, '0')).toThrow(errno('EIO'));
+    expect(() => write(tree, '/sys/bus/pci/devices/0000:01:00.0/enable', '1')).toThrow(errno('EBUSY'));
+  });
+
+  it('counts, and the first one turns the decoders on', () => {
+    const { tree, host } = machine();
+    const command = () => functionOf(host).config.read(4, 2) & 7;
+    expect(command()).toBe(0);
+    for (const count of [1, 2]) {
+      write(tree, `${device}/enable`, '1');
+      expect(read(tree, `${device}/enable`)).toBe(`${count}\n`);
+    }
+    expect(command()).toBe(3);
+    functionOf(host).config.write(4, 2, 7);
+    write(tree, `${device}/enable`, '0');
+    expect(command()).toBe(7);
+    write(tree, `${device}/enable`, '0');
+    // pci_disable_device() only takes bus mastering away.
+    expect(command()).toBe(3);
+  });
+});
+
+describe('numa_node', () => {
+  it('refuses strangers and nodes that are not online', () => {
+    const { tree, host } = machine();
+    expect(() => write(tree, `${device}/numa_node`, '0', nobody)).toThrow(errno('EPERM'));
+    for (const text of ['-2', '2', 'x', '']) {
+      if (text !== '') expect(() => write(tree, `${device}/numa_node`, text), text).toThrow(errno('EINVAL'));
+    }
+    expect(host.tainted).toBe(0);
+  });
+
+  it('taints the kernel when it changes', () => {
+    const { tree, host } = machine();
+    write(tree, `${device}/numa_node`, '-1\n');
+    expect(host.tainted).toBe(0);
+    write(tree, `${device}/numa_node`, '1\n');
+    expect(read(tree, `${device}/numa_node`)).toBe('1\n');
+    expect(read(tree, '/proc/sys/kernel/tainted')).toBe('2048\n');
+  });
+});
+
+it.each([
+  ['broken_parity_status', '0\n'],
+  ['d3cold_allowed', '1\n'],
+  ['msi_bus', '1\n'],
+])('%s is a switch', (name, initially) => {
+  const { tree } = machine();
+  expect(() => write(tree, `${device}/${name}`, 'y')).toThrow(errno('EINVAL'));
+  expect(read(tree, `${device}/${name}`)).toBe(initially);
+  write(tree, `${device}/${name}`, '0');
+  expect(read(tree, `${device}/${name}`)).toBe('0\n');
+  write(tree, `${device}/${name}`, '0x10\n');
+  expect(read(tree, `${device}/${name}`)).toBe('1\n');
+  expect(read(tree, `/sys/bus/pci/devices/0000:80:00.0/${name}`)).toBe(initially);
+});
+
+it('msi_bus is for root', () => {
+  expect(() => write(machine().tree, `${device}/msi_bus`, 'y', nobody)).toThrow(errno('EPERM'));
+});
+
+describe('driver_override', () => {
+  it('keeps the bytes up to a newline or NUL, spaces included', () => {
+    const { tree } = machine();
+    const after = (text: string) => {
+      write(tree, `${device}/driver_override`, text);
+      return read(tree, `${device}/driver_override`);
+    };
+    expect(after(' foo \n')).toBe(' foo \n');
+    expect(after('a\nb')).toBe('a\n');
+    expect(after('n\xe4me\0x')).toBe('n\xe4me\n');
+    expect(after('')).toBe('n\xe4me\n');
+    expect(after('\0')).toBe('(null)\n');
+    expect(after('x')).toBe('x\n');
+    expect(after('\n')).toBe('(null)\n');
+  });
+
+  it('refuses what would not fit', () => {
+    const { tree } = machine();
+    expect(() => write(tree, `${device}/driver_override`, 'x'.repeat(4095))).toThrow(errno('EINVAL'));
+    expect(write(tree, `${device}/driver_override`, 'x'.repeat(4094))).toBe(4094);
+    expect(read(tree, `${device}/driver_override`)).toHaveLength(4095);
+  });
+});
+
+describe('reset', () => {
+  it('is there for functions that can be reset, and takes 1 only', () => {
+    const { tree, host } = machine();
+    expect(list(tree, '/sys/bus/pci/devices/0000:00:1c.0')).not.toContain('reset');
+    for (const text of ['0', '2', 'y']) expect(() => write(tree, `${device}/reset`, text)).toThrow(errno('EINVAL'));
+    functionOf(host).config.write(4, 2, 7);
+    write(tree, `${device}/reset`, '1\n');
+    expect(functionOf(host).config.read(4, 2)).toBe(0);
+  });
+
+  it('goes by the methods in reset_method', () => {
+    const { tree } = machine();
+    const file = `${device}/reset_method`;
+    const alone = '/sys/bus/pci/devices/0000:01:00.0/reset_method';
+    expect([read(tree, file), read(tree, alone)]).toEqual(['flr\n', 'bus\n']);
+    for (const text of ['bus', 'flr bus', 'FLR', 'nonsense']) {
+      expect(() => write(tree, file, text), text).toThrow(errno('EINVAL'));
+      expect(read(tree, file)).toBe('flr\n');
+    }
+    write(tree, file, '\n');
+    expect(read(tree, file)).toBe('');
+    expect(() => write(tree, `${device}/reset`, '1')).toThrow(errno('ENOTTY'));
+    write(tree, file, 'default\n');
+    expect(read(tree, file)).toBe('flr\n');
+    write(tree, file, 'flr');
+    expect(write(tree, `${device}/reset`, '1')).toBe(1);
+  });
+});
+
+describe('power', () => {
+  it('control takes auto and on, autosuspend is not in use', () => {
+    const { tree } = machine();
+    for (const text of ['off', '', 'auto ', 'Auto'])
+      if (text !== '') expect(() => write(tree, `${device}/power/control`, text)).toThrow(errno('EINVAL'));
+    write(tree, `${device}/power/control`, 'auto\n');
+    expect(read(tree, `${device}/power/control`)).toBe('auto\n');
+    expect(read(tree, '/sys/bus/pci/devices/0000:80:00.0/power/control')).toBe('on\n');
+    expect(() => read(tree, `${device}/power/autosuspend_delay_ms`)).toThrow(errno('EIO'));
+    expect(() => write(tree, `${device}/power/autosuspend_delay_ms`, '1')).toThrow(errno('EIO'));
+  });
+
+  it('a function that waits for its user in vfio-pci sleeps, unless told not to', () => {
+    const { tree, host } = machine();
+    bindVfio(tree, bdf);
+    const shown = () => ['power_state', 'power/runtime_status', 'power/control'].map((name) => read(tree, `${device}/${name}`));
+    expect(shown()).toEqual(['D3hot\n', 'suspended\n', 'auto\n']);
+    functionOf(host).enableCount = 1;
+    expect(shown()).toEqual(['D0\n', 'active\n', 'auto\n']);
+    functionOf(host).enableCount = 0;
+    write(tree, `${device}/power/control`, 'on');
+    expect(shown()).toEqual(['D0\n', 'active\n', 'on\n']);
+    write(tree, `${device}/power/control`, 'auto');
+    write(tree, '/sys/module/vfio_pci/parameters/disable_idle_d3', '1');
+    expect(shown()).toEqual(['D0\n', 'active\n', 'auto\n']);
+  });
+
+  it('virtual devices have none to manage', () => {
+    expect(read(machine().tree, '/sys/class/misc/vfio/power/runtime_status')).toBe('unsupported\n');
+  });
+});
+
+describe('remove and rescan', () => {
+  it('take numbers; 0 does nothing', async () => {
+    const { tree } = machine();
+    for (const name of ['remove', 'rescan']) {
+      expect(() => write(tree, `${device}/${name}`, 'y')).toThrow(errno('EINVAL'));
+      await write(tree, `${device}/${name}`, '0');
+    }
+    expect(realpath(tree, device)).toBeDefined();
+    expect(walk(tree, '/sys/devices/pci0000:00/0000:00:04.0/remove')?.attributes().mode).toBe(0o220);
+  });
+
+  it('take a function out with its children, and bring another one back under the same name', async () => {
+    const { tree } = machine();
+    const bridge = '/sys/devices/pci0000:00/0000:00:1d.0';
+    const path = `${bridge}/0000:02:00.0/0000:03:00.0/0000:04:00.0`;
+    const before = walk(tree, path)!;
+    const vendor = open(tree, `${path}/vendor`);
+    write(tree, `${path}/driver_override`, 'foo');
+    expect(await write(tree, `${bridge}/remove`, '1\n')).toBe(2);
+    expect(walk(tree, bridge)).toBeUndefined();
+    expect(list(tree, '/sys/bus/pci/devices')).not.toContain('0000:04:00.0');
+    expect(realpath(tree, '/sys/class/pci_bus/0000:04')).toBeUndefined();
+    expect(() => vendor.read!(0n, 10, root)).toThrow(errno('ENODEV'));
+    write(tree, '/sys/bus/pci/rescan', '1');
+    const after = walk(tree, path)!;
+    expect(read(tree, `${path}/driver_override`)).toBe('(null)\n');
+    expect(after.key).not.toBe(before.key);
+    expect(() => vendor.read!(0n, 10, root)).toThrow(errno('ENODEV'));
+  });
+});

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import { type RealEntry, withRealDev } from '../../src/run/dev-view.js';
+import { findStage, type ViewOptions, viewSteps } from '../../src/run/view.js';
+import type { DirectoryNode, FileNode, VfsNode } from '../../src/vfs/node.js';
+
+interface Tree {
+  readonly [name: string]: Tree | 'file';
+}
+
+const file: FileNode = { kind: 'file', attributes: () => ({ mode: 0o600 }), open: () => ({}) };
+
+function directory(tree: Tree): DirectoryNode {
+  const nodes = new Map<string, VfsNode>(
+    Object.entries(tree).map(([name, value]) => [name, value === 'file' ? file : directory(value)]),
+  );
+  return {
+    kind: 'directory',
+    attributes: () => ({ mode: 0o755 }),
+    lookup: (name) => nodes.get(name),
+    names: () => nodes.keys(),
+  };
+}
+
+const host = directory({
+  sys: { devices: { system: {} }, kernel: { mm: {} } },
+  dev: { vfio: { vfio: 'file' }, iommu: 'file' },
+  proc: { modules: 'file', sys: { kernel: { tainted: 'file', made_up: 'file' } }, vfio: { x: 'file' } },
+  lib: { modules: { '6.1': {} } },
+});
+const realDev: RealEntry[] = [
+  { name: 'null', kind: 'file' },
+  { name: 'shm', kind: 'directory' },
+  { name: 'fd', kind: 'link', target: '/proc/self/fd' },
+  { name: 'vfio', kind: 'directory' },
+];
+
+describe('/dev', () => {
+  test('a host without dev is a bug', () => {
+    expect(() => withRealDev(directory({}), [])).toThrow(/no \/dev/);
+  });
+
+  test('has places for the real entries; the pretend names win', () => {
+    const { root, places } = withRealDev(host, realDev);
+    expect(places.map((entry) => entry.name)).toEqual(['null', 'shm', 'fd']);
+    const dev = root.lookup('dev') as DirectoryNode;
+    expect([...dev.names()].sort()).toEqual(['fd', 'iommu', 'null', 'shm', 'vfio']);
+    expect((dev.lookup('vfio') as DirectoryNode).lookup('vfio')).toBe(file);
+    expect(dev.lookup('fd')).toMatchObject({ kind: 'symlink' });
+    expect(dev.lookup('none')).toBeUndefined();
+    expect(root.lookup('sys')).toBe(host.lookup('sys'));
+  });
+
+  test('a place is the same node each time, so that the kernel keeps what is mounted on it', () => {
+    const dev = withRealDev(host, realDev).root.lookup('dev') as DirectoryNode;
+    expect(dev.lookup('null')).toBe(dev.lookup('null'));
+  });
+
+  test('a place that nothing is bound onto refuses to open', () => {
+    const dev = withRealDev(host, realDev).root.lookup('dev') as DirectoryNode;
+    const place = dev.lookup('null') as FileNode;
+    expect(() => place.open({ flags: 0, reads: true, writes: false }, undefined as never)).toThrow(/ENXIO/);
+  });
+});
+
+describe('launcher steps', () => {
+  const real = new Map<string, 'file' | 'directory'>([
+    ['/sys/devices/system', 'directory'],
+    ['/proc', 'directory'],
+    ['/proc/modules', 'file'],
+    ['/proc/sys', 'directory'],
+    ['/proc/sys/kernel', 'directory'],
+    ['/proc/sys/kernel/tainted', 'file'],
+    ['/mnt', 'directory'],
+  ]);
+  const options = (changes: Partial<ViewOptions> = {}): ViewOptions => ({
+    stage: '/mnt',
+    source: 'vfiofs:1',
+    mountOptions: 'opts',
+    root: host,
+    realDev: realDev.slice(0, 3),
+    hostMounts: ['/sys/devices/system', '/sys/kernel/mm', '/sys/not/in/the/tree'],
+    real: (path) => real.get(path),
+    ...changes,
+  });
+
+  test('nothing is bound that one side lacks', () => {
+    expect(viewSteps(options()).join(' ')).toBe(
+      [
+        '--die-with-parent --fuse /mnt vfiofs:1 opts --ready',
+        '--rbind /sys/devices/system /mnt/sys/devices/system',
+        '--bind /dev/null /mnt/dev/null --rbind /dev/shm /mnt/dev/shm',
+        '--rbind /mnt/sys /sys --rbind /mnt/dev /dev',
+        '--bind /mnt/proc/modules /proc/modules --bind /mnt/proc/sys/kernel/tainted /proc/sys/kernel/tainted',
+        '--umount /mnt',
+      ].join(' '),
+    );
+  });
+
+  test('module files are put over the real ones where there are any', () => {
+    real.set('/lib/modules', 'directory');
+    expect(viewSteps(options()).join(' ')).toContain('--bind /mnt/lib/modules /lib/modules --umount');
+    real.delete('/lib/modules');
+  });
+
+  test.each([
+    ['/sys/bus', true],
+    ['/dev', true],
+    ['/system', false],
+    ['/mnt/data', false],
+  ])('starting in %s needs a chdir: %s', (workingDirectory, needed) => {
+    expect(viewSteps(options({ workingDirectory })).includes('--chdir')).toBe(needed);
+  });
+
+  test('the stage is a directory that exists', () => {
+    expect(() => findStage(() => undefined)).toThrow(/no \/mnt/);
+    expect(findStage((path) => (path === '/srv' ? 'directory' : 'file'))).toBe('/srv');
+  });
+});
