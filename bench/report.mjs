@@ -1,5 +1,5 @@
 /** Results as Markdown. */
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 
 function table(head, rows) {
   const line = (cells) => `| ${cells.join(' | ')} |`;
@@ -52,16 +52,18 @@ function startupTable(startups) {
   return `From the command to a mount that answers, in ms:\n\n${table(['', 'vfiofs', 'libfuse'], rows)}`;
 }
 
+/** Taken before the first measurement: a load of more than a little says that idle was not idle. */
 export function machine() {
   const all = cpus();
   const memory = Math.round(totalmem() / 2 ** 30);
-  return `${all.length} × ${all[0].model.trim()}, ${memory} GiB; Linux ${release()}; Node ${process.versions.node}`;
+  const load = loadavg()[0].toFixed(1);
+  return `${all.length} × ${all[0].model.trim()}, ${memory} GiB; Linux ${release()}; Node ${process.versions.node}; load average before ${load}`;
 }
 
 /** What was not measured is left out. */
-export function report({ roundTrips, bars, copies, startups }, settings) {
+export function report({ roundTrips, bars, copies, startups }, machine, settings) {
   return [
-    `Machine: ${machine()}.`,
+    `Machine: ${machine}.`,
     `Interleaved in one run: ${settings}.`,
     roundTrips && roundTripTable(roundTrips),
     bars && barTable(bars),

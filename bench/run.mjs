@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
 import { barMemory, copies, roundTrips, startups, underBothLoads } from './measure.mjs';
-import { report } from './report.mjs';
+import { machine, report } from './report.mjs';
 import { Cleanup, root, startPeer, startVfiofs } from './subjects.mjs';
 
 const { values: options } = parseArgs({
@@ -66,7 +66,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
 
 try {
   prepare();
-  const text = report(await measure(), `${rounds} rounds of ${count} requests each; medians over the rounds`);
+  const here = machine();
+  const text = report(
+    await measure(),
+    here,
+    `${rounds} rounds of ${count} requests each; medians over the rounds`,
+  );
   console.log(text);
   if (options.write) write(text);
 } catch (error) {

@@ -34,7 +34,7 @@ export const layers = {
   trace: ['abi', 'vfs', 'devices'],
   topology: ['abi', 'devices', 'host'],
   machine: below,
-  run: ['machine', 'client', 'native', 'transports', 'vfs', 'abi'],
+  run: ['machine', 'client', 'native', 'projections', 'transports', 'vfs', 'abi'],
   testkit: ['machine', 'run', 'topology', 'vfs', 'devices', 'abi', 'host'],
   cli: ['machine', 'run', 'topology', 'trace', 'devices', 'host'],
   index: [...below, 'machine', 'run', 'testkit'],

@@ -14,6 +14,12 @@ const actions: Actions = {
   presets: async (options) => (await import('./topology.js')).presets(options),
 };
 
+// Nobody reads what we print (`… | head -1`): no reason to stop serving.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+
 const code = await main(process.argv.slice(2), actions, (error) => {
   if (hasParent()) tellParent({ error: errorLines(error), exitCode: exitCodeOf(error) });
   else printError(error);

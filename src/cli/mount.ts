@@ -5,7 +5,7 @@ import { createMachine } from '../machine.js';
 import { type Ready, type Served, serve } from '../run/serve.js';
 import { unmount } from '../run/unmount.js';
 import { UserError } from '../run/user-error.js';
-import { traceObservers } from '../trace/index.js';
+import { traceOptions } from '../trace/index.js';
 import { loadHost } from './load.js';
 import { readyLine } from './output.js';
 import { hasParent, type Message, tellParent } from './parent.js';
@@ -29,12 +29,12 @@ function askedToStop(): { asked: Promise<void>; ignoreParent(): void } {
 export async function mount(topology: string | undefined, options: MountOptions): Promise<void> {
   if (options.background) return background(topology, options);
   const { asked, ignoreParent } = askedToStop();
-  const machine = await createMachine(loadHost(topology), { observers: traceObservers() });
+  const machine = createMachine(loadHost(topology), traceOptions());
   let served: Served;
   try {
     served = await serve(machine, options.at, options.transport);
   } catch (error) {
-    await machine.destroy();
+    machine.destroy();
     throw error;
   }
   if (served.ready.recovered)
@@ -48,7 +48,7 @@ export async function mount(topology: string | undefined, options: MountOptions)
     if (unmountedOutside) process.stderr.write(`vfiofs: ${served.ready.directory} was unmounted; ending\n`);
     await served.stop();
   } finally {
-    await machine.destroy();
+    machine.destroy();
   }
 }
 

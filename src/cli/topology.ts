@@ -23,12 +23,12 @@ export async function validate(topology: string, options: Json): Promise<void> {
 }
 
 export async function show(topology: string | undefined, options: Json): Promise<void> {
-  const machine = await createMachine(loadHost(topology));
+  const machine = createMachine(loadHost(topology), { pages: 'buffer' });
   try {
     const host = describeHost(machine.host);
     print(host, stringify(host).trimEnd(), options);
   } finally {
-    await machine.destroy();
+    machine.destroy();
   }
 }
 

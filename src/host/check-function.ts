@@ -3,7 +3,7 @@ import type { BarSpec, FunctionShape } from '../devices/contract.js';
 import { parseBdf } from './bdf.js';
 import { buildConfig } from './config-builder.js';
 import type { FunctionDescription } from './description.js';
-import type { ModelLookup } from './models.js';
+import { findModel, type ModelLookup } from './models.js';
 import { planFunction } from './plan.js';
 import { hex, type Report } from './problem.js';
 import { resolveShape } from './shape.js';
@@ -19,7 +19,7 @@ export function checkFunction(row: FunctionDescription, known: Known, report: Re
   checkNames(row, known, report);
   checkNumbers(row, report);
   checkReserved(row, report);
-  if (row.model !== undefined && !known.models.get(row.model)) return;
+  if (row.model !== undefined && !findModel(known.models, row.model)) return;
   const shape = shapeOf(row, known.models, report);
   if (!shape) return;
   let sound = true;
@@ -34,7 +34,7 @@ export function checkFunction(row: FunctionDescription, known: Known, report: Re
 }
 
 function checkNames(row: FunctionDescription, { models, drivers }: Known, report: Report): void {
-  if (row.model !== undefined && !models.get(row.model)) {
+  if (row.model !== undefined && !findModel(models, row.model)) {
     const names = [...models.names()];
     report(
       ['model'],
@@ -105,7 +105,7 @@ function checkReserved(row: FunctionDescription, report: Report): void {
 /** A model may refuse options that its schema lets through. */
 function shapeOf(row: FunctionDescription, models: ModelLookup, report: Report): FunctionShape | undefined {
   try {
-    return resolveShape(row, row.model === undefined ? undefined : models.get(row.model));
+    return resolveShape(row, findModel(models, row.model));
   } catch (error) {
     report(['options'], `model ${row.model} refuses them: ${(error as Error).message}`);
     return undefined;

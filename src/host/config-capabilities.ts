@@ -112,6 +112,7 @@ function express(fn: FunctionPlan): CapabilityImage {
   if (type !== pci.PCI_EXP_TYPE_RC_END) writeLink(express, fn, downward);
   if (downward) {
     bytes.writeUInt32LE((fn.address.device << 19) >>> 0, pci.PCI_EXP_SLTCAP);
+    bytes.writeUInt16LE(pci.PCI_EXP_SLTCTL_ATTN_IND_OFF | pci.PCI_EXP_SLTCTL_PWR_IND_OFF, pci.PCI_EXP_SLTCTL);
     bytes.writeUInt16LE(fn.children.length > 0 ? pci.PCI_EXP_SLTSTA_PDS : 0, pci.PCI_EXP_SLTSTA);
   }
   if (type === pci.PCI_EXP_TYPE_ROOT_PORT) writable.writeUInt16LE(0x001f, pci.PCI_EXP_RTCTL);
@@ -121,11 +122,14 @@ function express(fn: FunctionPlan): CapabilityImage {
   return express;
 }
 
+const defaultLink = { speed: 8, width: 4 } as const;
 const generations = [2.5, 5, 8, 16, 32, 64];
 
 /** A trained link: the status has the speed and width of the capability, and a port with nothing behind it no link at all. */
 function writeLink({ bytes, writable }: CapabilityImage, fn: FunctionPlan, downward: boolean): void {
-  const link = fn.description.link ?? { speed: 8, width: 4 };
+  // Both ends of a link train to the same; a port that says nothing follows what is behind it.
+  const link =
+    fn.description.link ?? (downward ? fn.children[0]?.description.link : undefined) ?? defaultLink;
   const speed = generations.indexOf(link.speed) + 1;
   const active = !downward || fn.children.length > 0;
   const port = downward ? (fn.address.device << 24) | pci.PCI_EXP_LNKCAP_DLLLARC : 0;

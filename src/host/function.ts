@@ -192,6 +192,8 @@ export class HostFunction implements PciFunction {
     this.present = false;
     this.model = undefined;
     this.interrupts = undefined;
+    // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
+    this.memory.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
   }

@@ -7,7 +7,7 @@ import { assignAddresses } from './addresses.js';
 import { type Bdf, formatBdf, type PciAddress, parseBdf } from './bdf.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { assignGroups } from './grouping.js';
-import type { ModelLookup } from './models.js';
+import { findModel, type ModelLookup } from './models.js';
 import type { Bridge } from './pci-function.js';
 import { resolveShape } from './shape.js';
 
@@ -76,7 +76,7 @@ function compareAddresses(a: PciAddress, b: PciAddress): number {
 /** The function alone: no neighbours, addresses or group yet. */
 export function planFunction(description: FunctionDescription, models: ModelLookup): FunctionPlan {
   const address = parseBdf(description.bdf)!;
-  const definition = description.model === undefined ? undefined : models.get(description.model)!;
+  const definition = findModel(models, description.model);
   const shape = resolveShape(description, definition);
   const bars: (BarPlan | undefined)[] = Array.from({ length: 6 }, () => undefined);
   for (const bar of shape.bars) bars[bar.index] = { ...bar, address: 0n };

@@ -123,6 +123,7 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
   const { session, closed, stop } = await serveFuse(machine, directory);
   const { passthrough, why } = await session.ready;
   machine.setMappable(passthrough);
+  machine.setMappable(passthrough);
   return {
     ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },
     closed,

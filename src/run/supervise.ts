@@ -8,6 +8,7 @@ import { constants as access, accessSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Machine } from '../machine.js';
+import { hostMounts } from '../projections/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { realEntries, withRealDev } from './dev-view.js';
 import { sourceName } from './mount-table.js';
@@ -48,11 +49,7 @@ function ended(child: ChildProcess): Promise<Exit> {
  * Runs `command` (program and arguments, looked up in PATH by the launcher). Standard input, output and error are ours. Exit codes
  * of the launcher itself are those of env(1): 125 it failed, 126 the command can't be executed, 127 it was not found.
  */
-export async function runCommand(
-  machine: Machine,
-  command: readonly string[],
-  hostMounts: readonly string[],
-): Promise<Exit> {
+export async function runCommand(machine: Machine, command: readonly string[]): Promise<Exit> {
   try {
     accessSync(launcher, access.X_OK);
   } catch (cause) {
@@ -78,6 +75,7 @@ export async function runCommand(
     try {
       // The channel can be read only once the connection is mounted; the launcher says when.
       (child.stdio[4] as Readable).once('data', () => session.start());
+      void session.ready.then(({ passthrough }) => machine.setMappable(passthrough));
       void session.ready.then(({ passthrough }) => machine.setMappable(passthrough));
       return await ended(child);
     } finally {

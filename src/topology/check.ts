@@ -1,9 +1,9 @@
 /** Everything that can be wrong with a HostDescription: host/check.ts, and the options that models define themselves. */
+import { models as registry } from '../devices/index.js';
 import { checkDescription } from '../host/check.js';
 import type { HostDescription } from '../host/description.js';
-import type { ModelLookup } from '../host/models.js';
+import { findModel, type ModelLookup } from '../host/models.js';
 import { formatProblem, type Problem } from '../host/problem.js';
-import { registeredModels } from './registered-models.js';
 import { schemaProblems } from './schema-problems.js';
 
 /** A problem whose place is the key itself. */
@@ -11,12 +11,9 @@ export interface PlacedProblem extends Problem {
   readonly inKey?: boolean;
 }
 
-export function checkTopology(
-  description: HostDescription,
-  models: ModelLookup = registeredModels,
-): PlacedProblem[] {
+export function checkTopology(description: HostDescription, models: ModelLookup = registry): PlacedProblem[] {
   const options = description.functions.flatMap((row, i): PlacedProblem[] => {
-    const model = row.model === undefined ? undefined : models.get(row.model);
+    const model = findModel(models, row.model);
     if (!model) return [];
     return schemaProblems(model.optionsSchema, row.options ?? {}).map(({ path, ...rest }) => ({
       path: ['functions', i, 'options', ...path],
@@ -32,7 +29,7 @@ export function checkTopology(
 }
 
 /** For descriptions written in TypeScript: throws an Error listing every problem. */
-export function assertTopology(description: HostDescription, models: ModelLookup = registeredModels): void {
+export function assertTopology(description: HostDescription, models: ModelLookup = registry): void {
   const problems = checkTopology(description, models);
   if (problems.length > 0)
     throw new Error(`the description of the host is wrong:\n${problems.map(formatProblem).join('\n')}`);

@@ -1,5 +1,7 @@
 /** Topology files: read, checked as a whole, and turned into a HostDescription. */
+
 import { readFileSync } from 'node:fs';
+import { models as registry } from '../devices/index.js';
 import type { HostDescription } from '../host/description.js';
 import type { ModelLookup } from '../host/models.js';
 import { formatProblem } from '../host/problem.js';
@@ -7,7 +9,6 @@ import { checkTopology } from './check.js';
 import { snakePath, toDescription } from './convert.js';
 import { type Path, type Position, TopologyDocument } from './document.js';
 import { presetPath } from './presets.js';
-import { registeredModels } from './registered-models.js';
 import { topologySchema } from './schema.js';
 import { type SchemaProblem, schemaProblems } from './schema-problems.js';
 
@@ -29,12 +30,12 @@ export class TopologyError extends Error {
  * The topology named on a command line: a preset's name, or a YAML file (anything with a slash or a dot); `default` when left out.
  * Throws TopologyError, or what reading throws.
  */
-export function loadTopology(name = 'default', models: ModelLookup = registeredModels): HostDescription {
+export function loadTopology(name = 'default', models: ModelLookup = registry): HostDescription {
   return /[/.]/.test(name) ? loadFile(name, models) : loadPreset(name, models);
 }
 
 /** Throws for an unknown name. */
-export function loadPreset(name: string, models: ModelLookup = registeredModels): HostDescription {
+export function loadPreset(name: string, models: ModelLookup = registry): HostDescription {
   return loadFile(presetPath(name), models);
 }
 
@@ -43,11 +44,7 @@ function loadFile(path: string, models: ModelLookup): HostDescription {
 }
 
 /** As for a file, for a text; `file` is what messages call it. */
-export function parseTopology(
-  text: string,
-  file: string,
-  models: ModelLookup = registeredModels,
-): HostDescription {
+export function parseTopology(text: string, file: string, models: ModelLookup = registry): HostDescription {
   const document = new TopologyDocument(text);
   if (document.problems.length > 0)
     throw new TopologyError(document.problems.map((row) => ({ file, ...row })));

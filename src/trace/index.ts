@@ -1,8 +1,8 @@
 export {
-  deviceLog,
   type Namespace,
   namespaces,
   type Printers,
+  type TraceOptions,
   traceObserver,
-  traceObservers,
+  traceOptions,
 } from './observer.js';

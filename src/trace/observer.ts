@@ -21,8 +21,8 @@ export type Namespace = (typeof namespaces)[number];
 export type Print = (line: string) => void;
 export type Printers = Readonly<Partial<Record<Namespace, Print>>>;
 
-/** What DEBUG asks for; undefined when it asks for nothing of ours. */
-export function enabledPrinters(): Printers | undefined {
+/** undefined when DEBUG asks for nothing of ours. */
+function enabledPrinters(): Printers | undefined {
   const printers: Partial<Record<Namespace, Print>> = {};
   for (const name of namespaces) {
     const log = createDebug(`vfiofs:${name}`);
@@ -31,10 +31,20 @@ export function enabledPrinters(): Printers | undefined {
   return Object.keys(printers).length ? printers : undefined;
 }
 
-/** Observers for the dispatch: none unless DEBUG names a namespace of ours. */
-export function traceObservers(): Observer[] {
+export interface TraceOptions {
+  readonly observers?: readonly Observer[];
+  readonly log?: (bdf: string, message: string) => void;
+}
+
+/** What a machine needs to be traced, as DEBUG asks: nothing, and so no cost, unless it names a namespace of ours. */
+export function traceOptions(): TraceOptions {
   const printers = enabledPrinters();
-  return printers ? [traceObserver(printers)] : [];
+  if (!printers) return {};
+  const { device } = printers;
+  return {
+    observers: [traceObserver(printers)],
+    ...(device && { log: (bdf: string, message: string) => device(`${bdf} ${message}`) }),
+  };
 }
 
 function namespaceOf(operation: Operation): Namespace {
@@ -125,10 +135,4 @@ function ioctl(
     const back = Object.keys(difference).length ? ` → ${printFields(difference)}` : '';
     print(`${head}${given && ` ${given}`}${back} = ${printOutcome(outcome)}`);
   };
-}
-
-/** Messages of device models, with the function's address: pass to the machine as its log. undefined when `device` is off. */
-export function deviceLog(): ((bdf: string, message: string) => void) | undefined {
-  const print = enabledPrinters()?.device;
-  return print && ((bdf, message) => print(`${bdf} ${message}`));
 }

@@ -5,6 +5,7 @@
 import { KernelError } from '../abi/errno.js';
 import { type Dma, DmaFault, type MaybeAsync } from '../devices/contract.js';
 import type { Access, AddressSpace, Piece } from '../iommu/contract.js';
+import { after } from './lock.js';
 
 export class IommuDma implements Dma {
   /** `space` gives undefined while nothing is attached: all DMA is blocked. Bus mastering is the function's own business. */
@@ -112,8 +113,4 @@ function inTurn<T>(items: Iterable<T>, act: (item: T) => MaybeAsync<void>): Mayb
 function joined(parts: MaybeAsync<Buffer>[]): MaybeAsync<Buffer> {
   if (parts.some((part) => part instanceof Promise)) return Promise.all(parts).then((all) => Buffer.concat(all));
   return Buffer.concat(parts as Buffer[]);
-}
-
-function after(result: MaybeAsync<void>, then: () => void): MaybeAsync<void> {
-  return result instanceof Promise ? result.then(then) : then();
 }

@@ -10,7 +10,7 @@ import type { OpenFile, OpenRequest } from '../vfs/node.js';
 import type { Container } from './container.js';
 import type { VfioDevice } from './device.js';
 import { GroupFile } from './group-file.js';
-import { Lock } from './lock.js';
+import { after, Lock } from './lock.js';
 import type { Tally } from './tally.js';
 
 export type Attachment =
@@ -79,11 +79,12 @@ export class VfioGroup {
   /** The file goes with its last holder (vfio_group_fops_release()). */
   drop(): void {
     if (--this.holders > 0) return;
-    void this.lock.run(async () => {
-      await this.detach();
-      this.opened = undefined;
-      this.tally.groups--;
-    });
+    void this.lock.run(() =>
+      after(this.detach(), () => {
+        this.opened = undefined;
+        this.tally.groups--;
+      }),
+    );
   }
 
   /** VFIO_GROUP_SET_CONTAINER, from the file on: rows 3 to 12 of its errors. */
@@ -113,9 +114,9 @@ export class VfioGroup {
 
   /** The last device is unregistered: the group leaves its container, an iommufd keeps it until the file closes. */
   unregister(): MaybeAsync<void> {
-    return this.lock.run(async () => {
+    return this.lock.run(() => {
       this.alive = false;
-      if (this.attached?.kind === 'container') await this.detach();
+      return this.attached?.kind === 'container' ? this.detach() : undefined;
     });
   }
 

@@ -1,6 +1,7 @@
 """Opens and closes everything a driver opens, again and again: cycle.py ROOT BDF COUNT. Prints `ready` when it is done, then waits
 for the end of its input, so that what it leaked can be counted while it lives."""
 import array
+import ctypes
 import fcntl
 import mmap
 import os
@@ -15,6 +16,20 @@ root, bdf, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 function = f"{root}/sys/bus/pci/devices/{bdf}"
 group_path = f"{root}/dev/vfio/" + os.path.basename(os.readlink(f"{function}/iommu_group"))
 cdev_path = f"{root}/dev/vfio/devices/" + os.listdir(f"{function}/vfio-dev")[0]
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+
+
+def map_and_unmap(fd, size, offset):
+    # Not mmap.mmap: that one believes st_size, which is 0 here as on a character device.
+    address = libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, fd, offset)
+    if address == ctypes.c_void_p(-1).value:
+        raise OSError(ctypes.get_errno(), "mmap")
+    libc.munmap(address, size)
 
 
 def call(fd, number, layout, *values):
@@ -47,7 +62,7 @@ for _ in range(count):
     for open_all in (through_the_group, through_iommufd):
         descriptors = open_all()
         size, offset = call(descriptors[0], GET_REGION_INFO, "IIIIQQ", 32, 0, 0, 0, 0, 0)[4:]
-        mmap.mmap(descriptors[0], size, offset=offset).close()
+        map_and_unmap(descriptors[0], size, offset)
         for descriptor in descriptors:
             os.close(descriptor)
 print("ready", flush=True)

@@ -33,7 +33,7 @@ export interface MountedMachine {
 
 export async function mountMachine(description?: HostDescription): Promise<MountedMachine> {
   const directory = mkdtempSync(join(tmpdir(), 'vfiofs-machine-'));
-  const machine = await createMachine(description ?? loadPreset('default', models));
+  const machine = createMachine(description ?? loadPreset('default', models));
   const served = await serve(machine, directory, 'fuse');
   return {
     directory,
@@ -44,7 +44,7 @@ export async function mountMachine(description?: HostDescription): Promise<Mount
     }),
     async stop() {
       await served.stop();
-      await machine.destroy();
+      machine.destroy();
       rmdirSync(directory);
     },
   };

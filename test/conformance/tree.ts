@@ -69,6 +69,8 @@ export class SampleTree {
   removed = false;
   counter = 0;
   incarnation: object = {};
+  size = 16;
+  shape: VfsNode['kind'] = 'file';
   readonly config = Buffer.from(Array.from({ length: 256 }, (_, i) => i));
   /** Files open now. */
   open = 0;
@@ -90,6 +92,8 @@ export class SampleTree {
     for (const tell of this.begun.splice(0)) tell();
     return new Promise((resolve) => this.waiting.push(resolve));
   }
+
+  private readonly shapes = { file: text(() => 'a file\n'), directory: directory({}), symlink: link('text') };
 
   readonly root: DirectoryNode = directory({
     text: text(() => '0x8086\n'),
@@ -144,9 +148,11 @@ export class SampleTree {
       ),
     ),
     volatile: this.volatileDirectory(),
+    shape: () => ({ ...this.shapes[this.shape], volatile: true }),
     reborn: () =>
       file({
         mode: 0o444,
+        size: this.size,
         key: this.incarnation,
         volatile: true,
         open: () => ({ read: () => Buffer.alloc(0) }),

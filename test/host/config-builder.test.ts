@@ -152,6 +152,7 @@ describe.skipIf(!hasLspci)('lspci -vvv', () => {
     expect(text).toContain('ACSCtl:	SrcValid+ TransBlk- ReqRedir+ CmpltRedir+ UpstreamFwd+');
     expect(text).toContain('[15d9:0953]');
     expect(text).toContain('DLActive+');
+    expect(text).toContain('LnkSta:	Speed 16GT/s, Width x8');
   });
 
   it('decodes the endpoint behind it', () => {

@@ -48,7 +48,11 @@ export async function call<F extends Fields>(
 type Values<F extends Fields> = Partial<ValueOf<F>>;
 
 /** VFIO_IOMMU_MAP_DMA; READ|WRITE unless flags say otherwise. */
-export async function map(target: Target, caller: FakeCaller, values: Values<typeof dmaMap.fields>): Promise<unknown> {
+export async function map(
+  target: Target,
+  caller: FakeCaller,
+  values: Values<typeof dmaMap.fields>,
+): Promise<unknown> {
   const request = { argsz: dmaMap.size, flags: 3, ...values };
   return (await call(target, caller, ContainerIoctl.VFIO_IOMMU_MAP_DMA, dmaMap, request)).result;
 }
@@ -61,7 +65,14 @@ export async function unmap(
   tail?: Uint8Array,
 ): Promise<[unknown, bigint]> {
   const request = { argsz: dmaUnmap.size + (tail?.length ?? 0), ...values };
-  const { result, out } = await call(target, caller, ContainerIoctl.VFIO_IOMMU_UNMAP_DMA, dmaUnmap, request, tail);
+  const { result, out } = await call(
+    target,
+    caller,
+    ContainerIoctl.VFIO_IOMMU_UNMAP_DMA,
+    dmaUnmap,
+    request,
+    tail,
+  );
   return [result, out.size];
 }
 
@@ -73,5 +84,7 @@ export async function iommu<F extends Fields & { size: unknown }>(
   struct: Struct<F>,
   values: Partial<ValueOf<F>>,
 ): Promise<{ result: unknown; out: ValueOf<F> }> {
-  return call(target, caller, IommufdIoctl[name], struct, { size: struct.size, ...values } as Partial<ValueOf<F>>);
+  return call(target, caller, IommufdIoctl[name], struct, { size: struct.size, ...values } as Partial<
+    ValueOf<F>
+  >);
 }

@@ -18,6 +18,12 @@ import type { DirectoryNode, FileNode, OpenFile, SymlinkNode, VfsNode } from '..
 export const root = fakeCaller({ caps: ['SYS_ADMIN', 'SYS_RAWIO'] });
 export const nobody = fakeCaller({ uid: 65534 });
 
+/** PMCSR: 0 is D0, 3 is D3hot. */
+export function setPowerState(fn: PciFunction, state: number): void {
+  const pm = fn.config.find(1);
+  if (pm) fn.config.write(pm.offset + 4, 1, state);
+}
+
 /** A vfio-pci that keeps the books that the tree shows, and whose remove waits while `held` is set. */
 export class FakeVfio implements VfioView {
   readonly groups = new Map<number, VfioGroupView>();
@@ -68,6 +74,7 @@ export class FakeVfio implements VfioView {
       cdevMinor: noiommu ? undefined : index,
       openCdev: () => ({ describe: () => `cdev ${fn.bdf}` }),
     });
+    if (!boolParameter(this.host, 'vfio_pci', 'disable_idle_d3')) setPowerState(fn, 3);
   }
 
   private remove(fn: PciFunction): void {

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { refuse } from '../../src/abi/errno.js';
 import { bytes, struct, u32, u64 } from '../../src/abi/struct.js';
 import { fakeCaller } from '../../src/testkit/fake-caller.js';
-import { traceObserver, traceObservers } from '../../src/trace/index.js';
+import { traceObserver, traceOptions } from '../../src/trace/index.js';
 import { Dispatcher } from '../../src/vfs/dispatch.js';
 import type { FileNode, OpenFile } from '../../src/vfs/node.js';
 
@@ -142,14 +142,15 @@ describe('other lines', () => {
 });
 
 describe('DEBUG', () => {
-  test('no observer without it, one with it', async () => {
+  test('nothing without it, an observer with it', async () => {
     const { default: createDebug } = await import('debug');
-    expect(traceObservers()).toEqual([]);
+    expect(traceOptions()).toEqual({});
     createDebug.enable('vfiofs:ioctl');
     const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
-      const [observer] = traceObservers();
-      const dispatcher = new Dispatcher([observer!]);
+      const { observers, log } = traceOptions();
+      expect(log).toBeUndefined();
+      const dispatcher = new Dispatcher(observers);
       dispatcher.ioctl(
         '/dev/vfio/vfio',
         ioctlFile('integer', () => 0),
@@ -158,6 +159,9 @@ describe('DEBUG', () => {
         fakeCaller({ pid: 7 }),
       );
       expect(write.mock.calls.join('')).toMatch(/vfiofs:ioctl .*VFIO_TEST 1 = 0/);
+      createDebug.enable('vfiofs:device');
+      traceOptions().log?.('0000:00:04.0', '100 % done');
+      expect(write.mock.calls.join('')).toMatch(/vfiofs:device .*0000:00:04\.0 100 % done/);
     } finally {
       createDebug.disable();
       write.mockRestore();

@@ -151,8 +151,9 @@ export class Client {
     return this.install(this.vfio.devices.get(index)!.openCdev(REQUEST, this.caller));
   }
 
-  /** A live copy of `bytes` at the argument page. */
+  /** A live copy of `bytes` at the argument page, and nothing mapped behind it. */
   argument(bytes: Uint8Array): Buffer {
+    this.caller.unmap(ARGUMENT, 0x2000);
     return this.caller.map(ARGUMENT, Buffer.from(bytes));
   }
 
@@ -180,7 +181,9 @@ export class Client {
   }
 
   getDevice(group: number, name = BDF): Promise<number> {
-    this.argument(Buffer.from(`${name}\0`));
+    const page = Buffer.alloc(4096);
+    page.write(name, 'latin1');
+    this.argument(page);
     return this.ioctl(group, ioctls.VFIO_GROUP_GET_DEVICE_FD);
   }
 

@@ -15,6 +15,7 @@ import type { BinarySpec } from '../kit/attribute.js';
 import { binary, type Entry, text } from '../kit/directory.js';
 import { hex } from '../kit/format.js';
 import { parseBool } from '../kit/parse.js';
+import { wakeForRead } from './function-state.js';
 
 /** include/linux/ioport.h: IORESOURCE_*. */
 const flag = {
@@ -76,14 +77,15 @@ function resourceLines(fn: PciFunction): string[] {
 }
 
 /** Whoever opened `config` without CAP_SYS_ADMIN sees the standard header only (pci_read_config()). */
-function configSpace(fn: PciFunction): BinarySpec {
+function configSpace(model: Model, fn: PciFunction): BinarySpec {
   const { config } = fn;
   return {
     mode: 0o644,
     size: config.size,
     read(offset, length, opener) {
       const end = opener.capable('SYS_ADMIN') ? config.size : PCI_STD_HEADER_SIZEOF;
-      return Buffer.from(config.bytes.subarray(Math.min(offset, end), Math.min(offset + length, end)));
+      const bytes = Buffer.from(config.bytes.subarray(Math.min(offset, end), Math.min(offset + length, end)));
+      return wakeForRead(model, fn, bytes, offset);
     },
     /** In naturally aligned accesses of 1, 2 and 4 bytes, as pci_write_config() makes them. */
     write(offset, data) {
@@ -166,7 +168,7 @@ export function resources(model: Model): Entry<PciFunction>[] {
     ),
   ]);
   return [
-    binary('config', configSpace),
+    binary('config', (fn) => configSpace(model, fn)),
     text('resource', { show: resourceLines }),
     ...perBar,
     binary(

@@ -20,6 +20,8 @@ import { fullList, fullMask } from '../kit/format.js';
 import { cString, parseInteger, parseNumber } from '../kit/parse.js';
 import type { PowerState } from './power.js';
 
+/** PCI_D3hot in PMCSR. */
+const d3hot = 3;
 /** PCI_EXP_DEVCTL2_ARI. */
 const ariForwarding = 0x20;
 /** TAINT_FIRMWARE_WORKAROUND: the node was not the firmware's. */
@@ -31,33 +33,42 @@ function requireAdmin(caller: Caller): void {
   if (!caller.capable('SYS_ADMIN')) refuse('EPERM', 'CAP_SYS_ADMIN is needed');
 }
 
-/** vfio-pci lets its idle functions sleep (vfio_pci_core_register_device(), disable_idle_d3=N). */
+function pmcsr({ config }: PciFunction): number | undefined {
+  const capability = config.find(PCI_CAP_ID_PM);
+  return capability && capability.offset + PCI_PM_CTRL;
+}
+
+/** Runtime-suspended: vfio-pci lets functions sleep that nobody has open (vfio_pci_core_register_device(), disable_idle_d3=N). */
 function sleeps(model: Model, fn: PciFunction): boolean {
-  return (
-    model.vfio.deviceOf(fn) !== undefined &&
-    fn.enableCount === 0 &&
-    !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3') &&
-    model.powerControls.get(fn) !== 'on' &&
-    fn.config.find(PCI_CAP_ID_PM) !== undefined
-  );
+  const register = pmcsr(fn);
+  if (register === undefined || fn.enableCount > 0 || model.powerControls.get(fn) === 'on') return false;
+  const asleep = (fn.config.read(register, 2) & PCI_PM_CTRL_STATE_MASK) === d3hot;
+  return asleep && model.vfio.deviceOf(fn) !== undefined;
+}
+
+/**
+ * The configuration space as sysfs reads it: a sleeping function is woken for the access (pci_config_pm_runtime_get()), so it reads as
+ * awake. `bytes` is the reader's own copy, from `offset` on.
+ */
+export function wakeForRead(model: Model, fn: PciFunction, bytes: Buffer, offset: number): Buffer {
+  const at = (pmcsr(fn) ?? 0) - offset;
+  if (at >= 0 && at < bytes.length && sleeps(model, fn)) bytes[at] = bytes[at]! & ~PCI_PM_CTRL_STATE_MASK;
+  return bytes;
 }
 
 export function functionPower(model: Model): (fn: PciFunction) => PowerState {
+  const idleD3 = () => !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3');
   return (fn) => ({
-    control:
-      model.vfio.deviceOf(fn) !== undefined && !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3')
-        ? 'auto'
-        : 'on',
+    control: model.vfio.deviceOf(fn) !== undefined && idleD3() ? 'auto' : 'on',
     status: sleeps(model, fn) ? 'suspended' : 'active',
   });
 }
 
 function powerState(model: Model, fn: PciFunction): string {
-  const capability = fn.config.find(PCI_CAP_ID_PM);
-  if (!capability) return 'D0';
-  if (sleeps(model, fn)) return 'D3hot';
-  const state = fn.config.read(capability.offset + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK;
-  return ['D0', 'D1', 'D2', 'D3hot'][state]!;
+  const register = pmcsr(fn);
+  if (register === undefined) return 'D0';
+  if (model.powerControls.get(fn) === 'on' && fn.enableCount === 0) return 'D0';
+  return ['D0', 'D1', 'D2', 'D3hot'][fn.config.read(register, 2) & PCI_PM_CTRL_STATE_MASK]!;
 }
 
 /** 1 when the bridge above routes by ARI. */

@@ -8,12 +8,11 @@ import type Fuse from 'fuse-native';
 
 /**
  * libfuse options that fuse-native has no field for, slipped in behind `fsname`, which it copies verbatim into the option list:
- * - direct_io: attributes say st_size 4096 and hold less; only without the page cache does read() end where the content ends
- *   (otherwise `cat` prints NULs up to 4096);
- * - use_ino: st_ino is ours, so that a recreated object is another inode;
- * - big_writes: a write of more than 4096 bytes arrives in one piece.
+ * - direct_io: attributes say st_size 4096, whatever they hold; only without the page cache do reads end where the content ends, go
+ *   on past the size, and reach the tree each time;
+ * - use_ino: st_ino is ours, so that a recreated object is another inode.
  */
-const fsname = `vfiofs:${process.pid},direct_io,use_ino,big_writes`;
+const fsname = `vfiofs:${process.pid},direct_io,use_ino`;
 
 /** Loads the package; rejects with the reason where its binary or libfuse 2 can't be loaded. */
 export async function loadFuseNative(): Promise<typeof Fuse> {

@@ -36,7 +36,9 @@ describe('attaching a group refuses', () => {
     const iommu = { interruptRemapping: false };
     expect(await outcome(() => createType1(fakeHost({ iommu }), true).attachGroup(group()))).toBe('EPERM');
     const modules = { vfio_iommu_type1: { allow_unsafe_interrupts: true } };
-    expect(await outcome(() => createType1(fakeHost({ iommu, modules }), true).attachGroup(group()))).toBeUndefined();
+    expect(
+      await outcome(() => createType1(fakeHost({ iommu, modules }), true).attachGroup(group())),
+    ).toBeUndefined();
   });
 
   test('waits for a MAP_DMA under way', async () => {
@@ -44,7 +46,9 @@ describe('attaching a group refuses', () => {
     const go = target.caller.holdPins();
     const mapping = map(target, target.caller, { vaddr: RAM, iova: 0x10000n, size: 0x1000n });
     await new Promise(setImmediate);
-    const late = outcome(() => target.type1.attachGroup(group(2, [{ start: 0n, end: 0xfffffn, type: 'reserved' }])));
+    const late = outcome(() =>
+      target.type1.attachGroup(group(2, [{ start: 0n, end: 0xfffffn, type: 'reserved' }])),
+    );
     go();
     expect([await mapping, await late]).toEqual([0, 'EINVAL']);
   });
@@ -88,7 +92,9 @@ describe('VFIO_CHECK_EXTENSION once type1 is set', () => {
 test('dma_entry_limit is latched when the container gets its IOMMU', async () => {
   const host = fakeHost({ modules: { vfio_iommu_type1: { dma_entry_limit: 1 } } });
   const before = createType1(host, true);
-  const parameter = host.modules.get('vfio_iommu_type1')!.parameters.find((row) => row.name === 'dma_entry_limit')!;
+  const parameter = host.modules
+    .get('vfio_iommu_type1')!
+    .parameters.find((row) => row.name === 'dma_entry_limit')!;
   parameter.value = 2;
   const after = createType1(host, true);
   const { caller } = await backend();

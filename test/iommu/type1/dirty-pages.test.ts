@@ -34,7 +34,8 @@ describe('VFIO_IOMMU_DIRTY_PAGES refuses', () => {
 
   test('flags that are not exactly one, and short structs: EINVAL', async () => {
     const target = await backend();
-    for (const flags of [0, 3, 5, 6, 8, 0x80000001]) expect([flags, await dirty(target, flags)]).toEqual([flags, 'EINVAL']);
+    for (const flags of [0, 3, 5, 6, 8, 0x80000001])
+      expect([flags, await dirty(target, flags)]).toEqual([flags, 'EINVAL']);
     expect(await dirty(target, START, 7)).toBe('EINVAL');
     expect(await dirty(target, GET, 47)).toBe('EINVAL');
     expect(await dirty(target, GET, 48)).toBe('EFAULT');

@@ -50,7 +50,10 @@ describe('the argsz dance', () => {
     const { result, out, bytes } = await getInfo(target, 200);
     expect(result).toBe(0);
     expect(out).toMatchObject({ argsz: 200, flags: 3, capOffset: 24 });
-    const hex = bytes.subarray(24, 121).toString('hex').match(/.{1,16}/g);
+    const hex = bytes
+      .subarray(24, 121)
+      .toString('hex')
+      .match(/.{1,16}/g);
     expect(hex).toEqual([
       '0200010038000000', // migration, version 1, next 56
       '0000000000000000', // flags, hole
@@ -71,12 +74,12 @@ describe('the argsz dance', () => {
 
 describe('what it reports', () => {
   test('page sizes below a page stand for the page', async () => {
-    const target = await backend({ iommu: { addressWidth: 48, pageSizes: 0x1000200n } });
+    const target = await backend({ pageSizes: 0x1000200n });
     expect((await getInfo(target, 24)).out.iovaPgsizes).toBe(0x1001000n);
   });
 
   test('granularity is the lowest size', async () => {
-    const target = await backend({ iommu: { addressWidth: 48, pageSizes: 0x200000n } });
+    const target = await backend({ pageSizes: 0x200000n });
     expect(await map(target, target.caller, { vaddr: RAM, iova: 0n, size: 0x1000n })).toBe('EINVAL');
   });
 

@@ -11,14 +11,20 @@ const ok = { vaddr: RAM, iova: 0n, size: 0x1000n };
 describe('VFIO_IOMMU_MAP_DMA refuses', () => {
   test('an argument that is not there: EFAULT', async () => {
     const { type1, caller } = await backend();
-    expect(await outcome(() => type1.ioctl(ContainerIoctl.VFIO_IOMMU_MAP_DMA, NOWHERE, caller))).toBe('EFAULT');
+    expect(await outcome(() => type1.ioctl(ContainerIoctl.VFIO_IOMMU_MAP_DMA, NOWHERE, caller))).toBe(
+      'EFAULT',
+    );
   });
 
   test.each([
     ['argsz 31', { ...ok, argsz: 31 }, 'EINVAL'],
     ['an unknown flag', { ...ok, flags: 0xb }, 'EINVAL'],
     ['size 0, before anything else', { ...ok, size: 0n, flags: 0, iova: LAST }, 'EINVAL'],
-    ['iova + size past 2^64, before flags', { ...ok, iova: LAST - 0xfffn, size: 0x2000n, flags: 0 }, 'EOVERFLOW'],
+    [
+      'iova + size past 2^64, before flags',
+      { ...ok, iova: LAST - 0xfffn, size: 0x2000n, flags: 0 },
+      'EOVERFLOW',
+    ],
     ['vaddr + size past 2^64', { ...ok, vaddr: LAST - 0xfffn, size: 0x2000n }, 'EOVERFLOW'],
     ['no access at all', { ...ok, flags: 0 }, 'EINVAL'],
     ['VADDR with READ', { ...ok, flags: 5 }, 'EINVAL'],
@@ -93,7 +99,8 @@ describe('a mapping', () => {
   test('65,535 of them are found, and the next is one too many', async () => {
     const { type1, caller } = await backend();
     for (let i = 65534; i >= 0; i--)
-      if ((await map(type1, caller, { ...ok, iova: BigInt(i) * 0x2000n })) !== 0) throw new Error(`mapping ${i}`);
+      if ((await map(type1, caller, { ...ok, iova: BigInt(i) * 0x2000n })) !== 0)
+        throw new Error(`mapping ${i}`);
     expect(type1.space.translate(0x2000n * 40000n, 0x1000, 'write').ok).toBe(true);
     expect(type1.space.translate(0x2000n * 40000n + 0xfffn, 2, 'write').ok).toBe(false);
     expect(await map(type1, caller, { ...ok, iova: 0x7000000000n })).toBe('ENOSPC');
@@ -158,7 +165,10 @@ describe('VADDR', () => {
     await map(target, target.caller, { ...ok, size: 0x4000n });
     expect(await map(target, target.caller, { ...ok, size: 0x4000n, flags: 4 })).toBe('EINVAL');
     expect(await unmap(target, target.caller, { flags: 4, iova: 0n, size: 0x4000n })).toEqual([0, 0x4000n]);
-    expect(await unmap(target, target.caller, { flags: 4, iova: 0n, size: 0x4000n })).toEqual(['EINVAL', 0x4000n]);
+    expect(await unmap(target, target.caller, { flags: 4, iova: 0n, size: 0x4000n })).toEqual([
+      'EINVAL',
+      0x4000n,
+    ]);
     expect(target.type1.space.translate(0n, 1, 'write').ok).toBe(true);
     expect(await map(target, target.caller, { ...ok, size: 0x2000n, flags: 4 })).toBe('EINVAL');
 

@@ -7,7 +7,8 @@ import { type Backend, backend, RAM } from './backend.js';
 const LAST = 2n ** 64n - 1n;
 const BITMAP = 0x3000_0000n;
 
-const mapAt = (target: Backend, iova: bigint, size: bigint) => map(target, target.caller, { vaddr: RAM, iova, size });
+const mapAt = (target: Backend, iova: bigint, size: bigint) =>
+  map(target, target.caller, { vaddr: RAM, iova, size });
 const mapped = (target: Backend, iova: bigint) => target.type1.space.translate(iova, 1, 'read').ok;
 const startTracking = async (target: Backend) => {
   const command = ContainerIoctl.VFIO_IOMMU_DIRTY_PAGES;
@@ -17,7 +18,9 @@ const startTracking = async (target: Backend) => {
 describe('VFIO_IOMMU_UNMAP_DMA refuses, leaving size as it was', () => {
   test('an argument that is not there: EFAULT', async () => {
     const { type1, caller } = await backend();
-    expect(await outcome(() => type1.ioctl(ContainerIoctl.VFIO_IOMMU_UNMAP_DMA, NOWHERE, caller))).toBe('EFAULT');
+    expect(await outcome(() => type1.ioctl(ContainerIoctl.VFIO_IOMMU_UNMAP_DMA, NOWHERE, caller))).toBe(
+      'EFAULT',
+    );
   });
 
   test.each([
@@ -44,7 +47,10 @@ describe('VFIO_IOMMU_UNMAP_DMA refuses, leaving size as it was', () => {
 
   test('a bitmap that is unreadable, before its rules', async () => {
     const target = await backend();
-    expect(await unmap(target, target.caller, { flags: 1, argsz: 48, size: 0x1000n })).toEqual(['EFAULT', 0x1000n]);
+    expect(await unmap(target, target.caller, { flags: 1, argsz: 48, size: 0x1000n })).toEqual([
+      'EFAULT',
+      0x1000n,
+    ]);
   });
 
   test.each([
@@ -68,7 +74,10 @@ describe('VFIO_IOMMU_UNMAP_DMA refuses, leaving size as it was', () => {
     const target = await backend();
     target.caller.map(BITMAP, 0x1000);
     const tail = vfioBitmap.encode({ pgsize: 0x1000n, size: 8n, data: BITMAP });
-    expect(await unmap(target, target.caller, { flags: 1, size: 0x1000n }, tail)).toEqual(['EINVAL', 0x1000n]);
+    expect(await unmap(target, target.caller, { flags: 1, size: 0x1000n }, tail)).toEqual([
+      'EINVAL',
+      0x1000n,
+    ]);
   });
 
   test('a struct that can not be written back: EFAULT, but the mapping is gone', async () => {
@@ -95,7 +104,11 @@ describe('v2', () => {
     await mapAt(target, 0x4000n, 0x2000n);
     await mapAt(target, 0x8000n, 0x1000n);
     expect(await unmap(target, target.caller, { iova: 0n, size: 0x7000n })).toEqual([0, 0x3000n]);
-    expect([mapped(target, 0x1000n), mapped(target, 0x4000n), mapped(target, 0x8000n)]).toEqual([false, false, true]);
+    expect([mapped(target, 0x1000n), mapped(target, 0x4000n), mapped(target, 0x8000n)]).toEqual([
+      false,
+      false,
+      true,
+    ]);
     expect(target.caller.pins.size).toBe(1);
   });
 
@@ -107,7 +120,10 @@ describe('v2', () => {
     const bitmap = target.caller.map(BITMAP, 16);
     bitmap.writeBigUInt64LE(1n << 5n);
     const tail = vfioBitmap.encode({ pgsize: 0x1000n, size: 16n, data: BITMAP });
-    expect(await unmap(target, target.caller, { flags: 1, iova: 0n, size: 0x50000n }, tail)).toEqual([0, 0x5000n]);
+    expect(await unmap(target, target.caller, { flags: 1, iova: 0n, size: 0x50000n }, tail)).toEqual([
+      0,
+      0x5000n,
+    ]);
     expect(bitmap.readBigUInt64LE()).toBe((1n << 2n) | (1n << 3n) | (1n << 5n) | (1n << 63n));
     expect(bitmap.readBigUInt64LE(8)).toBe(0b11n);
   });
@@ -119,7 +135,10 @@ describe('v2', () => {
     await startTracking(target);
     target.caller.map(BITMAP, 8);
     const tail = vfioBitmap.encode({ pgsize: 0x1000n, size: 16n, data: BITMAP });
-    expect(await unmap(target, target.caller, { flags: 1, iova: 0n, size: 0x50000n }, tail)).toEqual(['EFAULT', 0x50000n]);
+    expect(await unmap(target, target.caller, { flags: 1, iova: 0n, size: 0x50000n }, tail)).toEqual([
+      'EFAULT',
+      0x50000n,
+    ]);
     expect([mapped(target, 0n), mapped(target, 0x40000n)]).toEqual([false, true]);
   });
 
@@ -127,7 +146,10 @@ describe('v2', () => {
     const target = await backend();
     await mapAt(target, 0n, 0x1000n);
     await mapAt(target, 0x1000n, 0x1000n);
-    expect(await unmap(target, target.caller, { flags: 4, iova: 0x1000n, size: 0x1000n })).toEqual([0, 0x1000n]);
+    expect(await unmap(target, target.caller, { flags: 4, iova: 0x1000n, size: 0x1000n })).toEqual([
+      0,
+      0x1000n,
+    ]);
     expect(await unmap(target, target.caller, { flags: 6 })).toEqual(['EINVAL', 0n]);
     expect(await unmap(target, target.caller, { flags: 4, iova: 0n, size: 0x1000n })).toEqual([0, 0x1000n]);
     expect(await unmap(target, target.caller, { flags: 2 })).toEqual([0, 0x2000n]);

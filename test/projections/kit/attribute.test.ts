@@ -22,7 +22,10 @@ describe('a text attribute', () => {
   it('is ENODEV once its object has gone: at open, and on files still open', () => {
     expect(() => openWith(textNode({ show: () => 'a' }, gone), 'r')).toThrow(errno('ENODEV'));
     let alive = true;
-    const file = openWith(textNode({ show: () => 'a', store: () => {} }, { path: 'sys/x', alive: () => alive }), 'rw');
+    const file = openWith(
+      textNode({ show: () => 'a', store: () => {} }, { path: 'sys/x', alive: () => alive }),
+      'rw',
+    );
     expect(bytes(file.read!(0n, 10, root))).toBe('a\n');
     alive = false;
     expect(() => file.read!(0n, 10, root)).toThrow(errno('ENODEV'));
@@ -44,7 +47,8 @@ describe('a text attribute', () => {
   });
 
   it('shows at most 4095 bytes, lines as they are, and nothing for no lines', () => {
-    const content = (shown: string | string[]) => bytes(openWith(textNode({ show: () => shown }, place), 'r').read!(0n, 9999, root));
+    const content = (shown: string | string[]) =>
+      bytes(openWith(textNode({ show: () => shown }, place), 'r').read!(0n, 9999, root));
     expect(content('x'.repeat(5000))).toHaveLength(4095);
     expect(content(['a', 'b'])).toBe('a\nb\n');
     expect(content([])).toBe('');
@@ -62,7 +66,10 @@ describe('a text attribute', () => {
 
   it('waits for a command that waits', async () => {
     let finish = () => {};
-    const file = openWith(textNode({ store: () => new Promise<void>((resolve) => (finish = resolve)) }, place), 'w');
+    const file = openWith(
+      textNode({ store: () => new Promise<void>((resolve) => (finish = resolve)) }, place),
+      'w',
+    );
     let count: number | undefined;
     const done = Promise.resolve(file.write!(0n, Buffer.from('go'), root)).then((result) => (count = result));
     await Promise.resolve();
@@ -96,7 +103,10 @@ describe('a binary attribute', () => {
   });
 
   it('moves at most a page per call', () => {
-    const big = binaryNode({ mode: 0o600, size: 10000, read: (_, length) => Buffer.alloc(length), write: () => {} }, place);
+    const big = binaryNode(
+      { mode: 0o600, size: 10000, read: (_, length) => Buffer.alloc(length), write: () => {} },
+      place,
+    );
     const file = openWith(big, 'rw');
     expect((file.read!(0n, 8192, root) as Uint8Array).length).toBe(4096);
     expect(file.write!(0n, Buffer.alloc(8192), root)).toBe(4096);

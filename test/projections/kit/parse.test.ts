@@ -1,14 +1,32 @@
 import { describe, expect, it } from 'vitest';
 import { fullList, fullMask } from '../../../src/projections/kit/format.js';
-import { checkUevent, parseBool, parseInteger, parseName, parseNumber } from '../../../src/projections/kit/parse.js';
+import {
+  checkUevent,
+  parseBool,
+  parseInteger,
+  parseName,
+  parseNumber,
+} from '../../../src/projections/kit/parse.js';
 import { relativeLink } from '../../../src/projections/kit/path.js';
 import { errno } from '../machine.js';
 
 describe('parseNumber (kstrtoul, base 0)', () => {
-  it.each(['', '\n', ' 1', '1 ', '1\n\n', '-1', '+-1', '0x', '0xg', '08', '1k', '0b1', '18446744073709551616', '１'])(
-    'refuses %j',
-    (text) => expect(() => parseNumber(text)).toThrow(errno('EINVAL')),
-  );
+  it.each([
+    '',
+    '\n',
+    ' 1',
+    '1 ',
+    '1\n\n',
+    '-1',
+    '+-1',
+    '0x',
+    '0xg',
+    '08',
+    '1k',
+    '0b1',
+    '18446744073709551616',
+    '１',
+  ])('refuses %j', (text) => expect(() => parseNumber(text)).toThrow(errno('EINVAL')));
   it.each([
     ['0', 0n],
     ['1\n', 1n],
@@ -36,9 +54,15 @@ describe('parseInteger (kstrtoint)', () => {
 });
 
 describe('parseBool (kstrtobool)', () => {
-  it.each(['', '\n', 'x', 'o', 'ox', '2', ' 1'])('refuses %j', (text) => expect(() => parseBool(text)).toThrow(errno('EINVAL')));
-  it.each(['y', 'Yes', 't', '1', '1\n', 'e', 'Enable', 'on', 'ON\n'])('takes %j for yes', (text) => expect(parseBool(text)).toBe(true));
-  it.each(['n', 'No', 'f', '0', 'd', 'off', 'Of'])('takes %j for no', (text) => expect(parseBool(text)).toBe(false));
+  it.each(['', '\n', 'x', 'o', 'ox', '2', ' 1'])('refuses %j', (text) =>
+    expect(() => parseBool(text)).toThrow(errno('EINVAL')),
+  );
+  it.each(['y', 'Yes', 't', '1', '1\n', 'e', 'Enable', 'on', 'ON\n'])('takes %j for yes', (text) =>
+    expect(parseBool(text)).toBe(true),
+  );
+  it.each(['n', 'No', 'f', '0', 'd', 'off', 'Of'])('takes %j for no', (text) =>
+    expect(parseBool(text)).toBe(false),
+  );
 });
 
 it('parseName drops one newline, and only one', () => {
@@ -49,13 +73,31 @@ it('parseName drops one newline, and only one', () => {
 
 describe('checkUevent (kobject_synth_uevent)', () => {
   const uuid = 'fe4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed';
-  it.each(['', '\n', 'Add', 'added', 'add ', ' add', 'add\n\n', `add ${uuid.slice(1)}`, `add ${uuid} `, `add ${uuid} A`, `add ${uuid} A=`,
-    `add ${uuid} A=b-c`, `add ${uuid}  A=b`, 'add A=b', 'add\0x'])('refuses %j', (text) =>
-    expect(() => checkUevent(text)).toThrow(errno('EINVAL')),
-  );
-  it.each(['add', 'remove\n', 'change\0', 'bind', `change ${uuid}`, `change ${uuid.toUpperCase()} A=1 b2=C\n`])('takes %j', (text) =>
-    expect(() => checkUevent(text)).not.toThrow(),
-  );
+  it.each([
+    '',
+    '\n',
+    'Add',
+    'added',
+    'add ',
+    ' add',
+    'add\n\n',
+    `add ${uuid.slice(1)}`,
+    `add ${uuid} `,
+    `add ${uuid} A`,
+    `add ${uuid} A=`,
+    `add ${uuid} A=b-c`,
+    `add ${uuid}  A=b`,
+    'add A=b',
+    'add\0x',
+  ])('refuses %j', (text) => expect(() => checkUevent(text)).toThrow(errno('EINVAL')));
+  it.each([
+    'add',
+    'remove\n',
+    'change\0',
+    'bind',
+    `change ${uuid}`,
+    `change ${uuid.toUpperCase()} A=1 b2=C\n`,
+  ])('takes %j', (text) => expect(() => checkUevent(text)).not.toThrow());
 });
 
 describe('relativeLink (kernfs_get_target_path)', () => {
@@ -70,7 +112,14 @@ describe('relativeLink (kernfs_get_target_path)', () => {
 
 it('masks and lists are as wide as the CPUs are many', () => {
   expect([1, 2, 4, 6, 32, 33, 64, 100].map(fullMask)).toEqual([
-    '1', '3', 'f', '3f', 'ffffffff', '1,ffffffff', 'ffffffff,ffffffff', 'f,ffffffff,ffffffff,ffffffff',
+    '1',
+    '3',
+    'f',
+    '3f',
+    'ffffffff',
+    '1,ffffffff',
+    'ffffffff,ffffffff',
+    'f,ffffffff,ffffffff,ffffffff',
   ]);
   expect([1, 2, 64].map(fullList)).toEqual(['0', '0-1', '0-63']);
 });

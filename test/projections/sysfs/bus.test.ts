@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { errno, bindVfio, link, list, machine, open, read, realpath, root, walk, write } from '../machine.js';
+import { bindVfio, errno, link, list, machine, open, read, realpath, root, walk, write } from '../machine.js';
 
 const bdf = '0000:00:04.0';
 const device = `/sys/bus/pci/devices/${bdf}`;
@@ -10,7 +10,9 @@ describe('bind', () => {
   it('refuses names that are no device and devices that do not match with ENODEV', () => {
     const { tree } = machine();
     for (const name of ['0000:00:04', '0000:00:1f.7', ' 0000:00:04.0', '0000:00:04.0\n\n', '\n', bdf])
-      expect(() => write(tree, `${drivers}/vfio-pci/bind`, name), JSON.stringify(name)).toThrow(errno('ENODEV'));
+      expect(() => write(tree, `${drivers}/vfio-pci/bind`, name), JSON.stringify(name)).toThrow(
+        errno('ENODEV'),
+      );
     expect(write(tree, `${drivers}/vfio-pci/bind`, '')).toBe(0);
   });
 
@@ -37,11 +39,21 @@ describe('bind', () => {
     const { tree } = machine();
     write(tree, `${device}/driver_override`, 'vfio-pci\n');
     expect(write(tree, `${drivers}/vfio-pci/bind`, `${bdf}\n`)).toBe(13);
-    expect(link(tree, '/sys/devices/pci0000:00/0000:00:04.0/driver')).toBe('../../../bus/pci/drivers/vfio-pci');
+    expect(link(tree, '/sys/devices/pci0000:00/0000:00:04.0/driver')).toBe(
+      '../../../bus/pci/drivers/vfio-pci',
+    );
     expect(link(tree, `${drivers}/vfio-pci/${bdf}`)).toBe('../../../../devices/pci0000:00/0000:00:04.0');
     expect(link(tree, `${drivers}/vfio-pci/module`)).toBe('../../../../module/vfio_pci');
     expect(link(tree, '/sys/module/vfio_pci/drivers/pci:vfio-pci')).toBe('../../../bus/pci/drivers/vfio-pci');
-    expect(list(tree, `${drivers}/vfio-pci`)).toEqual([bdf, 'bind', 'module', 'new_id', 'remove_id', 'uevent', 'unbind']);
+    expect(list(tree, `${drivers}/vfio-pci`)).toEqual([
+      bdf,
+      'bind',
+      'module',
+      'new_id',
+      'remove_id',
+      'uevent',
+      'unbind',
+    ]);
   });
 
   it('marks what follows the driver as volatile, and what goes with the function as not', () => {
@@ -65,7 +77,14 @@ describe('bind', () => {
       '/dev/vfio/devices/vfio0',
     ];
     expect(volatile.filter((path) => !at(path))).toEqual([]);
-    const fixed = [`${directory}/vendor`, `${directory}/config`, `${directory}/power`, `${bus}/devices`, '/dev/vfio/vfio', '/dev/iommu'];
+    const fixed = [
+      `${directory}/vendor`,
+      `${directory}/config`,
+      `${directory}/power`,
+      `${bus}/devices`,
+      '/dev/vfio/vfio',
+      '/dev/iommu',
+    ];
     expect(fixed.filter(at)).toEqual([]);
   });
 });
@@ -114,11 +133,11 @@ describe('the bus', () => {
 
   it('drivers_autoprobe is 0 for a leading 0 and 1 for everything else', () => {
     const { tree } = machine();
-    const after = (text: string) => {
+    const stored = (text: string) => {
       write(tree, `${bus}/drivers_autoprobe`, text);
       return read(tree, `${bus}/drivers_autoprobe`);
     };
-    expect(['0', 'x', '01\n', '\n', ''].map(after)).toEqual(['0\n', '1\n', '0\n', '1\n', '1\n']);
+    expect(['0', 'x', '01\n', '\n', ''].map(stored)).toEqual(['0\n', '1\n', '0\n', '1\n', '1\n']);
   });
 
   it('new_id takes what it matches at once', () => {
@@ -159,9 +178,18 @@ describe('the bus', () => {
     const functions = new Map(host.functions);
     Object.defineProperty(host, 'functions', {
       value: {
-        get: (name: never) => (touched.push(name), functions.get(name)),
-        keys: () => (touched.push('keys'), functions.keys()),
-        values: () => (touched.push('values'), functions.values()),
+        get(name: never) {
+          touched.push(name);
+          return functions.get(name);
+        },
+        keys() {
+          touched.push('keys');
+          return functions.keys();
+        },
+        values() {
+          touched.push('values');
+          return functions.values();
+        },
       },
     });
     expect(walk(tree, device)?.attributes().mode).toBe(0o777);

@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { errno, functions, link, list, machine, nobody, open, read, realpath, root, walk, write } from '../machine.js';
+import {
+  errno,
+  functions,
+  link,
+  list,
+  machine,
+  nobody,
+  open,
+  read,
+  realpath,
+  root,
+  walk,
+  write,
+} from '../machine.js';
 
 const endpoint = '/sys/bus/pci/devices/0000:01:00.0';
 const integrated = '/sys/bus/pci/devices/0000:00:04.0';
@@ -75,7 +88,9 @@ describe('what a function is', () => {
     expect(link(tree, '/sys/bus/pci/devices/0000:04:00.0')).toBe(
       '../../../devices/pci0000:00/0000:00:1d.0/0000:02:00.0/0000:03:00.0/0000:04:00.0',
     );
-    expect(link(tree, '/sys/devices/pci0000:80/0000:80:00.0/iommu_group')).toBe('../../../kernel/iommu_groups/8');
+    expect(link(tree, '/sys/devices/pci0000:80/0000:80:00.0/iommu_group')).toBe(
+      '../../../kernel/iommu_groups/8',
+    );
     expect(walk(tree, '/sys/devices/pci0000:00/0000:80:00.0')).toBeUndefined();
     expect(walk(tree, '/sys/devices/pci0000:00/0000:01:00.0')).toBeUndefined();
   });
@@ -117,7 +132,9 @@ describe('resources', () => {
       { index: 2, kind: 'memory32', size: 4096, prefetchable: true },
     ] as const;
     const { tree } = machine({ functions: [{ ...functions[0], msix: false, bars }] });
-    const flags = read(tree, `${integrated}/resource`).split('\n').map((line) => line.slice(38));
+    const flags = read(tree, `${integrated}/resource`)
+      .split('\n')
+      .map((line) => line.slice(38));
     expect([flags[0], flags[2]]).toEqual(['0x0000000000140204', '0x0000000000042208']);
   });
 
@@ -161,7 +178,10 @@ describe('resources', () => {
       name: 'ports',
       watched: [],
       model: {
-        portRead: (...access) => (seen.push(access), 0x1234),
+        portRead(...access) {
+          seen.push(access);
+          return 0x1234;
+        },
         portWrite: (...access) => void seen.push(access),
         reset() {},
       },
@@ -210,7 +230,9 @@ describe('config', () => {
   it('is the whole space for root: 4096 bytes for PCIe, 256 without', () => {
     const { tree } = machine();
     expect(bytes(open(tree, `${endpoint}/config`).read!(0n, 4096, nobody))).toHaveLength(4096);
-    expect(bytes(open(tree, '/sys/bus/pci/devices/0000:00:05.0/config').read!(0n, 4096, root))).toHaveLength(256);
+    expect(bytes(open(tree, '/sys/bus/pci/devices/0000:00:05.0/config').read!(0n, 4096, root))).toHaveLength(
+      256,
+    );
     expect(bytes(open(tree, `${endpoint}/config`).read!(0n, 4, root)).toString('hex')).toBe('8680d310');
   });
 

@@ -1,6 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { Host } from '../../../src/host/host.js';
-import { errno, bindVfio, list, machine, nobody, open, read, realpath, root, walk, write } from '../machine.js';
+import {
+  bindVfio,
+  errno,
+  list,
+  machine,
+  nobody,
+  open,
+  read,
+  realpath,
+  root,
+  setPowerState,
+  walk,
+  write,
+} from '../machine.js';
 
 const bdf = '0000:00:04.0';
 const device = `/sys/bus/pci/devices/${bdf}`;
@@ -75,17 +88,17 @@ it('msi_bus is for root', () => {
 describe('driver_override', () => {
   it('keeps the bytes up to a newline or NUL, spaces included', () => {
     const { tree } = machine();
-    const after = (text: string) => {
+    const stored = (text: string) => {
       write(tree, `${device}/driver_override`, text);
       return read(tree, `${device}/driver_override`);
     };
-    expect(after(' foo \n')).toBe(' foo \n');
-    expect(after('a\nb')).toBe('a\n');
-    expect(after('n\xe4me\0x')).toBe('n\xe4me\n');
-    expect(after('')).toBe('n\xe4me\n');
-    expect(after('\0')).toBe('(null)\n');
-    expect(after('x')).toBe('x\n');
-    expect(after('\n')).toBe('(null)\n');
+    expect(stored(' foo \n')).toBe(' foo \n');
+    expect(stored('a\nb')).toBe('a\n');
+    expect(stored('n\xe4me\0x')).toBe('n\xe4me\n');
+    expect(stored('')).toBe('n\xe4me\n');
+    expect(stored('\0')).toBe('(null)\n');
+    expect(stored('x')).toBe('x\n');
+    expect(stored('\n')).toBe('(null)\n');
   });
 
   it('refuses what would not fit', () => {
@@ -100,7 +113,8 @@ describe('reset', () => {
   it('is there for functions that can be reset, and takes 1 only', () => {
     const { tree, host } = machine();
     expect(list(tree, '/sys/bus/pci/devices/0000:00:1c.0')).not.toContain('reset');
-    for (const text of ['0', '2', 'y']) expect(() => write(tree, `${device}/reset`, text)).toThrow(errno('EINVAL'));
+    for (const text of ['0', '2', 'y'])
+      expect(() => write(tree, `${device}/reset`, text)).toThrow(errno('EINVAL'));
     functionOf(host).config.write(4, 2, 7);
     write(tree, `${device}/reset`, '1\n');
     expect(functionOf(host).config.read(4, 2)).toBe(0);
@@ -137,19 +151,44 @@ describe('power', () => {
     expect(() => write(tree, `${device}/power/autosuspend_delay_ms`, '1')).toThrow(errno('EIO'));
   });
 
-  it('a function that waits for its user in vfio-pci sleeps, unless told not to', () => {
+  it('a function that waits for its user in vfio-pci sleeps, and wakes for accesses to config', () => {
     const { tree, host } = machine();
     bindVfio(tree, bdf);
-    const shown = () => ['power_state', 'power/runtime_status', 'power/control'].map((name) => read(tree, `${device}/${name}`));
+    const fn = functionOf(host);
+    const shown = () =>
+      ['power_state', 'power/runtime_status', 'power/control'].map((name) => read(tree, `${device}/${name}`));
+    const pmcsr = fn.config.find(1)!.offset + 4;
+    const state = (offset: number, length: number) => {
+      const bytes = open(tree, `${device}/config`).read!(BigInt(offset), length, root) as Uint8Array;
+      return bytes[pmcsr - offset]! & 3;
+    };
     expect(shown()).toEqual(['D3hot\n', 'suspended\n', 'auto\n']);
-    functionOf(host).enableCount = 1;
-    expect(shown()).toEqual(['D0\n', 'active\n', 'auto\n']);
-    functionOf(host).enableCount = 0;
+    expect([state(0, 256), state(pmcsr, 1), state(pmcsr - 3, 4)]).toEqual([0, 0, 0]);
+    expect(fn.config.read(pmcsr, 1) & 3).toBe(3);
     write(tree, `${device}/power/control`, 'on');
     expect(shown()).toEqual(['D0\n', 'active\n', 'on\n']);
-    write(tree, `${device}/power/control`, 'auto');
+  });
+
+  it('an open function is in the state its user chose', () => {
+    const { tree, host } = machine();
+    bindVfio(tree, bdf);
+    const fn = functionOf(host);
+    fn.enableCount = 1;
+    const shown = () =>
+      ['power_state', 'power/runtime_status'].map((name) => read(tree, `${device}/${name}`));
+    expect(shown()).toEqual(['D3hot\n', 'active\n']);
+    setPowerState(fn, 0);
+    expect(shown()).toEqual(['D0\n', 'active\n']);
+  });
+
+  it('nothing sleeps with disable_idle_d3', () => {
+    const { tree } = machine();
     write(tree, '/sys/module/vfio_pci/parameters/disable_idle_d3', '1');
-    expect(shown()).toEqual(['D0\n', 'active\n', 'auto\n']);
+    bindVfio(tree, bdf);
+    const shown = ['power_state', 'power/runtime_status', 'power/control'].map((name) =>
+      read(tree, `${device}/${name}`),
+    );
+    expect(shown).toEqual(['D0\n', 'active\n', 'on\n']);
   });
 
   it('virtual devices have none to manage', () => {

@@ -1,0 +1,174 @@
+/** DEVICE_GET_INFO, GET_REGION_INFO, GET_IRQ_INFO, RESET: argsz, capability chains, refusals. */
+import { describe, expect, test } from 'vitest';
+import { DeviceFlag, regionInfo } from '../../src/abi/vfio/index.js';
+import { fakeFunction } from '../../src/testkit/fake-host.js';
+import { BDF, type Client, expectRefusal, ioctls, le32, modelled, region, rig } from './kit.js';
+
+const conventional = fakeFunction(BDF, { pcie: false, msix: false, msi: false, interruptPin: 0 });
+
+describe('GET_INFO', () => {
+  const { VFIO_DEVICE_GET_INFO } = ioctls;
+
+  test('EFAULT and EINVAL', async () => {
+    const { client } = rig();
+    const { device } = await client.open();
+    client.argument(le32(16, 0, 0));
+    await expectRefusal('EFAULT', () => client.ioctl(device, VFIO_DEVICE_GET_INFO));
+    client.argument(le32(15, 0, 0, 0));
+    await expectRefusal('EINVAL', () => client.ioctl(device, VFIO_DEVICE_GET_INFO));
+    client.caller.map(0x9000n, le32(16, 0, 0, 0), { writable: false });
+    await expectRefusal('EFAULT', () => client.ioctl(device, VFIO_DEVICE_GET_INFO, 0x9000n));
+  });
+
+  test.each([16, 20, 24, 4096])('argsz %i: min(argsz, 24) bytes are written', async (argsz) => {
+    const { client } = rig();
+    const { device } = await client.open();
+    const live = client.argument(le32(argsz, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff));
+    await client.ioctl(device, VFIO_DEVICE_GET_INFO);
+    const flags = DeviceFlag.PCI | DeviceFlag.RESET;
+    const tail = argsz < 20 ? [0xff, 0xff] : argsz < 24 ? [0, 0xff] : [0, 0];
+    expect(live).toEqual(le32(argsz, flags, 9, 5, ...tail, 0xff));
+  });
+});
+
+describe('GET_REGION_INFO', () => {
+  const { VFIO_DEVICE_GET_REGION_INFO } = ioctls;
+  const ask = (client: Client, device: number, index: number, argsz = 32, capOffset = 0x77) =>
+    client.call(device, VFIO_DEVICE_GET_REGION_INFO, regionInfo, {
+      argsz, flags: 0xffff, index, capOffset, size: 1n, offset: 1n,
+    });
+
+  test('EFAULT, EINVAL for a short argsz and for an index without meaning', async () => {
+    const { client } = rig();
+    const { device } = await client.open();
+    await expectRefusal('EFAULT', () => client.ioctl(device, VFIO_DEVICE_GET_REGION_INFO, 0n));
+    await expectRefusal('EINVAL', () => ask(client, device, 0, 31));
+    for (const index of [8, 9, 0xffffffff]) await expectRefusal('EINVAL', () => ask(client, device, index));
+  });
+
+  test('regions of a device that can not be mapped', async () => {
+    const { client } = rig({ functions: [modelled({ romSize: 0x1000 })] });
+    const { device } = await client.open();
+    const rows = await Promise.all([]);
+    for (let index = 0; index < 8; index++) rows.push((await ask(client, device, index)) as never);
+    expect(rows).toMatchObject([
+      { flags: 3, size: 0x4000n, capOffset: 0x77, argsz: 32 },
+      { flags: 0, size: 0n },
+      { flags: 3, size: 32n },
+      { flags: 0, size: 0n },
+      { flags: 0, size: 0n },
+      { flags: 0, size: 0n },
+      { flags: 0, size: 0n },
+      { flags: 3, size: 4096n },
+    ]);
+    expect(rows.map((row: { offset: bigint }) => row.offset)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => BigInt(i) << 40n));
+  });
+
+  test('a mappable MSI-X BAR has a capability; argsz tells when it does not fit', async () => {
+    const { client } = rig({ mappable: true });
+    const { device } = await client.open();
+    expect(await ask(client, device, 0)).toMatchObject({ argsz: 40, flags: 0xf, capOffset: 0 });
+    expect(await ask(client, device, 0, 39)).toMatchObject({ argsz: 40, capOffset: 0 });
+    const live = client.argument(Buffer.concat([le32(40, 0, 0, 0, 0, 0, 0, 0), Buffer.alloc(16, 0xee)]));
+    await client.ioctl(device, VFIO_DEVICE_GET_REGION_INFO);
+    expect(live.readUInt32LE(0)).toBe(40);
+    expect(live.readUInt32LE(12)).toBe(32);
+    expect(live.subarray(32).toString('hex')).toBe('0300010000000000eeeeeeeeeeeeeeee');
+    expect(await ask(client, device, 2)).toMatchObject({ argsz: 32, flags: 3 });
+  });
+
+  test('EFAULT when the chain can not be written', async () => {
+    const { client } = rig({ mappable: true });
+    const { device } = await client.open();
+    client.argument(le32(40, 0, 0, 0, 0, 0, 0, 0));
+    await expectRefusal('EFAULT', () => client.ioctl(device, VFIO_DEVICE_GET_REGION_INFO));
+  });
+
+  test('a small BAR is mappable only when nobody shares its page', async () => {
+    const bars = (size: number) => [
+      { index: 0, kind: 'memory32', size: 0x100 },
+      { index: 1, kind: 'memory32', size },
+    ] as const;
+    const small = fakeFunction(BDF, { bars: [...bars(0x100)], msix: false });
+    const packed = rig({ mappable: true, functions: [small] });
+    const { device } = await packed.client.open();
+    const flags = [];
+    for (const index of [0, 1]) flags.push((await ask(packed.client, device, index)).flags & 4);
+    const addresses = packed.fn().bars.flatMap((bar) => bar?.address ?? []);
+    const shares = addresses[0]! / 4096n === addresses[1]! / 4096n;
+    expect(flags).toEqual(shares ? [0, 0] : [4, 4]);
+    const alone = rig({ mappable: true, functions: [fakeFunction(BDF, { bars: [bars(0)[0]], msix: false })] });
+    const open = await alone.client.open();
+    expect((await ask(alone.client, open.device, 0)).flags & 4).toBe(4);
+  });
+
+  test('the second function of a group has a window of its own', async () => {
+    const other = '0000:00:05.0';
+    const { client, fn } = rig({ functions: [modelled({ iommuGroup: 3 }), fakeFunction(other, { iommuGroup: 3 })] });
+    const { group } = await client.open(3);
+    const device = await client.getDevice(group, other);
+    const { offset } = await ask(client, device, 7);
+    expect(offset).toBe(region(7) + BigInt(fn(other).pagesBase));
+    expect(client.pread(device, offset, 2).readUInt16LE(0)).toBe(0x1234);
+    await expectRefusal('EINVAL', () => client.pread(device, region(7), 2));
+  });
+});
+
+describe('GET_IRQ_INFO', () => {
+  const ask = async (client: Client, device: number, index: number, argsz = 16) => {
+    const live = client.argument(le32(argsz, 0xff, index, 0xff));
+    await client.ioctl(device, ioctls.VFIO_DEVICE_GET_IRQ_INFO);
+    return [live.readUInt32LE(4), live.readUInt32LE(12)];
+  };
+
+  test('EFAULT, EINVAL', async () => {
+    const { client } = rig();
+    const { device } = await client.open();
+    await expectRefusal('EFAULT', () => client.ioctl(device, ioctls.VFIO_DEVICE_GET_IRQ_INFO, 0n));
+    await expectRefusal('EINVAL', () => ask(client, device, 0, 15));
+    await expectRefusal('EINVAL', () => ask(client, device, 5));
+  });
+
+  test('flags and counts of a PCIe device', async () => {
+    const { client } = rig();
+    const { device } = await client.open();
+    const rows = [];
+    for (let index = 0; index < 5; index++) rows.push(await ask(client, device, index));
+    expect(rows).toEqual([[7, 1], [9, 4], [1, 4], [9, 1], [9, 1]]);
+  });
+
+  test('a conventional device without interrupts has none, and no ERR', async () => {
+    const { client } = rig({ functions: [conventional] });
+    const { device } = await client.open();
+    for (const index of [0, 1, 2]) expect((await ask(client, device, index))[1]).toBe(0);
+    await expectRefusal('EINVAL', () => ask(client, device, 3));
+    expect(await ask(client, device, 4)).toEqual([9, 1]);
+  });
+});
+
+describe('RESET', () => {
+  test('EINVAL for a function without a reset method, which the flags tell', async () => {
+    const { client } = rig({ functions: [conventional] });
+    const { device } = await client.open();
+    const live = client.argument(le32(16, 0, 0, 0));
+    await client.ioctl(device, ioctls.VFIO_DEVICE_GET_INFO);
+    expect(live.readUInt32LE(4)).toBe(DeviceFlag.PCI);
+    await expectRefusal('EINVAL', () => client.ioctl(device, ioctls.VFIO_DEVICE_RESET, 0n));
+  });
+
+  test('keeps configuration and interrupts, resets the model', async () => {
+    const { client, log, fn } = rig();
+    const { device } = await client.open();
+    client.pwrite(device, region(7, 4), Buffer.from([7, 0]));
+    client.pwrite(device, region(7, 0x3c), Buffer.from([0x42]));
+    const irq = client.caller.putEventfd(50);
+    await client.setIrqs(device, 0x24, 2, 0, 1, [50]);
+    log.events.length = 0;
+    expect(await client.ioctl(device, ioctls.VFIO_DEVICE_RESET, 0n)).toBe(0);
+    expect(log.events).toEqual(['reset']);
+    expect(fn().config.read(4, 2) & 7).toBe(7);
+    expect(client.pread(device, region(7, 0x3c), 1)[0]).toBe(0x42);
+    log.context!.interrupts.msi(0);
+    expect(irq.signals).toBe(1);
+  });
+});
