@@ -7,7 +7,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 30_000,
-    hookTimeout: 30_000,
+    // Some compile first.
+    hookTimeout: 120_000,
     reporters: ['default', './scripts/reporter.mjs'],
   },
 });

@@ -1,7 +1,7 @@
 /** What the TOPOLOGY argument of the commands means. */
 import { models } from '../devices/index.js';
 import type { HostDescription } from '../host/description.js';
-import { UserError } from '../run/user-error.js';
+import { UsageError } from '../run/user-error.js';
 import { loadPreset, loadTopology, presetNames } from '../topology/index.js';
 
 /** The preset that stands where no topology is given. */
@@ -12,7 +12,7 @@ export function isPath(topology: string): boolean {
   return topology.includes('/') || /\.ya?ml$/.test(topology);
 }
 
-/** Throws TopologyError for a file that is not valid, UserError for one that is not there. */
+/** Throws TopologyError for a file that is not valid, UsageError for one that is not there, and for an unknown preset. */
 export function loadHost(topology: string = defaultPreset): HostDescription {
   if (isPath(topology)) {
     try {
@@ -20,11 +20,11 @@ export function loadHost(topology: string = defaultPreset): HostDescription {
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
       if (code === undefined) throw cause;
-      throw new UserError(`${topology} can't be read: ${message}`, undefined, { cause });
+      throw new UsageError(`${topology} can't be read: ${message}`, undefined, { cause });
     }
   }
   if (!presetNames().includes(topology))
-    throw new UserError(
+    throw new UsageError(
       `there is no preset ${topology}`,
       `there are: ${presetNames().join(', ')}; a file is given as ./${topology} or with .yaml`,
     );

@@ -1,6 +1,6 @@
 /** What the commands print: results on standard output, everything else on standard error; colours only on a terminal. */
 import type { Ready } from '../run/serve.js';
-import { UserError } from '../run/user-error.js';
+import { UsageError, UserError } from '../run/user-error.js';
 
 const codes = { bold: [1, 22], green: [32, 39], yellow: [33, 39], red: [31, 39] } as const;
 
@@ -47,7 +47,7 @@ export function errorLines(error: unknown): string[] {
 
 /** Exit codes of the commands, but for `run`: 0 done, 1 failed, 2 asked wrongly (usage, topology). */
 export function exitCodeOf(error: unknown): number {
-  return isTopologyError(error) ? 2 : 1;
+  return error instanceof UsageError || isTopologyError(error) ? 2 : 1;
 }
 
 export function printError(error: unknown): void {

@@ -56,17 +56,24 @@ export class DriverCore implements PciDrivers {
     await this.release(fn);
   }
 
-  /** device_release_driver(): nothing when unbound. */
+  /** device_release_driver(): nothing when unbound; an unbinding under way is waited for. */
   async release(fn: HostFunction): Promise<void> {
-    const { driver } = fn;
-    if (!driver) return;
+    if (!fn.driver) return fn.unbinding;
+    fn.unbinding = this.detach(fn.driver, fn);
+    try {
+      await fn.unbinding;
+    } finally {
+      fn.unbinding = undefined;
+    }
+  }
+
+  /** The link first, then the driver's remove, then DMA back to whoever comes next. */
+  private async detach(driver: PciDriver, fn: HostFunction): Promise<void> {
     fn.driver = undefined;
-    fn.unbinding = true;
     this.changes.emit({ kind: 'driver-unbound', function: fn, driver: driver.name });
     try {
       await driver.remove?.(fn);
     } finally {
-      fn.unbinding = false;
       if (!driver.managesDma) fn.iommuGroup?.unuseKernelDma();
     }
   }

@@ -42,8 +42,8 @@ export class HostFunction implements PciFunction {
   driverOverride: string | null;
   enableCount = 0;
   present = true;
-  /** The driver link is gone but its remove still waits for users. */
-  unbinding = false;
+  /** The driver link is gone but its remove still waits for users; settles when it is done. */
+  unbinding: Promise<void> | undefined;
   private builtConfig: ConfigSpace | undefined;
   private ownPages: Pages | undefined;
   private readonly memory = new Map<number, Buffer>();

@@ -24,6 +24,7 @@ export class IovaSpace {
   /** Changes whenever room may have appeared: searches remembered from before are void. */
   generation = 0;
 
+  /** Where the last walk ended. Of no use once removed: it has no pin then. */
   private lastHit: Area | undefined;
   private readonly piece = {} as MutablePiece;
   private readonly single: Translation = { ok: true, pieces: [this.piece] };
@@ -103,7 +104,6 @@ export class IovaSpace {
 
   private bury(gone: readonly Area[]): void {
     for (const area of gone) {
-      if (area === this.lastHit) this.lastHit = undefined;
       area.kill();
       this.unwatch(area.source.process);
     }

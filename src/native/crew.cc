@@ -9,8 +9,7 @@
 bool Crew::start(int owner, std::function<void()> job) {
   std::lock_guard<std::mutex> lock(mutex_);
   size_t busy = threads_ - idle_ + jobs_.size();
-  auto running = running_.find(owner);
-  if (busy >= limit_ || (running != running_.end() && running->second >= perOwner_)) return false;
+  if (busy >= limit_ || owned(owner) >= perOwner_) return false;
   if (idle_ <= jobs_.size() && !spawn()) return false;
   push(owner, std::move(job));
   return true;
@@ -21,6 +20,13 @@ void Crew::queue(int owner, std::function<void()> job) {
   // Without a new thread the job waits for one of the present ones.
   if (idle_ <= jobs_.size() && threads_ < limit_) spawn();
   push(owner, std::move(job));
+}
+
+// Jobs of an owner, running or waiting.
+size_t Crew::owned(int owner) const {
+  auto running = running_.find(owner);
+  auto waiting = std::count_if(jobs_.begin(), jobs_.end(), [=](const Job& job) { return job.owner == owner; });
+  return static_cast<size_t>(waiting) + (running == running_.end() ? 0 : running->second);
 }
 
 void Crew::push(int owner, std::function<void()> job) {

@@ -24,6 +24,7 @@ class Crew {
     int owner;
     std::function<void()> run;
   };
+  size_t owned(int owner) const;
   void push(int owner, std::function<void()> job);
   bool spawn();
   void work();

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,6 +15,8 @@
 #include "tracee.h"
 
 namespace {
+constexpr long kCloseRange = 436;
+
 bool answer(int value) {
   GraftAnswer answer{value};
   return send(kGraftSocket, &answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer;
@@ -34,6 +37,8 @@ bool receive(Tracee& tracee, int signals, GraftCommand* command) {
 
 int main(int count, char** arguments) {
   if (count != 2) return 2;
+  // What the daemon's process has open without FD_CLOEXEC is not ours. (Fails on kernels before 5.9: they leave it open.)
+  syscall(kCloseRange, kGraftSocket + 1, ~0u, 0);
   // Everything is blocked by the parent: a Ctrl-C in its terminal is not for us. What wakes us comes this way.
   sigset_t children;
   sigemptyset(&children);

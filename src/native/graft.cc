@@ -167,10 +167,11 @@ class Graft : public Wrap<Graft> {
 
   Napi::Value finish(const Napi::CallbackInfo& info) {
     GraftCommand command{GraftOperation::Finish, 0, 0, integerArgument(info, 0, "result", -4095, INT_MAX)};
-    return session_->order(command, Environment::orReject("ptrace", [session = session_, self = keep()](Napi::Env env) {
+    auto settle = Environment::orReject("ptrace");
+    return session_->order(command, [session = session_, self = keep(), settle](Napi::Env env, auto& deferred, int error) {
       session->end();
-      return env.Undefined();
-    }));
+      settle(env, deferred, error);
+    });
   }
 
  private:

@@ -47,12 +47,13 @@ int Tracee::seize() {
 void Tracee::wait(bool block) {
   // A stopped thread can still be killed, which only a look without waiting finds out.
   if (state_ == State::Gone || (state_ == State::Stopped && block)) return;
+  // The leader of a process vanishes without a word (ECHILD) when another thread's execve takes its place: de_thread() wakes those who
+  // wait for any child, but whoever names the leader's number sleeps on, as it is no longer the leader's. We have only this one.
   pid_t result;
   do {
-    result = waitpid(tid_, &status_, __WALL | (block ? 0 : WNOHANG));
+    result = waitpid(-1, &status_, __WALL | (block ? 0 : WNOHANG));
   } while (result < 0 && errno == EINTR);
   if (result == 0) return;
-  // ECHILD: the leader of a process vanishes without a word when another thread's execve takes its place (de_thread()).
   state_ = result == tid_ && WIFSTOPPED(status_) ? State::Stopped : State::Gone;
 }
 

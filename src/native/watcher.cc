@@ -25,8 +25,9 @@ class PageWatcher : public Wrap<PageWatcher>, public Ending {
         if (*self) (*self)->deliver();
       });
     };
-    page_ = std::make_shared<WatchedPage>(mapping, notify);
-    for (uint32_t index = 0; index < registers.Length(); index++) addRegister(*mapping, registers[index]);
+    auto page = std::make_shared<WatchedPage>(mapping, notify);
+    for (uint32_t index = 0; index < registers.Length(); index++) addRegister(*page, *mapping, registers[index]);
+    page_ = std::move(page);
     count_ = registers.Length();
     WatchThread::get().add(page_);
     counted_ = std::make_unique<Counted>(counts.watchers);
@@ -73,7 +74,7 @@ class PageWatcher : public Wrap<PageWatcher>, public Ending {
   }
 
  private:
-  void addRegister(const Mapping& mapping, Napi::Value value) {
+  static void addRegister(WatchedPage& page, const Mapping& mapping, Napi::Value value) {
     if (!value.IsObject()) throw Napi::TypeError::New(value.Env(), "a register must be an object");
     auto object = value.As<Napi::Object>();
     int64_t width = integerValue(object.Get("width"), "width", 1, 8);
@@ -82,7 +83,7 @@ class PageWatcher : public Wrap<PageWatcher>, public Ending {
     if ((width & (width - 1)) != 0 || offset % width != 0) {
       throw Napi::RangeError::New(value.Env(), "a register must be an aligned word of 1, 2, 4 or 8 bytes");
     }
-    page_->addRegister(static_cast<uint64_t>(offset), static_cast<unsigned>(width));
+    page.addRegister(static_cast<uint64_t>(offset), static_cast<unsigned>(width));
   }
 
   void halt() {

@@ -11,7 +11,7 @@ import {
   type TransportName,
 } from '../transports/index.js';
 import { asVfiofs, canonical, isMountedBy, mountOn, servesFuse, sourceName } from './mount-table.js';
-import { UserError } from './user-error.js';
+import { UsageError, UserError } from './user-error.js';
 
 export type TransportChoice = 'auto' | TransportName;
 
@@ -75,7 +75,7 @@ async function choose(wanted: TransportChoice): Promise<Choice> {
   });
   if (choice.transport !== 'memfs') return choice;
   const others = choice.reasons.length > 1 ? ` (${choice.reasons.join('; ')})` : '';
-  throw new UserError(`the memfs transport lives inside a Node program, there is nothing to mount${others}`);
+  throw new UsageError(`the memfs transport lives inside a Node program, there is nothing to mount${others}`);
 }
 
 async function serveFuse(

@@ -93,6 +93,10 @@ export function endLike(exit: Exit, signalNumbers: Readonly<Record<string, numbe
     return;
   }
   process.exitCode = 128 + (signalNumbers[exit.signal] ?? 0);
-  process.removeAllListeners(exit.signal);
+  if (exit.signal !== 'SIGKILL') {
+    // Node has handlers of its own for some (SIGUSR1 starts the inspector); taking over and letting go leaves the default action.
+    process.on(exit.signal, () => undefined);
+    process.removeAllListeners(exit.signal);
+  }
   process.kill(process.pid, exit.signal);
 }

@@ -9,3 +9,6 @@ export class UserError extends Error {
     super(message, options);
   }
 }
+
+/** The user asked for something that can't be: another exit code than a failure. */
+export class UsageError extends UserError {}

@@ -1,6 +1,6 @@
 /** st_mode of a node: file type from its kind, permission bits from its attributes. */
 import { constants } from 'node:fs';
-import type { VfsNode } from '../vfs/node.js';
+import type { OpenRequest, VfsNode } from '../vfs/node.js';
 
 const type = {
   directory: constants.S_IFDIR,
@@ -14,7 +14,7 @@ export function fileMode(node: VfsNode): number {
 }
 
 /** Access mode of open(2) flags, as nodes are asked. */
-export function openRequest(flags: number): { flags: number; reads: boolean; writes: boolean } {
+export function openRequest(flags: number): OpenRequest {
   const access = flags & 3;
   return { flags, reads: access !== constants.O_WRONLY, writes: access !== constants.O_RDONLY };
 }

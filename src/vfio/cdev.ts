@@ -26,7 +26,8 @@ async function readBind(call: IoctlCall) {
   if (argsz < BIND_MINIMUM) refuse('EINVAL', `argsz ${argsz} is below ${BIND_MINIMUM}`);
   if (argsz > BIND_MAXIMUM) refuse('E2BIG', `argsz ${argsz}`);
   const bytes = await memory.read(call.argument, argsz);
-  if (bytes.subarray(bindIommufd.size).some((byte) => byte !== 0)) refuse('E2BIG', 'unknown bytes are not zero');
+  if (bytes.subarray(bindIommufd.size).some((byte) => byte !== 0))
+    refuse('E2BIG', 'unknown bytes are not zero');
   return bindIommufd.decode(bytes.subarray(0, bindIommufd.size));
 }
 
@@ -39,7 +40,8 @@ export async function bind(file: DeviceFile, call: IoctlCall): Promise<number> {
   if (file.origin === 'group') refuse('EINVAL', 'the descriptor came from a group');
   const { device } = file;
   await device.lock.run(async () => {
-    const token = flags & BIND_FLAG_TOKEN ? await outcome(() => caller.memory.read(tokenUuidPtr, 16)) : undefined;
+    const token =
+      flags & BIND_FLAG_TOKEN ? await outcome(() => caller.memory.read(tokenUuidPtr, 16)) : undefined;
     const target = await outcome(() => caller.openFile(iommufd));
     const { group } = device;
     if (group.isOpen) refuse('EBUSY', `group ${group.name} is open`);
@@ -90,7 +92,8 @@ async function writeId({ device }: DeviceFile, { caller }: IoctlCall, argument: 
   }
 }
 
-const withoutPasid = (layout: typeof attachIommufdPt | typeof detachIommufdPt): number => layout.offsets.pasid;
+const withoutPasid = (layout: typeof attachIommufdPt | typeof detachIommufdPt): number =>
+  layout.offsets.pasid;
 
 /** PASIDs need an IOMMU and a driver for them; of the rows up to there only the reading is left. */
 async function refusePasid(call: IoctlCall, argsz: number, offset: number): Promise<never> {

@@ -37,7 +37,9 @@ const deviceRows: readonly IoctlRow<DeviceFile>[] = [
   row('VFIO_DEVICE_GET_IRQ_INFO', { struct: irqInfo }, ({ open }, call) => getIrqInfo(open, call)),
   row('VFIO_DEVICE_SET_IRQS', { struct: irqSet }, ({ open }, call) => setIrqs(open, call)),
   row('VFIO_DEVICE_RESET', 'none', ({ open }) => resetDevice(open)),
-  row('VFIO_DEVICE_GET_PCI_HOT_RESET_INFO', { struct: hotResetInfo }, (file, call) => getHotResetInfo(file, call)),
+  row('VFIO_DEVICE_GET_PCI_HOT_RESET_INFO', { struct: hotResetInfo }, (file, call) =>
+    getHotResetInfo(file, call),
+  ),
   row('VFIO_DEVICE_PCI_HOT_RESET', { struct: hotReset }, (file, call) => pciHotReset(file, call)),
   row('VFIO_DEVICE_IOEVENTFD', { struct: ioeventfd }, ({ open }, call) => setIoeventfd(open, call)),
   row('VFIO_DEVICE_FEATURE', { struct: deviceFeature }, ({ open }, call) => deviceFeatureIoctl(open, call)),

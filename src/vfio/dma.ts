@@ -5,7 +5,7 @@
 import { KernelError } from '../abi/errno.js';
 import { type Dma, DmaFault, type MaybeAsync } from '../devices/contract.js';
 import type { Access, AddressSpace, Piece } from '../iommu/contract.js';
-import { after } from './lock.js';
+import { andThen } from './lock.js';
 
 export class IommuDma implements Dma {
   /** `space` gives undefined while nothing is attached: all DMA is blocked. Bus mastering is the function's own business. */
@@ -33,7 +33,7 @@ export class IommuDma implements Dma {
         return range.write(offset, part);
       });
     });
-    return after(result, () => space.dirtied(iova, data.length));
+    return andThen(result, () => space.dirtied(iova, data.length));
   }
 
   copy(destination: bigint, source: bigint, length: number): MaybeAsync<void> {
@@ -45,10 +45,14 @@ export class IommuDma implements Dma {
         s.range.copyTo(s.offset, t.range, t.offset, n),
       ),
     );
-    return after(result, () => space.dirtied(destination, length));
+    return andThen(result, () => space.dirtied(destination, length));
   }
 
-  private resolve(iova: bigint, length: number, access: Access): { pieces: readonly Piece[]; space: AddressSpace } {
+  private resolve(
+    iova: bigint,
+    length: number,
+    access: Access,
+  ): { pieces: readonly Piece[]; space: AddressSpace } {
     const space = this.space();
     if (!space) throw new DmaFault(iova, access, 'the device is attached to no address space');
     if (length === 0) return { pieces: [], space };
@@ -111,6 +115,7 @@ function inTurn<T>(items: Iterable<T>, act: (item: T) => MaybeAsync<void>): Mayb
 }
 
 function joined(parts: MaybeAsync<Buffer>[]): MaybeAsync<Buffer> {
-  if (parts.some((part) => part instanceof Promise)) return Promise.all(parts).then((all) => Buffer.concat(all));
+  if (parts.some((part) => part instanceof Promise))
+    return Promise.all(parts).then((all) => Buffer.concat(all));
   return Buffer.concat(parts as Buffer[]);
 }

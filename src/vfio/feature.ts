@@ -61,10 +61,12 @@ export async function deviceFeatureIoctl(open: OpenDevice, call: IoctlCall): Pro
   if (number === Feature.MIG_PRECOPY_INFOv2) refuse('EINVAL', 'the device has no PRE_COPY');
   const row = rows.get(number);
   if (!row || row.offered?.(open) === false) return refuse('ENOTTY', `the device lacks feature ${number}`);
-  if (flags & (GET | SET) & ~row.operations) refuse('EINVAL', `feature ${number} does not offer this operation`);
+  if (flags & (GET | SET) & ~row.operations)
+    refuse('EINVAL', `feature ${number} does not offer this operation`);
   if (flags & PROBE) return 0;
   if (!(flags & (GET | SET))) refuse('EINVAL', 'neither GET nor SET');
-  if (argsz - deviceFeature.size < row.size) refuse('EINVAL', `argsz ${argsz} leaves too little for the payload`);
+  if (argsz - deviceFeature.size < row.size)
+    refuse('EINVAL', `argsz ${argsz} leaves too little for the payload`);
   await row.run(open, call);
   return 0;
 }

@@ -10,7 +10,7 @@ import type { OpenFile, OpenRequest } from '../vfs/node.js';
 import type { Container } from './container.js';
 import type { VfioDevice } from './device.js';
 import { GroupFile } from './group-file.js';
-import { after, Lock } from './lock.js';
+import { andThen, Lock } from './lock.js';
 import type { Tally } from './tally.js';
 
 export type Attachment =
@@ -61,8 +61,7 @@ export class VfioGroup {
   /** vfio_group_fops_open(). */
   open(_request: OpenRequest, caller: Caller): OpenFile {
     if (!this.alive) refuse('ENODEV', `group ${this.name} has no vfio device any more`);
-    if (this.noiommu && !caller.capable('SYS_RAWIO'))
-      refuse('EPERM', 'a no-IOMMU group needs CAP_SYS_RAWIO');
+    if (this.noiommu && !caller.capable('SYS_RAWIO')) refuse('EPERM', 'a no-IOMMU group needs CAP_SYS_RAWIO');
     if (this.cdevBinds > 0) refuse('EBUSY', `a device of group ${this.name} is bound by its cdev`);
     if (this.opened) refuse('EBUSY', `group ${this.name} is open already`);
     this.holders = 1;
@@ -80,7 +79,7 @@ export class VfioGroup {
   drop(): void {
     if (--this.holders > 0) return;
     void this.lock.run(() =>
-      after(this.detach(), () => {
+      andThen(this.detach(), () => {
         this.opened = undefined;
         this.tally.groups--;
       }),

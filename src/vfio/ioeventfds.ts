@@ -69,6 +69,8 @@ export async function setIoeventfd(open: OpenDevice, call: IoctlCall): Promise<n
   if (flags !== width || width === 0 || (width & (width - 1)) !== 0)
     refuse('EINVAL', `flags 0x${flags.toString(16)} are not exactly one size`);
   if (fd < -1) refuse('EINVAL', `descriptor ${fd}`);
-  open.ioeventfds.set(offset, data, width, fd, (number) => open.device.registry.eventfds.take(call.caller, number));
+  open.ioeventfds.set(offset, data, width, fd, (number) =>
+    open.device.registry.eventfds.take(call.caller, number),
+  );
   return 0;
 }

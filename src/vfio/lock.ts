@@ -25,6 +25,6 @@ export class Lock {
 }
 
 /** `result`, then `next`: at once when the result is there. */
-export function after<T, R>(result: MaybeAsync<T>, next: (value: T) => R): MaybeAsync<R> {
+export function andThen<T, R>(result: MaybeAsync<T>, next: (value: T) => R): MaybeAsync<R> {
   return result instanceof Promise ? result.then(next) : next(result);
 }

@@ -48,7 +48,9 @@ export class OpenDevice {
     this.config = new VirtualConfig(fn, this.configActions());
     this.ioeventfds = new IoEventFds(this);
     this.mappable = new Set(
-      fn.bars.flatMap((bar) => (bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [])),
+      fn.bars.flatMap((bar) =>
+        bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [],
+      ),
     );
     fn.sinks.dma = new IommuDma(() => binding.space);
     fn.sinks.msi = (vector) => this.irqs.messages.signal(vector);

@@ -25,7 +25,8 @@ export function setPowerState(fn: PciFunction, state: number): void {
   if (!pm) return;
   const at = pm.offset + PCI_PM_CTRL;
   const before = fn.config.read(at, 2);
-  const loses = (before & PCI_PM_CTRL_STATE_MASK) === D3HOT && state === D0 && !(before & PCI_PM_CTRL_NO_SOFT_RESET);
+  const loses =
+    (before & PCI_PM_CTRL_STATE_MASK) === D3HOT && state === D0 && !(before & PCI_PM_CTRL_NO_SOFT_RESET);
   const saved = loses ? saveState(fn) : undefined;
   saved?.writeUInt16LE(before & ~PCI_PM_CTRL_STATE_MASK, at);
   fn.config.write(at, 2, (before & ~PCI_PM_CTRL_STATE_MASK) | state);

@@ -3,7 +3,6 @@
  * (everything is computed from the model when asked); an open file is one open() of it. A missing method means the kernel's
  * default for that kind of file, given beside it.
  */
-import { KernelError } from '../abi/errno.js';
 import type { Caller, MaybeAsync } from './caller.js';
 import type { ArgumentShape } from './ioctl.js';
 
@@ -95,14 +94,5 @@ export interface OpenFile {
  * fails.
  */
 export class NewDescriptor {
-  constructor(
-    readonly file: OpenFile,
-    /** For descriptors returned inside a struct: told the number, writes the struct, returns what ioctl() returns. */
-    readonly deliver?: (fd: number) => MaybeAsync<number>,
-  ) {}
-}
-
-/** True for a refusal (an answer for the client), false for a bug of ours. */
-export function isRefusal(error: unknown): error is KernelError {
-  return error instanceof KernelError;
+  constructor(readonly file: OpenFile) {}
 }

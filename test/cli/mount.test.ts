@@ -1,6 +1,7 @@
 /** `vfiofs mount` and `umount` as a user runs them: needs root and /dev/fuse. */
 import { execFileSync } from 'node:child_process';
-import { accessSync, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { build, gone, mountPoint, start, vfiofs } from './program.js';
@@ -28,7 +29,7 @@ describe('refusals', () => {
 
   test('memfs has nothing to mount', async () => {
     expect(await mount('--transport', 'memfs').ended).toMatchObject({
-      code: 1,
+      code: 2,
       err: expect.stringMatching(/nothing to mount/),
     });
   });
@@ -53,10 +54,21 @@ describe('refusals', () => {
     expect(done.err).toContain(`no vfiofs host is mounted on ${place.path}`);
   });
 
-  test('errors in a topology travel back from the background', async () => {
-    const done = await vfiofs(['mount', join(place.path, 'none.yaml'), '--at', place.path, '--background']);
-    expect(done.code).toBe(2);
-    expect(done.err).toMatch(/none\.yaml/);
+  test('errors travel back from the background', async () => {
+    const topology = join(tmpdir(), `vfiofs-broken-${process.pid}.yaml`);
+    writeFileSync(topology, 'functions:\n  - bdf: 4\n');
+    try {
+      const done = await vfiofs(['mount', topology, '--at', place.path, '--background']);
+      expect(done).toMatchObject({ code: 2, out: '' });
+      expect(done.err).toMatch(new RegExp(`^${topology}:2:\\d+: .*bdf`));
+    } finally {
+      rmSync(topology);
+    }
+  });
+
+  test('an unknown preset is named with the known ones', async () => {
+    const done = await vfiofs(['mount', 'defualt', '--at', place.path]);
+    expect(done).toMatchObject({ code: 2, err: expect.stringMatching(/no preset defualt\n.*default/) });
   });
 });
 

@@ -1,12 +1,22 @@
 /** A client that dies by SIGKILL, wherever it is, leaves nothing behind in the daemon. */
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { client, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
+import {
+  client,
+  idleCounts,
+  type MountedMachine,
+  mountMachine,
+  root,
+  startClient,
+} from './mounted-machine.js';
 
 let machine: MountedMachine;
+let idle: Record<string, number>;
 beforeAll(async () => {
   machine = await mountMachine();
-  // The first client of a function makes its doorbell watcher, which stays, asleep, for the next.
-  await startClient('sh', ['-c', `exec 3<>${machine.directory}/dev/vfio/devices/vfio0`]).ended;
+  const warming = startClient(join(root, 'build/clients/ioat-cdev'), ['--root', machine.directory, '--size', '1']);
+  await warming.ended;
+  idle = await idleCounts(machine);
 });
 afterAll(() => machine.stop());
 
@@ -18,7 +28,6 @@ describe.each([
 ])('through %s', (_, how) => {
   test.for(stages)('killed at stage %s', async (stage, context) => {
     const hold = client('hold', context);
-    const before = machine.counts();
     const { process, ready, ended } = startClient(hold, [
       '--root',
       machine.directory,
@@ -27,10 +36,10 @@ describe.each([
       ...how,
     ]);
     await ready;
-    expect(machine.counts()).not.toEqual(before);
+    expect(machine.counts()).not.toEqual(idle);
     process.kill('SIGKILL');
     expect((await ended).signal).toBe('SIGKILL');
-    await vi.waitFor(() => expect(machine.counts()).toEqual(before), { timeout: 5000, interval: 20 });
+    await vi.waitFor(() => expect(machine.counts()).toEqual(idle), { timeout: 5000, interval: 20 });
   });
 
   test('the function can be used again afterwards', async (context) => {

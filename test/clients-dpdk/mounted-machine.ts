@@ -7,7 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { TestContext } from 'vitest';
+import { expect, type TestContext, vi } from 'vitest';
 import { models } from '../../src/devices/index.js';
 import type { HostDescription } from '../../src/host/description.js';
 import { createMachine } from '../../src/machine.js';
@@ -48,6 +48,28 @@ export async function mountMachine(description?: HostDescription): Promise<Mount
       rmdirSync(directory);
     },
   };
+}
+
+/**
+ * What the daemon holds with no client there. Some things are made for a function's first client and stay: its BARs' memory, its
+ * doorbell watcher. Waits until the last one is gone for good: descriptors are closed on other threads.
+ */
+export async function idleCounts(machine: MountedMachine): Promise<Record<string, number>> {
+  let before = machine.counts();
+  return vi.waitFor(
+    () => {
+      const now = machine.counts();
+      const same = JSON.stringify(now) === JSON.stringify(before);
+      before = now;
+      expect({ same, processes: now.processes, deviceFiles: now.deviceFiles }).toEqual({
+        same: true,
+        processes: 0,
+        deviceFiles: 0,
+      });
+      return now;
+    },
+    { timeout: 10_000, interval: 100 },
+  );
 }
 
 export interface Client {

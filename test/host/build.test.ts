@@ -194,6 +194,21 @@ describe('remove and rescan', () => {
     expect(found.bars[0]!.address).toBe(endpoint.bars[0]!.address);
   });
 
+  it('wait for an unbinding under way', async () => {
+    const finish: (() => void)[] = [];
+    const remove = () => new Promise<void>((resolve) => void finish.push(resolve));
+    const slow: PciDriver = { name: 'slow', module: 'slow', ids: [{}], managesDma: true, remove };
+    const host = fakeHost({ register: [slow] });
+    const fn = [...host.functions.values()][0]!;
+    const unbound = host.drivers.unbind(slow, fn.bdf);
+    const removed = host.remove(fn);
+    await Promise.resolve();
+    expect(fn.present).toBe(true);
+    finish[0]!();
+    await Promise.all([unbound, removed]);
+    expect([fn.present, finish.length]).toEqual([false, 1]);
+  });
+
   it('do nothing to what is gone or there', async () => {
     const host = fakeHost();
     const fn = [...host.functions.values()][0]!;

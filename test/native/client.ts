@@ -74,6 +74,8 @@ export interface Areas {
   readonly file: number;
   /** 0 where userfaultfd is not to be had. */
   readonly fault: number;
+  /** 2 MiB; 0 where no huge page is to be had. */
+  readonly huge: number;
   readonly event: number;
   readonly full: number;
 }

@@ -197,17 +197,19 @@ describe('death', () => {
   });
 
   it('in the open', async () => {
-    const opening = new Promise<void>((resolve) => {
-      server.intercept = (opcode) => {
-        if (opcode === 14) resolve();
+    const opening = new Promise<bigint>((resolve) => {
+      server.intercept = (opcode, unique) => {
+        if (opcode === 14) resolve(unique);
         return opcode === 14;
       };
     });
     server.answer(ioctl.unique, 0);
     const opened = graft.openat(Number(ioctl.argument), O_RDWR);
     opened.catch(() => undefined);
-    await opening;
+    const unique = await opening;
     client.child.kill('SIGKILL');
+    await doomed(ioctl.tid);
+    server.fail(unique, ENOTTY);
     await expect(opened).rejects.toMatchObject({ code: 'ESRCH' });
     await expect(graft.finish(3)).rejects.toMatchObject({ code: 'ESRCH' });
     expect(await client.exited).toEqual({ code: null, signal: 'SIGKILL' });

@@ -2,14 +2,32 @@
 import { describe, expect, test } from 'vitest';
 import { fakeCaller } from '../../src/testkit/fake-caller.js';
 import { fakeFunction } from '../../src/testkit/fake-host.js';
-import { ARGUMENT, BDF, type Client, expectRefusal, ioctls, le32, modelled, refusal, region, rig } from './kit.js';
+import {
+  ARGUMENT,
+  BDF,
+  type Client,
+  expectRefusal,
+  ioctls,
+  le32,
+  modelled,
+  refusal,
+  region,
+  rig,
+} from './kit.js';
 
 const second = '0000:00:05.0';
 const sharedGroup = () =>
   rig({ functions: [modelled({ iommuGroup: 7 }), fakeFunction(second, { iommuGroup: 7 })] });
 
 /** BIND with every field given; `tail` follows the first 16 bytes. */
-function bindWith(client: Client, fd: number, argsz: number, flags: number, iommufd: number, tail = Buffer.alloc(0)) {
+function bindWith(
+  client: Client,
+  fd: number,
+  argsz: number,
+  flags: number,
+  iommufd: number,
+  tail: Uint8Array = Buffer.alloc(0),
+) {
   client.argument(Buffer.concat([le32(argsz, flags, iommufd, 0), tail]));
   return client.ioctl(fd, ioctls.VFIO_DEVICE_BIND_IOMMUFD);
 }
@@ -206,7 +224,10 @@ describe('ATTACH and DETACH', () => {
 });
 
 test('a no-IOMMU device has no cdev', async () => {
-  const { client, vfio, bind } = rig({ iommu: { kind: 'none' }, modules: { vfio: { enable_unsafe_noiommu_mode: true } } });
+  const { client, vfio, bind } = rig({
+    iommu: { kind: 'none' },
+    modules: { vfio: { enable_unsafe_noiommu_mode: true } },
+  });
   bind(BDF);
   expect(vfio.devices.get(0)!.cdevMinor).toBeUndefined();
   await expectRefusal('ENODEV', () => client.cdev());

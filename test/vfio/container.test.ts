@@ -12,7 +12,8 @@ async function extensions(client: Client, container: number): Promise<number[]> 
 }
 
 function parameter(host: ReturnType<typeof rig>['host'], value: boolean): void {
-  host.modules.get('vfio')!.parameters.find(({ name }) => name === 'enable_unsafe_noiommu_mode')!.value = value;
+  host.modules.get('vfio')!.parameters.find(({ name }) => name === 'enable_unsafe_noiommu_mode')!.value =
+    value;
 }
 
 describe('CHECK_EXTENSION', () => {

@@ -22,14 +22,19 @@ test('a string that ends where its page ends is read', async () => {
   expect(await client.ioctl(group, ioctls.VFIO_GROUP_GET_DEVICE_FD, address)).toBeGreaterThan(0);
 });
 
-test.each(['', '0000:00:05.0', '0000:00:04', `${BDF}x`, `${BDF}0`, BDF.toUpperCase().replace('0000', 'AAAA'), `x${BDF}`])(
-  'ENODEV for %j, before a missing container',
-  async (name) => {
-    const { client } = rig();
-    const group = client.group();
-    await expectRefusal('ENODEV', () => client.getDevice(group, name));
-  },
-);
+test.each([
+  '',
+  '0000:00:05.0',
+  '0000:00:04',
+  `${BDF}x`,
+  `${BDF}0`,
+  BDF.toUpperCase().replace('0000', 'AAAA'),
+  `x${BDF}`,
+])('ENODEV for %j, before a missing container', async (name) => {
+  const { client } = rig();
+  const group = client.group();
+  await expectRefusal('ENODEV', () => client.getDevice(group, name));
+});
 
 test('ENODEV for a device of another group', async () => {
   const { client, fn } = rig({ functions: [modelled(), fakeFunction('0000:00:05.0')] });
@@ -70,7 +75,10 @@ describe('the container', () => {
   });
 
   test('no-IOMMU: EPERM without CAP_SYS_RAWIO, for the first open', async () => {
-    const { client, bind } = rig({ iommu: { kind: 'none' }, modules: { vfio: { enable_unsafe_noiommu_mode: true } } });
+    const { client, bind } = rig({
+      iommu: { kind: 'none' },
+      modules: { vfio: { enable_unsafe_noiommu_mode: true } },
+    });
     bind();
     const group = client.group();
     const container = client.container();

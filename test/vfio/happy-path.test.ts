@@ -1,6 +1,16 @@
 /** The call sequences of clients that exist, from the first open to the last close. */
 import { expect, test } from 'vitest';
-import { DeviceFlag, deviceInfo, GroupFlag, groupStatus, IrqAction, IrqData, IrqIndex, irqInfo, regionInfo } from '../../src/abi/vfio/index.js';
+import {
+  DeviceFlag,
+  deviceInfo,
+  GroupFlag,
+  groupStatus,
+  IrqAction,
+  IrqData,
+  IrqIndex,
+  irqInfo,
+  regionInfo,
+} from '../../src/abi/vfio/index.js';
 import { dmaMap } from '../../src/abi/vfio/type1.js';
 import { BDF, ioctls, le32, region, rig } from './kit.js';
 
@@ -25,15 +35,30 @@ test('DPDK, group mode', async () => {
 
   const device = await client.getDevice(group, BDF);
   const info = await client.call(device, ioctls.VFIO_DEVICE_GET_INFO, deviceInfo, {
-    argsz: 24, flags: 0, numRegions: 0, numIrqs: 0, capOffset: 0, pad: 0,
+    argsz: 24,
+    flags: 0,
+    numRegions: 0,
+    numIrqs: 0,
+    capOffset: 0,
+    pad: 0,
   });
   expect(info).toMatchObject({ flags: DeviceFlag.PCI | DeviceFlag.RESET, numRegions: 9, numIrqs: 5 });
 
   const bar0 = await client.call(device, ioctls.VFIO_DEVICE_GET_REGION_INFO, regionInfo, {
-    argsz: 32, flags: 0, index: 0, capOffset: 0, size: 0n, offset: 0n,
+    argsz: 32,
+    flags: 0,
+    index: 0,
+    capOffset: 0,
+    size: 0n,
+    offset: 0n,
   });
   expect(bar0).toMatchObject({ argsz: 40, flags: 0xf, size: 0x4000n, offset: 0n });
-  const msix = await client.call(device, ioctls.VFIO_DEVICE_GET_IRQ_INFO, irqInfo, { argsz: 16, flags: 0, index: 2, count: 0 });
+  const msix = await client.call(device, ioctls.VFIO_DEVICE_GET_IRQ_INFO, irqInfo, {
+    argsz: 16,
+    flags: 0,
+    index: 2,
+    count: 0,
+  });
   expect(msix).toMatchObject({ flags: 1, count: 4 });
 
   const command = client.pread(device, region(7, 4), 2);

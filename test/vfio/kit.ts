@@ -13,9 +13,9 @@ import { plainPages } from '../../src/host/plain-pages.js';
 import { createType1, openIommufd } from '../../src/iommu/index.js';
 import { type FakeCaller, fakeCaller } from '../../src/testkit/fake-caller.js';
 import { fakeFunction, modelLookup } from '../../src/testkit/fake-host.js';
-import { type MaybeAsync } from '../../src/vfs/caller.js';
-import { NewDescriptor, type OpenFile } from '../../src/vfs/node.js';
 import { Vfio } from '../../src/vfio/index.js';
+import type { MaybeAsync } from '../../src/vfs/caller.js';
+import { NewDescriptor, type OpenFile } from '../../src/vfs/node.js';
 
 export const BDF = '0000:00:04.0';
 export const ARGUMENT = 0x10_0000n;
@@ -52,7 +52,8 @@ export function loggingModel(log: ModelLog): ModelDefinition {
           log.events.push(`in ${bar} ${offset} ${width}`);
           return 0x12345678;
         },
-        portWrite: (bar, offset, width, value) => void log.events.push(`out ${bar} ${offset} ${width} ${value}`),
+        portWrite: (bar, offset, width, value) =>
+          void log.events.push(`out ${bar} ${offset} ${width} ${value}`),
         reset: () => void log.events.push('reset'),
       };
       return log.model;
@@ -97,11 +98,13 @@ export function rig(options: RigOptions = {}): Rig {
     },
     unbind: (bdf = BDF) => host.drivers.unbind(driver, bdf),
   };
-  for (const one of host.functions.values()) if (!one.isBridge && !one.driver) if (bindable(host, one)) made.bind(one.bdf);
+  for (const one of host.functions.values())
+    if (!one.isBridge && !one.driver) if (bindable(host, one)) made.bind(one.bdf);
   return made;
 }
 
-const bindable = (host: Host, fn: PciFunction): boolean => host.iommu.kind !== 'none' || fn.iommuGroup !== undefined;
+const bindable = (host: Host, fn: PciFunction): boolean =>
+  host.iommu.kind !== 'none' || fn.iommuGroup !== undefined;
 
 /** A function with the logging model behind it. */
 export function modelled(more: Partial<FunctionDescription> = {}, bdf = BDF): FunctionDescription {
@@ -136,7 +139,7 @@ export class Client {
   }
 
   container(): number {
-    return this.install(this.vfio.openContainer(this.caller));
+    return this.install(this.vfio.openContainer(REQUEST, this.caller));
   }
 
   iommufd(): number {
@@ -163,7 +166,12 @@ export class Client {
   }
 
   /** ioctl on a struct: returns its value after the call. */
-  async call<F extends Fields>(fd: number, command: number, layout: Struct<F>, value: ValueOf<F>): Promise<ValueOf<F>> {
+  async call<F extends Fields>(
+    fd: number,
+    command: number,
+    layout: Struct<F>,
+    value: ValueOf<F>,
+  ): Promise<ValueOf<F>> {
     const live = this.argument(layout.encode(value));
     await this.ioctl(fd, command);
     return layout.decode(live);
@@ -197,7 +205,14 @@ export class Client {
   }
 
   /** SET_IRQS; `data` bytes for BOOL, descriptors for EVENTFD. */
-  setIrqs(fd: number, flags: number, index: number, start: number, count: number, data: readonly number[] = []) {
+  setIrqs(
+    fd: number,
+    flags: number,
+    index: number,
+    start: number,
+    count: number,
+    data: readonly number[] = [],
+  ) {
     const size = flags & IrqData.EVENTFD ? 4 : 1;
     const bytes = Buffer.alloc(irqSet.size + data.length * size);
     irqSet.encodeInto(bytes, 0, { argsz: bytes.length, flags, index, start, count });
@@ -262,6 +277,6 @@ export async function expectRefusal(code: ErrnoName, body: () => MaybeAsync<unkn
 
 export const le32 = (...values: number[]): Buffer => {
   const bytes = Buffer.alloc(4 * values.length);
-  values.forEach((value, i) => bytes.writeUInt32LE(value >>> 0, 4 * i));
+  for (const [i, value] of values.entries()) bytes.writeUInt32LE(value >>> 0, 4 * i);
   return bytes;
 };

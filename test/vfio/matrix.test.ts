@@ -69,7 +69,12 @@ const numbers: Record<string, number> = { ...ioctls, VFIO_MIG_GET_PRECOPY_INFO: 
 /** The argument is an unmapped pointer (EFAULT once it is looked at), or 1 where it is a number. */
 const arguments_: Record<string, bigint> = { VFIO_CHECK_EXTENSION: 1n };
 
-const expected: Record<string, Cell[]> = { o: ['ok', 'EFAULT'], I: ['EINVAL'], T: ['ENOTTY'], '*': ['EACCES'] };
+const expected: Record<string, Cell[]> = {
+  o: ['ok', 'EFAULT'],
+  I: ['EINVAL'],
+  T: ['ENOTTY'],
+  '*': ['EACCES'],
+};
 
 describe.each(columns)('%s', (state) => {
   test.each(Object.keys(matrix))('%s', async (name) => {
@@ -86,12 +91,14 @@ describe.each(columns)('%s', (state) => {
   });
 });
 
-test('an unknown number is the backend\'s to refuse, and a group\'s and a device\'s ENOTTY', async () => {
+test("an unknown number is the backend's to refuse, and a group's and a device's ENOTTY", async () => {
   const { client } = rig();
   const { container, group, device } = await client.open();
   const fresh = client.container();
   const cdev = client.cdev();
-  const answers = [container, group, device, fresh, cdev].map((fd) => refusal(() => client.ioctl(fd, 0x3bff)));
+  const answers = [container, group, device, fresh, cdev].map((fd) =>
+    refusal(() => client.ioctl(fd, 0x3bff)),
+  );
   expect(await Promise.all(answers)).toEqual(['ENOTTY', 'ENOTTY', 'ENOTTY', 'EINVAL', 'EINVAL']);
 });
 

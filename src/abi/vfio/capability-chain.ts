@@ -4,7 +4,11 @@
  */
 import { struct, u16, u32 } from '../struct.js';
 
-export const infoCapHeader = struct('vfio_info_cap_header', { id: u16, version: u16, next: u32 }, { size: 8 });
+export const infoCapHeader = struct(
+  'vfio_info_cap_header',
+  { id: u16, version: u16, next: u32 },
+  { size: 8 },
+);
 
 export interface InfoCapability {
   readonly id: number;

@@ -21,7 +21,11 @@ export const REGION_CAP_MSIX_MAPPABLE = 3;
 export const RegionIndex = { ROM: 6, CONFIG: 7, VGA: 8 } as const;
 export const NUM_REGIONS = 9;
 
-export const irqInfo = struct('vfio_irq_info', { argsz: u32, flags: u32, index: u32, count: u32 }, { size: 16 });
+export const irqInfo = struct(
+  'vfio_irq_info',
+  { argsz: u32, flags: u32, index: u32, count: u32 },
+  { size: 16 },
+);
 export const IrqFlag = { EVENTFD: 1 << 0, MASKABLE: 1 << 1, AUTOMASKED: 1 << 2, NORESIZE: 1 << 3 } as const;
 
 /** VFIO_PCI_*_IRQ_INDEX. */
@@ -38,7 +42,11 @@ export const IrqData = { NONE: 1 << 0, BOOL: 1 << 1, EVENTFD: 1 << 2, MASK: 0x07
 export const IrqAction = { MASK: 1 << 3, UNMASK: 1 << 4, TRIGGER: 1 << 5, ALL: 0x38 } as const;
 
 /** `count` dependent devices follow. */
-export const hotResetInfo = struct('vfio_pci_hot_reset_info', { argsz: u32, flags: u32, count: u32 }, { size: 12 });
+export const hotResetInfo = struct(
+  'vfio_pci_hot_reset_info',
+  { argsz: u32, flags: u32, count: u32 },
+  { size: 12 },
+);
 export const HotResetFlag = { DEV_ID: 1 << 0, DEV_ID_OWNED: 1 << 1 } as const;
 
 /** `groupId` is `devid` for callers that opened the device by its cdev. */

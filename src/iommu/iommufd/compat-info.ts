@@ -1,9 +1,8 @@
 /** VFIO_IOMMU_GET_INFO on /dev/iommu (iommufd_vfio_iommu_get_info()). */
 import { refuse } from '../../abi/errno.js';
-import { capabilityChain, infoCapHeader } from '../../abi/vfio/capability-chain.js';
+import { capabilityChain } from '../../abi/vfio/capability-chain.js';
 import {
   capDmaAvailBody,
-  capIovaRangeBody,
   iovaRange,
   TYPE1_INFO_MIN,
   Type1InfoCap,
@@ -42,14 +41,9 @@ export async function compatInfo(context: Context, { argument, caller }: IoctlCa
   return 0;
 }
 
-/** How much of the chain goes into `room` bytes: dma_avail, then the ranges' header, then each range, as long as they fit. */
+/** How much of the chain goes into `room` bytes: dma_avail, the ranges' header and each range are 16 bytes, and whole or not there. */
 function fitting(room: number, whole: number): number {
-  const dmaAvail = infoCapHeader.size + 8;
-  const rangesHeader = dmaAvail + infoCapHeader.size + capIovaRangeBody.size;
-  if (room >= whole) return whole;
-  if (room < dmaAvail) return 0;
-  if (room < rangesHeader) return dmaAvail;
-  return rangesHeader + Math.floor((room - rangesHeader) / iovaRange.size) * iovaRange.size;
+  return Math.max(0, Math.min(whole, room - (room % iovaRange.size)));
 }
 
 /** iommufd_get_pagesizes(). */

@@ -1,5 +1,5 @@
 /** A device bound to a context, and what it is attached to (drivers/iommu/iommufd/device.c). */
-import { KernelError, refuse } from '../../abi/errno.js';
+import { refuse } from '../../abi/errno.js';
 import { boolParameter } from '../../host/host.js';
 import type { IommuGroup } from '../../host/iommu-group.js';
 import type { PciFunction } from '../../host/pci-function.js';
@@ -101,17 +101,15 @@ export class Device implements BoundDevice {
     }
   }
 
-  /** iommufd_device_auto_get_domain(): any automatic HWPT that suits, else a new one. */
+  /**
+   * iommufd_device_auto_get_domain(): the first automatic HWPT that suits, else a new one. With one IOMMU, what the first is refused
+   * for every other would be refused for, a new one included.
+   */
   private async attachAutomatic(ioas: Ioas): Promise<Hwpt> {
     for (const hwpt of ioas.hwpts) {
       if (!hwpt.options.automatic) continue;
-      try {
-        this.use(hwpt);
-        return hwpt;
-      } catch (error) {
-        // EINVAL says "not this one"; anything else is the answer.
-        if (!(error instanceof KernelError) || error.code !== 'EINVAL') throw error;
-      }
+      this.use(hwpt);
+      return hwpt;
     }
     const options = { automatic: true, dirtyTracking: false };
     const replaces = this.hwpt !== undefined;

@@ -47,20 +47,14 @@ export class Ioas {
       this.removeDomain(hwpt);
       throw error;
     }
-    this.settlePins();
   }
 
+  /** Nothing when it left before. Without a domain nothing stays pinned. */
   removeDomain(hwpt: Hwpt): void {
     this.hwpts.delete(hwpt);
     this.release(hwpt);
     this.updateAlignment();
-    this.settlePins();
-  }
-
-  /** Without a domain nothing stays pinned, also what became pinned only now. */
-  settlePins(): void {
-    if (this.hwpts.size > 0) return;
-    for (const area of this.iova.areas) area.dropPin();
+    if (this.hwpts.size === 0) for (const area of this.iova.areas) area.dropPin();
   }
 
   /** iopt_reserve_iova(). EADDRINUSE where something is mapped or explicitly allowed. */

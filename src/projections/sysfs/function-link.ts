@@ -1,12 +1,5 @@
 /** Conditional attributes of PCIe functions and bridges, read from their configuration space. */
-import {
-  PCI_CAP_ID_EXP,
-  PCI_EXP_FLAGS,
-  PCI_EXP_LNKCAP,
-  PCI_EXP_LNKSTA,
-  PCI_EXP_TYPE_RC_END,
-  PCI_EXT_CAP_ID_DSN,
-} from '../../abi/pci/index.js';
+import { PCI_CAP_ID_EXP, PCI_EXP_LNKCAP, PCI_EXP_LNKSTA, PCI_EXT_CAP_ID_DSN } from '../../abi/pci/index.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import { type Entry, subdirectory, text } from '../kit/directory.js';
 
@@ -22,11 +15,9 @@ const speeds: Record<number, string> = {
 
 const isPcie = (fn: PciFunction) => fn.config.find(PCI_CAP_ID_EXP) !== undefined;
 
-/** A register of the PCIe capability; link registers of root-complex integrated endpoints do not exist and read 0. */
-function linkRegister(fn: PciFunction, register: number, width: 2 | 4): number {
-  const { offset } = fn.config.find(PCI_CAP_ID_EXP)!;
-  const type = (fn.config.read(offset + PCI_EXP_FLAGS, 2) >> 4) & 0xf;
-  return type >= PCI_EXP_TYPE_RC_END ? 0 : fn.config.read(offset + register, width);
+/** A register of the PCIe capability; integrated endpoints have no link, and zeroes there. */
+function linkRegister({ config }: PciFunction, register: number, width: 2 | 4): number {
+  return config.read(config.find(PCI_CAP_ID_EXP)!.offset + register, width);
 }
 
 /** Both LNKCAP and LNKSTA have the speed in bits 0-3 and the width in bits 4-9. */

@@ -25,7 +25,7 @@ function hostBridges(model: Model): Entry<void> {
         .functions.map(({ bdf }) => bdf),
     find({ domain, number }, name) {
       const fn = findFunction(host, name);
-      const here = fn && !fn.parent && fn.address.domain === domain && fn.address.bus === number;
+      const here = fn && fn.address.domain === domain && fn.address.bus === number;
       return here ? fn : undefined;
     },
   };

@@ -9,13 +9,13 @@ import {
   fuseReleaseIn,
   IOCTL_COMPAT,
   IoctlIn,
-  OpenFlag,
   POLL_SCHEDULE_NOTIFY,
   TransferIn,
 } from '../../abi/fuse/protocol.js';
 import { PROBE_COMMAND } from '../../client/probe.js';
 import type { MaybeAsync } from '../../vfs/caller.js';
-import { NewDescriptor, type OpenFile, type OpenRequest, Poll } from '../../vfs/node.js';
+import { NewDescriptor, type OpenFile, Poll } from '../../vfs/node.js';
+import { openRequest } from '../file-mode.js';
 import type { KnownFile } from './file-table.js';
 import type { KnownNode } from './node-table.js';
 import type { FuseRequest } from './request.js';
@@ -30,11 +30,6 @@ function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
   const known = session.files.get(request.body.readUInt32LE(0) + request.body.readUInt32LE(4) * 2 ** 32);
   if (!known) throw new KernelError('EBADF', 'no such open file');
   return known;
-}
-
-export function openRequest(flags: number): OpenRequest {
-  const access = flags & OpenFlag.ACCMODE;
-  return { flags, reads: access !== OpenFlag.WRONLY, writes: access !== 0 };
 }
 
 export function open(session: FuseSession, request: FuseRequest): void | Promise<void> {

@@ -1,5 +1,4 @@
 /** Descriptors as ioctl results: no FUSE reply can carry one, so the client opens it itself, guided by `client/graft/`. */
-import { KernelError } from '../../abi/errno.js';
 import { OpenFlag } from '../../abi/fuse/protocol.js';
 import { isNativeError } from '../../client/errors.js';
 import { beginGraft, ioctlDescriptor } from '../../client/graft/ptrace.js';
@@ -38,7 +37,7 @@ export class Grafts {
       const graft = await beginGraft(request.tid);
       this.expected.set(request.tid, expected);
       replyIoctl(request, 0);
-      await graft.finish(await this.open(graft, fd, result));
+      await graft.finish(await this.open(graft, fd));
     } catch (error) {
       if (!request.isAnswered) throw error;
       // The client died while it was being served: its descriptors are gone with it, and nobody waits for an answer.
@@ -50,19 +49,11 @@ export class Grafts {
   }
 
   /** What the ioctl is to return. */
-  private async open(graft: Graft, fd: number, result: NewDescriptor): Promise<number> {
-    let opened: number;
+  private async open(graft: Graft, fd: number): Promise<number> {
     try {
-      opened = await graft.openat(fd, OpenFlag.RDWR | OpenFlag.CLOEXEC);
+      return await graft.openat(fd, OpenFlag.RDWR | OpenFlag.CLOEXEC);
     } catch (error) {
       if (!isNativeError(error) || error.code === 'ESRCH') throw error;
-      return -error.errno;
-    }
-    if (!result.deliver) return opened;
-    try {
-      return await result.deliver(opened);
-    } catch (error) {
-      if (!(error instanceof KernelError)) throw error;
       return -error.errno;
     }
   }

@@ -39,6 +39,7 @@ export function fixBars(shadow: Buffer, fn: PciFunction): void {
     index++;
     shadow.writeUInt32LE((shadow.readUInt32LE(at + 4) & Number(mask >> 32n)) >>> 0, at + 4);
   }
-  const rom = fn.romSize === 0 ? 0 : shadow.readUInt32LE(PCI_ROM_ADDRESS) & (-fn.romSize | PCI_ROM_ADDRESS_ENABLE);
+  const rom =
+    fn.romSize === 0 ? 0 : shadow.readUInt32LE(PCI_ROM_ADDRESS) & (-fn.romSize | PCI_ROM_ADDRESS_ENABLE);
   shadow.writeUInt32LE(rom >>> 0, PCI_ROM_ADDRESS);
 }

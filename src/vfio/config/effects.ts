@@ -98,7 +98,8 @@ const express: Effect = (config, unit) => {
   store(config, unit);
   if (control() & PCI_EXP_DEVCTL_BCR_FLR) {
     config.shadow.writeUInt16LE(control() & ~PCI_EXP_DEVCTL_BCR_FLR, at);
-    if (config.fn.config.read(unit.area.start + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR) config.actions.reset();
+    if (config.fn.config.read(unit.area.start + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR)
+      config.actions.reset();
   }
   const wanted = control() & PCI_EXP_DEVCTL_READRQ;
   if (wanted === before) return;

@@ -75,7 +75,10 @@ export const extendedRules: ReadonlyMap<number, Rules> = new Map([
     abi.PCI_EXT_CAP_ID_REBAR,
     readOnly((config, at) => 4 + ((config.readUInt32LE(at + abi.PCI_REBAR_CTRL) >> 5) & 7) * 8),
   ],
-  [abi.PCI_EXT_CAP_ID_DPA, readOnly((config, at) => 16 + (config.readUInt8(at + abi.PCI_DPA_CAP) & 0x1f) + 1)],
+  [
+    abi.PCI_EXT_CAP_ID_DPA,
+    readOnly((config, at) => 16 + (config.readUInt8(at + abi.PCI_DPA_CAP) & 0x1f) + 1),
+  ],
   [abi.PCI_EXT_CAP_ID_TPH, processingHints],
   [abi.PCI_EXT_CAP_ID_LTR, readOnly(8)],
   [abi.PCI_EXT_CAP_ID_DVSEC, vendor],

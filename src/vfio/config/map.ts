@@ -92,7 +92,9 @@ export function buildMap(hardware: Buffer): ConfigMap {
         link = offset;
       } else if (link === undefined) {
         // Nothing before it to skip it from: a placeholder without id and version keeps the chain.
-        add({ kind: 'extended', id: 0, start: offset, end: offset + PCI_EXT_CAP_HEADER_SIZEOF }, [[0, 4, 0xffffffff, 0]]);
+        add({ kind: 'extended', id: 0, start: offset, end: offset + PCI_EXT_CAP_HEADER_SIZEOF }, [
+          [0, 4, 0xffffffff, 0],
+        ]);
         shadow.writeUInt32LE((shadow.readUInt32LE(offset) & EXTENDED_NEXT) >>> 0, offset);
         link = offset;
       } else shadow.writeUInt32LE(((shadow.readUInt32LE(link) & ~EXTENDED_NEXT) | next) >>> 0, link);

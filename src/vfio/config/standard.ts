@@ -60,7 +60,8 @@ const express: Rules = {
     return integrated ? 0x2c : 0x34;
   },
   fields(config, at) {
-    const { PCI_EXP_DEVCTL_BCR_FLR, PCI_EXP_DEVCTL_PAYLOAD, PCI_EXP_DEVCTL_READRQ, PCI_EXP_DEVCTL_PHANTOM } = abi;
+    const { PCI_EXP_DEVCTL_BCR_FLR, PCI_EXP_DEVCTL_PAYLOAD, PCI_EXP_DEVCTL_READRQ, PCI_EXP_DEVCTL_PHANTOM } =
+      abi;
     const control: Field = [
       PCI_EXP_DEVCTL,
       2,

@@ -59,7 +59,8 @@ export class VirtualConfig {
     for (let i = 0; i < length; i++) {
       const virtual = this.map.virtual[offset + i] as number;
       bytes[i] =
-        ((this.fn.config.bytes[offset + i] as number) & ~virtual) | ((this.shadow[offset + i] as number) & virtual);
+        ((this.fn.config.bytes[offset + i] as number) & ~virtual) |
+        ((this.shadow[offset + i] as number) & virtual);
     }
     return bytes;
   }

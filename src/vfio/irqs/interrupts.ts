@@ -69,7 +69,8 @@ export class Interrupts {
 }
 
 function requireIntx({ intx }: Interrupts, { start, count }: IrqRequest): void {
-  if (!intx.enabled || start !== 0 || count !== 1) refuse('EINVAL', 'INTx is not enabled, or not exactly one is meant');
+  if (!intx.enabled || start !== 0 || count !== 1)
+    refuse('EINVAL', 'INTx is not enabled, or not exactly one is meant');
 }
 
 const maskIntx: Handler = (irqs, request) => {

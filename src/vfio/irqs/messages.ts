@@ -90,7 +90,8 @@ export class Messages {
   private program(on: boolean, queueSize: number): void {
     const { config } = this.fn;
     const msi = this.kind === 'msi';
-    const at = config.find(msi ? PCI_CAP_ID_MSI : PCI_CAP_ID_MSIX)!.offset + (msi ? PCI_MSI_FLAGS : PCI_MSIX_FLAGS);
+    const at =
+      config.find(msi ? PCI_CAP_ID_MSI : PCI_CAP_ID_MSIX)!.offset + (msi ? PCI_MSI_FLAGS : PCI_MSIX_FLAGS);
     const [enable, size] = msi ? [PCI_MSI_FLAGS_ENABLE, PCI_MSI_FLAGS_QSIZE] : [PCI_MSIX_FLAGS_ENABLE, 0];
     const flags = config.read(at, 2) & ~(enable | size);
     config.write(at, 2, on ? flags | enable | ((queueSize << 4) & size) : flags);

@@ -44,7 +44,8 @@ export async function readIrqRequest(
     refuse('EINVAL', `interrupts ${start}…${start + count} of ${irqs} at index ${index}`);
   const size = payloadSize.get(flags & IrqData.MASK);
   if (size === undefined) refuse('EINVAL', 'exactly one kind of data must be given');
-  if (argsz - irqSet.size < count * size) refuse('EINVAL', `argsz ${argsz} is too short for ${count} entries`);
+  if (argsz - irqSet.size < count * size)
+    refuse('EINVAL', `argsz ${argsz} is too short for ${count} entries`);
   const length = count * size;
   const bytes =
     length > 0 ? await call.caller.memory.read(call.argument + BigInt(irqSet.size), length) : Buffer.alloc(0);

@@ -14,7 +14,12 @@ export function isMappable(fn: PciFunction, bar: Bar, others: Iterable<PciFuncti
   const end = bar.address + BigInt(PAGE_SIZE);
   for (const other of others)
     for (const neighbour of other.bars)
-      if (neighbour && neighbour !== bar && neighbour.kind !== 'io' && startsWithin(neighbour, bar.address, end))
+      if (
+        neighbour &&
+        neighbour !== bar &&
+        neighbour.kind !== 'io' &&
+        startsWithin(neighbour, bar.address, end)
+      )
         return false;
   return true;
 }

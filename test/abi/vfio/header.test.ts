@@ -58,13 +58,19 @@ describe('structs', () => {
     expect(unknown.map(({ name }) => name)).toEqual([]);
   });
 
-  test.each(structs.filter((one) => inHeader(one) && !newer[one.name]))('$name has the layout of the header', (struct) => {
-    const names = Object.keys(struct.offsets);
-    const tag = `struct ${struct.name}`;
-    const [size, ...offsets] = evaluate([`sizeof(${tag})`, ...names.map((name) => `offsetof(${tag}, ${fieldName(name)})`)]);
-    expect(size).toBe(struct.size);
-    expect(offsets).toEqual(names.map((name) => struct.offsets[name]));
-  });
+  test.each(structs.filter((one) => inHeader(one) && !newer[one.name]))(
+    '$name has the layout of the header',
+    (struct) => {
+      const names = Object.keys(struct.offsets);
+      const tag = `struct ${struct.name}`;
+      const [size, ...offsets] = evaluate([
+        `sizeof(${tag})`,
+        ...names.map((name) => `offsetof(${tag}, ${fieldName(name)})`),
+      ]);
+      expect(size).toBe(struct.size);
+      expect(offsets).toEqual(names.map((name) => struct.offsets[name]));
+    },
+  );
 
   test.each(structs.filter(({ name }) => newer[name]))('$name has the layout of Linux 7.2', (struct) => {
     expect([struct.offsets, struct.size]).toEqual(newer[struct.name]);

@@ -85,6 +85,7 @@ describe('IOMMU_HWPT_ALLOC', () => {
     session.caller.map(ARG, request, { writable: false });
     expect(await outcome(() => session.ioctl(IommufdIoctl.IOMMU_HWPT_ALLOC))).toBe('EFAULT');
     session.caller.map(ARG, 64);
+    expect(await session.ranges(ioas)).toMatchObject({ count: 1, alignment: 1n });
     expect(await session.ioas()).toBe(3);
   });
 });

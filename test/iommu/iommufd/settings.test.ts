@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { option, vfioIoas } from '../../../src/abi/iommufd/index.js';
+import { destroy, option, vfioIoas } from '../../../src/abi/iommufd/index.js';
 import { fakeCaller } from '../../../src/testkit/fake-caller.js';
 import { iommu } from '../client.js';
 import { Session } from './context.js';
@@ -83,6 +83,14 @@ describe('IOMMU_VFIO_IOAS', () => {
     expect((await ask(session, GET_IOAS))[0]).toBe('ENODEV');
     expect((await ask(session, SET_IOAS, device.id))[0]).toBe('ENOENT');
     expect((await ask(session, CLEAR))[0]).toBe(0);
+  });
+
+  test('is cleared when that IOAS is destroyed', async () => {
+    const session = new Session();
+    const ioas = await session.ioas();
+    await ask(session, SET_IOAS, ioas);
+    expect((await iommu(session, session.caller, 'IOMMU_DESTROY', destroy, { id: ioas })).result).toBe(0);
+    expect((await ask(session, GET_IOAS))[0]).toBe('ENODEV');
   });
 
   test('names an IOAS that a group then uses; clearing leaves the IOAS', async () => {

@@ -32,6 +32,12 @@ describe('attaching a group refuses', () => {
     expect(await outcome(() => type1.attachGroup(group(1, [everything])))).toBe('EINVAL');
   });
 
+  test('a second group that leaves no usable IOVA: EINVAL, and the window stays', async () => {
+    const target = await backend();
+    expect(await outcome(() => target.type1.attachGroup(group(2, [everything])))).toBe('EINVAL');
+    expect(await map(target, target.caller, { vaddr: RAM, iova: 0n, size: 0x1000n })).toBe(0);
+  });
+
   test('no interrupt remapping: EPERM, unless unsafe interrupts are allowed', async () => {
     const iommu = { interruptRemapping: false };
     expect(await outcome(() => createType1(fakeHost({ iommu }), true).attachGroup(group()))).toBe('EPERM');

@@ -78,12 +78,15 @@ int main(int count, char **arguments) {
   pthread_create(&thread, NULL, sleeper, (void *)&tid);
   while (!tid) usleep(100);
   void *fault = faulting();
+  void *huge = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+  if (huge == MAP_FAILED) huge = NULL;
   printf("{\"tid\":%d,\"private\":%lu,\"untouched\":%lu,\"readonly\":%lu,\"holed\":%lu,\"shared\":%lu,\"split\":%lu,"
-         "\"anonymous\":%lu,\"mixed\":%lu,\"file\":%lu,\"fault\":%lu,\"event\":%d,\"full\":%d}\n",
+         "\"anonymous\":%lu,\"mixed\":%lu,\"file\":%lu,\"fault\":%lu,\"huge\":%lu,\"event\":%d,\"full\":%d}\n",
          tid, (uintptr_t)private, (uintptr_t)untouched, (uintptr_t)readonly, (uintptr_t)holed, (uintptr_t)shared,
-         (uintptr_t)split, (uintptr_t)anonymous, (uintptr_t)mixed, (uintptr_t)file, (uintptr_t)fault, event, full);
+         (uintptr_t)split, (uintptr_t)anonymous, (uintptr_t)mixed, (uintptr_t)file, (uintptr_t)fault,
+         (uintptr_t)huge, event, full);
   fflush(stdout);
-  char line[128];
+  char line[512], path[256];
   while (fgets(line, sizeof line, stdin)) {
     unsigned long address;
     uint64_t value;
@@ -95,6 +98,13 @@ int main(int count, char **arguments) {
       printf("%d\n", munmap((void *)address, SIZE));
     } else if (!strcmp(line, "wait\n")) {
       printf("%zd\n", read(event, &value, sizeof value) == sizeof value ? (ssize_t)value : -1);
+    } else if (!strcmp(line, "large\n")) {
+      size_t length = 4 << 20;
+      unsigned char *large = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      for (size_t i = 0; i < length; i++) large[i] = (unsigned char)(i % 251);
+      printf("{\"address\":%lu,\"length\":%zu}\n", (uintptr_t)large, length);
+    } else if (sscanf(line, "map %255s", path) == 1) {
+      printf("%lu\n", (uintptr_t)area(PROT_READ | PROT_WRITE, MAP_SHARED, open(path, O_RDWR | O_CLOEXEC)));
     } else if (!strcmp(line, "exec\n")) {
       execv(arguments[0], arguments);
     }

@@ -247,6 +247,8 @@ describe('config', () => {
     expect(file.write!(0x3en, Buffer.alloc(1), root)).toBe(1);
     expect(file.write!(0x3cn, Buffer.alloc(3), root)).toBe(3);
     expect(pieces.slice(3)).toEqual(['62+1', '60+2', '62+1']);
+    expect(file.write!(0x12n, Buffer.alloc(6), root)).toBe(6);
+    expect(pieces.slice(6)).toEqual(['18+2', '20+4']);
     expect(fn.config.read(4, 2)).toBe(0xff06 & fn.config.writable.readUInt16LE(4));
     expect(read(tree, `${integrated}/vendor`)).toBe('0x1234\n');
     expect(fn.config.read(0, 2)).toBe(0x1234);

@@ -1,0 +1,27 @@
+/** The public interface: what programs and plugins may import from 'vfiofs'. */
+export { Errno, type ErrnoName, errnoName, KernelError } from './abi/errno.js';
+export * from './devices/index.js';
+export type {
+  BridgeDescription,
+  DriverDescription,
+  FunctionDescription,
+  HostDescription,
+  IommuOptions,
+} from './host/description.js';
+export type { HostChange } from './host/events.js';
+export type { Host } from './host/host.js';
+export type { PciFunction } from './host/pci-function.js';
+export { createMachine, Machine, type MachineOptions } from './machine.js';
+export { type Ready, type Served, serve, type TransportChoice } from './run/serve.js';
+export { type Exit, runCommand } from './run/supervise.js';
+export {
+  loadPreset,
+  loadTopology,
+  parseTopology,
+  presetNames,
+  TopologyError,
+  topologySchema,
+} from './topology/index.js';
+export { chooseTransport, createMemfsVolume, type TransportName } from './transports/index.js';
+export type { Observer, Operation, Outcome } from './vfs/dispatch.js';
+export * from './vfs/node.js';

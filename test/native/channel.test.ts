@@ -1,0 +1,297 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import type { Duplex } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { native } from '../../src/native/index.js';
+import { Client, compile } from './client.js';
+import { script } from './fixtures.js';
+import { FuseServer } from './fuse-server.js';
+
+const { ENODEV, ENOENT, EBADF, EINVAL, ENOTTY } = constants.errno;
+const LOOKUP = 1;
+const FUSE_NOTIFY_INVAL_ENTRY = 3;
+const FUSE_NOTIFY_INVAL_INODE = 2;
+
+let server: FuseServer;
+let clients: Client[];
+
+beforeEach(() => {
+  server = new FuseServer();
+  clients = [];
+});
+
+afterEach(async () => {
+  server.stop();
+  for (const client of clients) await client.kill();
+});
+
+function start(program: string, path = server.file): Client {
+  const client = new Client(compile(program), [path]);
+  clients.push(client);
+  return client;
+}
+
+/** fuse_out_header of a notification and its struct. */
+function notification(code: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeUInt32LE(16 + body.length, 0);
+  header.writeInt32LE(code, 4);
+  return Buffer.concat([header, body]);
+}
+
+function invalidateEntry(parent: bigint, name: string): Buffer {
+  const body = Buffer.alloc(16);
+  body.writeBigUInt64LE(parent, 0);
+  body.writeUInt32LE(name.length, 8);
+  return notification(FUSE_NOTIFY_INVAL_ENTRY, Buffer.concat([body, Buffer.from(`${name}\0`)]));
+}
+
+function invalidateInode(inode: bigint): Buffer {
+  const body = Buffer.alloc(24);
+  body.writeBigUInt64LE(inode, 0);
+  return notification(FUSE_NOTIFY_INVAL_INODE, body);
+}
+
+describe('createChannel', () => {
+  it('refuses a bad descriptor and a buffer the kernel would refuse', () => {
+    expect(() => native().createChannel(-1, 1 << 20)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    expect(() => native().createChannel(server.fd, 4096)).toThrow(RangeError);
+  });
+
+  it('starts once', () => {
+    expect(() =>
+      server.channel.start(
+        () => undefined,
+        () => undefined,
+      ),
+    ).toThrow(expect.objectContaining({ code: 'EBUSY' }));
+  });
+
+  it('takes Uint8Arrays only', () => {
+    expect(() => server.channel.reply('no' as unknown as Uint8Array)).toThrow(TypeError);
+    expect(() => server.channel.reply(new Uint16Array(8) as unknown as Uint8Array)).toThrow(TypeError);
+  });
+
+  it('can start before somebody else mounts the descriptor', async () => {
+    const fd = native().openFuse();
+    const channel = native().createChannel(fd, 1 << 20);
+    const first = new Promise<number>((resolve) => {
+      channel.start(
+        () => resolve(channel.buffer.readUInt32LE(4)),
+        () => undefined,
+      );
+    });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    native().mountFuse(fd, server.directory, 'second', 'rootmode=40000,user_id=0,group_id=0');
+    expect(await first).toBe(26);
+    native().unmount(server.directory, true);
+    channel.close();
+  });
+});
+
+describe('requests', () => {
+  it('are answered while a client waits', async () => {
+    server.onIoctl = ({ unique, command }) => {
+      expect(command).toBe(0x3b01);
+      expect(server.answer(unique, 7)).toBe(0);
+    };
+    expect(await start('flood').line()).toBe('7');
+  });
+
+  it('are followed by their microtasks and ticks before the next', async () => {
+    const seen: string[] = [];
+    await new Promise<void>((resolve) => {
+      server.onIoctl = async ({ unique, argument }) => {
+        seen.push(`request ${argument}`);
+        process.nextTick(() => seen.push(`tick ${argument}`));
+        await undefined;
+        seen.push(`microtask ${argument}`);
+        server.answer(unique, 0);
+        if (argument === 1n) resolve();
+      };
+      start('flood');
+    });
+    expect(seen.slice(0, 4)).toEqual(['request 0', 'tick 0', 'microtask 0', 'request 1']);
+  });
+
+  it('without end leave timers and other handles their turn', async () => {
+    let served = 0;
+    server.onIoctl = ({ unique }) => {
+      served++;
+      server.answer(unique, 0);
+    };
+    await start('flood').line();
+    while (served < 1000) await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => setImmediate(resolve));
+  });
+
+  it.each([0, 1, 1000])('come through with a spin of %i µs', async (microseconds) => {
+    server.channel.setSpin(microseconds);
+    const enough = new Promise<void>((resolve) => {
+      server.onIoctl = ({ unique, argument }) => {
+        server.answer(unique, 0);
+        if (argument === 300n) resolve();
+      };
+    });
+    start('flood');
+    await enough;
+  });
+
+  it('answered twice, or never asked, are ENOENT', async () => {
+    const answers = await new Promise<number[]>((resolve) => {
+      server.onIoctl = ({ unique }) => {
+        server.onIoctl = () => undefined;
+        resolve([server.answer(unique, 0), server.answer(unique, 0)]);
+      };
+      start('flood');
+    });
+    expect(answers).toEqual([0, ENOENT]);
+    expect(server.fail(123456n, ENOTTY)).toBe(ENOENT);
+    expect(server.channel.reply(Buffer.alloc(3))).toBe(EINVAL);
+  });
+
+  it('whose handler throws are uncaught exceptions, and the next ones come all the same', async () => {
+    const body = `
+      process.on('uncaughtException', (error) => console.log(error.message));
+      let count = 0;
+      const channel = n.createChannel(3, 8192);
+      channel.start((length) => {
+        if (count++ === 0) throw new Error('first');
+        console.log('second', length);
+        Promise.reject(new Error('third'));
+      }, (errno) => console.log('closed', errno));`;
+    const child = spawn(process.execPath, script(body), { stdio: ['ignore', 'pipe', 'inherit', 'pipe'] });
+    let output = '';
+    const said = (text: string) =>
+      new Promise<void>((resolve) => {
+        const look = () => output.includes(text) && resolve();
+        child.stdout!.on('data', look);
+        look();
+      });
+    child.stdout!.on('data', (data: Buffer) => {
+      output += data;
+    });
+    const requests = child.stdio[3] as Duplex;
+    requests.write('a');
+    await said('first');
+    requests.write('bc');
+    await said('third');
+    requests.destroy();
+    expect(await new Promise((resolve) => child.on('exit', resolve))).toBe(0);
+    expect(output).toBe('first\nsecond 2\nthird\nclosed 19\n');
+  });
+});
+
+describe('the end', () => {
+  it('by unmounting is ENODEV', async () => {
+    native().unmount(server.directory, false);
+    expect(await server.closed).toBe(ENODEV);
+    native().mountFuse(
+      native().openFuse(),
+      server.directory,
+      'for-stop',
+      'rootmode=40000,user_id=0,group_id=0',
+    );
+  });
+
+  it('by close() aborts the connection, and later calls say EBADF', async () => {
+    const client = start('flood');
+    await new Promise<void>((resolve) => {
+      server.onIoctl = () => resolve();
+    });
+    server.channel.close();
+    server.channel.close();
+    expect(await client.line()).toBe('-1');
+    expect(server.channel.reply(Buffer.alloc(16))).toBe(EBADF);
+    expect(await server.channel.notify(Buffer.alloc(16))).toBe(EBADF);
+  });
+});
+
+describe('notify', () => {
+  it('tells the errno', async () => {
+    expect(await server.channel.notify(invalidateEntry(1n, 'nothing'))).toBe(ENOENT);
+    expect(await server.channel.notify(Buffer.alloc(16))).toBe(EINVAL);
+  });
+
+  it('reaches the kernel in order', async () => {
+    server.onIoctl = ({ unique }) => server.answer(unique, 0);
+    await start('flood').line();
+    const settled: string[] = [];
+    const send = async (name: string, message: Buffer) => {
+      const errno = await server.channel.notify(message);
+      settled.push(`${name} ${errno}`);
+    };
+    await Promise.all([
+      send('entry', invalidateEntry(1n, 'dev')),
+      // The first has unhashed it.
+      send('again', invalidateEntry(1n, 'dev')),
+      send('inode', invalidateInode(2n)),
+      send('no inode', invalidateInode(77n)),
+    ]);
+    expect(settled).toEqual(['entry 0', `again ${ENOENT}`, 'inode 0', `no inode ${ENOENT}`]);
+  });
+
+  it('does not keep anybody from closing while it waits for a lock of a waiting client', async () => {
+    const lookups: bigint[] = [];
+    const first = new Promise<void>((resolve) => {
+      server.intercept = (opcode, unique) => {
+        if (opcode !== LOOKUP) return false;
+        lookups.push(unique);
+        resolve();
+        return true;
+      };
+    });
+    const waiting = start('lookup', `${server.directory}/one`);
+    await first;
+    // Takes the directory's lock, which the look-up holds.
+    const notified = server.channel.notify(invalidateEntry(1n, 'one'));
+    const untilThen = await Promise.race([notified, new Promise((resolve) => setTimeout(resolve, 20, 'waits'))]);
+    expect(untilThen).toBe('waits');
+    server.channel.close();
+    expect(Number(await waiting.line())).toBeLessThan(0);
+    expect(await notified).toBeTypeOf('number');
+    expect(lookups).toHaveLength(1);
+  });
+});
+
+describe('backings', () => {
+  it('refuse what is not /dev/fuse, and descriptors that are not open', async () => {
+    await start('lookup', `${server.directory}/none`).line();
+    const file = native().memfd('backing', 4096);
+    expect(() => native().backingOpen(file, file)).toThrow(expect.objectContaining({ code: 'ENOTTY' }));
+    expect(() => native().backingOpen(server.fd, 9999)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    expect(() => native().backingClose(server.fd, 4242)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+    expect(native().counts().backings).toBe(0);
+    native().close(file);
+  });
+
+  it('carry mmap of a client to a memfd', async () => {
+    // INIT must be over; a look-up that is answered says so.
+    await start('lookup', `${server.directory}/none`).line();
+    const file = native().memfd('backing', 1 << 20);
+    const memory = native().map(file, 0, 4096);
+    memory.buffer[0] = 9;
+    server.backingId = native().backingOpen(server.fd, file);
+    server.openFlags = 1 | 32 | 128;
+    expect(native().counts().backings).toBe(1);
+    const client = start('mapped');
+    expect(await client.line()).toBe('9');
+    expect(await client.ask('')).toBe('stored');
+    expect(memory.buffer[1]).toBe(42);
+    await client.kill();
+    native().backingClose(server.fd, server.backingId);
+    expect(native().counts().backings).toBe(0);
+    expect(() => native().backingClose(server.fd, server.backingId)).toThrow();
+    memory.unmap();
+    native().close(file);
+  });
+
+  it('are forgotten with their connection', async () => {
+    await start('lookup', `${server.directory}/none`).line();
+    const file = native().memfd('backing', 4096);
+    native().backingOpen(server.fd, file);
+    server.channel.close();
+    expect(native().counts().backings).toBe(0);
+    native().close(file);
+  });
+});
