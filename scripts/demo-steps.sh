@@ -6,15 +6,18 @@
 shows() { echo "    \$ $*"; }
 indent() { sed 's/^/    /'; }
 
-# expect FILE PATTERN: the line of a log that proves something.
-expect() {
-  grep -m1 -E "$2" "$1" | indent && return
-  echo "    expected in the output: $2" && tail -n 20 "$1" | indent
+# failed LOG: the end of a program's output, when it is not what it should be.
+failed() {
+  echo "    the end of its output:"
+  tail -n 20 "$1" | indent
   return 1
 }
 
+# expect LOG PATTERN: shows the line that proves something.
+expect() { grep -m1 -E "$2" "$1" | indent || { echo "    expected: $2"; failed "$1"; }; }
+
 lspci_on_the_mount() {
-  local log=$work/lspci
+  local log=$work/lspci.log
   shows "vfiofs mount --at $host --background"
   scripts/vfiofs mount --at "$host" --background | indent
   shows "lspci -nnk -O sysfs.path=$host/sys/bus/pci"
@@ -26,31 +29,32 @@ lspci_on_the_mount() {
 }
 
 dpdk_dmadev() {
-  local log=$work/dpdk function=0000:00:04.0
-  local command=(dpdk-test --no-huge -m 256 --vfio-intr=msix -a "$function")
-  # dpdk-test takes its commands from a file as from a terminal, and its runtime files need a place of their own.
+  local log=$work/dpdk-test.log function=0000:00:04.0
+  local command=(dpdk-test --no-huge -m 128 --vfio-intr=msix -a "$function")
+  # 128 MiB: without huge pages DPDK 24.11 maps page by page, and a container has room for 65535 mappings (dma_entry_limit).
+  # Its runtime files would stay in /var/run.
   shows "DPDK_TEST=dmadev_autotest vfiofs run -- ${command[*]}"
-  RUNTIME_DIRECTORY=$work DPDK_TEST=dmadev_autotest scripts/vfiofs run -- "${command[@]}" 2>&1 </dev/null |
-    tr '\r' '\n' >"$log"
+  RUNTIME_DIRECTORY=$work DPDK_TEST=dmadev_autotest scripts/vfiofs run -- "${command[@]}" </dev/null 2>&1 |
+    tr '\r' '\n' >"$log" || failed "$log"
   expect "$log" "Probe PCI driver: .* device: $function"
   expect "$log" "Test dmadev instance [0-9]+ \[$function\]"
   expect "$log" '^Test OK'
 }
 
 c_client() {
-  local log=$work/client
+  local log=$work/client.log
   shows 'vfiofs run -- build/clients/ioat-cdev'
-  scripts/vfiofs run -- build/clients/ioat-cdev >"$log" 2>&1 || { indent <"$log"; return 1; }
+  scripts/vfiofs run -- build/clients/ioat-cdev >"$log" 2>&1 || failed "$log"
   indent <"$log"
 }
 
 c_client_static() {
-  local log=$work/client
+  local log=$work/client.log
   shows 'vfiofs run -- build/clients/ioat-cdev-static'
   if readelf --program-headers build/clients/ioat-cdev-static | grep -w INTERP; then
     echo '    it has an interpreter: not static'
     return 1
   fi
-  scripts/vfiofs run -- build/clients/ioat-cdev-static >"$log" 2>&1 || { indent <"$log"; return 1; }
+  scripts/vfiofs run -- build/clients/ioat-cdev-static >"$log" 2>&1 || failed "$log"
   indent <"$log"
 }

@@ -3,13 +3,14 @@
  * its environment and puts its files in a TMPDIR of this run, which is how what is left is told from what others do meanwhile.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Leftovers } from './leftovers.mjs';
 
 const root = join(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
 const temporary = mkdtempSync(join(tmpdir(), 'vfiofs-test-'));
+chmodSync(temporary, 0o755); // tests have clients that are other users
 const summaryFile = join(temporary, 'summary.json');
 const marker = `${process.pid}-${Date.now()}`;
 const leftovers = new Leftovers(marker, temporary);

@@ -152,7 +152,7 @@ class Doorbells {
     }
     if (change.kind !== 'vfio-changed') return;
     const fn = change.function;
-    const held = (vfio.deviceOf(fn)?.openCount ?? 0) > 0;
+    const held = vfio.isOpen(fn);
     if (held && !this.watchers.has(fn)) this.watchers.set(fn, this.create(fn));
     for (const { watcher } of this.watchers.get(fn) ?? []) {
       if (held) watcher.start();

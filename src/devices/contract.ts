@@ -95,7 +95,8 @@ export interface DeviceModel {
   readonly watched?: readonly WatchedRegister[];
   /**
    * A client wrote [offset, offset+width) of `bar`: the bytes already stand in `memory(bar)`. Called for a watched register whose
-   * value changed through a mapping, and for every trapped write (pwrite), watched or not.
+   * value changed through a mapping, and for every trapped write (pwrite), watched or not. Stores through a mapping are seen late and
+   * coalesced, and a trapped write to a watched register may be told twice: look at what the registers say, not at how often.
    */
   written?(bar: number, offset: number, width: number): void;
   /** A trapped read is about to return these bytes: refresh them in `memory(bar)` first if they are computed. */

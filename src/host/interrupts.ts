@@ -36,6 +36,8 @@ export class FunctionInterrupts implements Interrupts {
   msi(vector: number): void {
     const count = (this.usesMsi() ? this.source.shape.msi : this.source.shape.msix)?.vectors ?? 0;
     if (!Number.isInteger(vector) || vector < 0 || vector >= count) return;
+    // A message is a memory write of the function's: without bus mastering it never leaves it.
+    if ((this.source.config.read(pci.PCI_COMMAND, 2) & pci.PCI_COMMAND_MASTER) === 0) return;
     if (this.isMasked(vector)) {
       this.pending.add(vector);
       this.showPending(vector, true);

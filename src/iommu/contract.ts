@@ -17,7 +17,7 @@ export interface Piece {
 export interface AddressSpace {
   /**
    * The pieces of [iova, iova+length), in order, all of them mapped for `access`; or the first IOVA that is not, with why.
-   * `pieces` may be reused by the next call: consume at once.
+   * `pieces` and what is in it may be reused by the next call: consume at once.
    */
   translate(iova: bigint, length: number, access: Access): Translation;
   /** Marks what a device wrote, for dirty tracking. */

@@ -22,7 +22,8 @@ constexpr int kBatch = 64;
 constexpr uint64_t kSlice = 1'000'000;
 constexpr size_t kMinReadBuffer = 8192;  // FUSE_MIN_READ_BUFFER: less is EINVAL in fuse_dev_do_read()
 
-// How long to go on reading after a request, before epoll (whose wake-up costs more than a request): as long as it pays.
+// How long to go on reading after a request, before epoll (whose wake-up costs more than a request): as long
+// as it pays.
 class Spin {
  public:
   void setLimit(uint64_t nanoseconds) { limit_ = current_ = nanoseconds; }
@@ -125,14 +126,11 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
 
  private:
   void listen() {
-    // Before somebody (a child, in its own mount namespace) has mounted the descriptor, read() says EPERM, and poll() an error from which
-    // no wake-up comes: so that is asked now and then.
+    // Before somebody (a child, in its own mount namespace) has mounted the descriptor, read() says EPERM,
+    // and poll() an error from which no wake-up comes: so that is asked now and then.
     ssize_t length = read(fd_, data_, size_);
     if (length < 0 && errno == EPERM) {
-      unmounted_ = environment_->timer(1, 1, [this](int) {
-        unmounted_.close();
-        listen();
-      });
+      unmounted_ = environment_->timer(1, [this](int) { listen(); });
       return;
     }
     poll_ = environment_->poll(fd_, [this](int status) { drain(-status); });
@@ -172,9 +170,10 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
         return closed(errno);
       }
     }
-    // More is likely. The idle handle brings us back right after the loop's other business, without a sleep in epoll.
+    // More is likely. The idle handle brings us back right after the loop's other business, without a sleep
+    // in epoll.
     resumed_ = true;
-    uv_idle_start(&idle_.get()->uv.idle, [](uv_idle_t* idle) { static_cast<HandleBox*>(idle->data)->callback(0); });
+    environment_->startIdle(idle_);
   }
 
   void deliver(size_t length) {
@@ -185,7 +184,6 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
 
   void closed(int error) {
     Napi::Env env = environment_->env();
-    Napi::HandleScope scope(env);
     auto onClosed = std::move(onClosed_);
     stopReading();
     environment_->call(onClosed, {Napi::Number::New(env, error)});

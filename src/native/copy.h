@@ -1,4 +1,5 @@
-// Copies between places that are bytes of this process, or pins, whose parts are mapped here or lie in a client only.
+// Copies between places that are bytes of this process, or pins, whose parts are mapped here or lie in a
+// client only.
 #pragma once
 
 #include <memory>

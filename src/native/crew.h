@@ -1,5 +1,5 @@
-// Threads for work that may sleep for as long as a hostile client likes. libuv's pool is four threads shared with the whole process,
-// so such work never goes there.
+// Threads for work that may sleep for as long as a hostile client likes. libuv's pool is four threads shared
+// with the whole process, so such work never goes there.
 #pragma once
 
 #include <condition_variable>
@@ -10,7 +10,8 @@
 
 class Crew {
  public:
-  // At most `threads` at once, at most `perOwner` of them for one owner (a client process), so that one client can't take all.
+  // At most `threads` at once, at most `perOwner` of them for one owner (a client process), so that one
+  // client can't take all.
   Crew(size_t threads, size_t perOwner) : limit_(threads), perOwner_(perOwner) {}
 
   // Runs `job` at once, on a thread that is its own for as long as it lasts; false when none is to be had.

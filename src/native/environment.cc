@@ -1,5 +1,6 @@
 #include "environment.h"
 
+#include <atomic>
 #include <cerrno>
 
 #include "crew.h"
@@ -39,7 +40,7 @@ Environment::Environment(Napi::Env env) : env_(env) {
   context_ = std::make_unique<Napi::AsyncContext>(env, "vfiofs");
   letters_ = LoopHandle(box([this](int) { onLetters(); }));
   uv_async_t* async = &letters_.get()->uv.async;
-  uv_async_init(loop_, async, [](uv_async_t* handle) { static_cast<HandleBox*>(handle->data)->callback(0); });
+  uv_async_init(loop_, async, [](uv_async_t* async) { fire(async->data, 0); });
   letters_.unref();
   mailbox_->async_ = async;
 }
@@ -81,30 +82,19 @@ LoopHandle Environment::poll(int fd, std::function<void(int)> callback) {
     fail(env_, -error, "epoll_ctl");
   }
   LoopHandle handle(shared);
-  error = uv_poll_start(&shared->uv.poll, UV_READABLE | UV_DISCONNECT, [](uv_poll_t* poll, int status, int) {
-    // A copy: the callback may close the handle, or replace itself.
-    auto box = static_cast<HandleBox*>(poll->data);
-    auto keep = box->environment->boxes_.at(box);
-    if (!keep->closing) keep->callback(status);
-  });
+  error = uv_poll_start(&shared->uv.poll, UV_READABLE | UV_DISCONNECT,
+                        [](uv_poll_t* poll, int status, int) { fire(poll->data, status); });
   if (error < 0) fail(env_, -error, "epoll_ctl");
   return handle;
 }
 
-LoopHandle Environment::timer(uint64_t milliseconds, uint64_t repeat, std::function<void(int)> callback) {
+LoopHandle Environment::timer(uint64_t milliseconds, std::function<void(int)> callback) {
   LoopHandle handle(box(std::move(callback)));
   uv_timer_t* timer = &handle.get()->uv.timer;
   uv_timer_init(loop_, timer);
   // The loop's notion of now may be stale after a long callback.
   uv_update_time(loop_);
-  uv_timer_start(
-      timer,
-      [](uv_timer_t* timer) {
-        auto box = static_cast<HandleBox*>(timer->data);
-        auto keep = box->environment->boxes_.at(box);
-        if (!keep->closing) keep->callback(0);
-      },
-      milliseconds, repeat);
+  uv_timer_start(timer, [](uv_timer_t* timer) { fire(timer->data, 0); }, milliseconds, 0);
   return handle;
 }
 
@@ -112,6 +102,24 @@ LoopHandle Environment::idle(std::function<void(int)> callback) {
   LoopHandle handle(box(std::move(callback)));
   uv_idle_init(loop_, &handle.get()->uv.idle);
   return handle;
+}
+
+void Environment::startIdle(const LoopHandle& handle) {
+  uv_idle_start(&handle.get()->uv.idle, [](uv_idle_t* idle) { fire(idle->data, 0); });
+}
+
+void Environment::fire(void* data, int status) {
+  auto* box = static_cast<HandleBox*>(data);
+  Environment* environment = box->environment;
+  // The callback may close its handle, which must not be the end of the callback.
+  auto keep = environment->boxes_.at(box);
+  if (keep->closing) return;
+  Napi::HandleScope scope(environment->env_);
+  try {
+    keep->callback(status);
+  } catch (const Napi::Error& error) {
+    napi_fatal_exception(environment->env_, error.Value());
+  }
 }
 
 void Environment::enter(const std::function<void()>& task) {
@@ -127,7 +135,8 @@ void Environment::enter(const std::function<void()>& task) {
 void Environment::call(const Napi::FunctionReference& function, const std::vector<napi_value>& arguments) {
   napi_value global = env_.Global();
   // napi_make_callback runs nextTicks and microtasks when the function has returned.
-  napi_status status = napi_make_callback(env_, *context_, global, function.Value(), arguments.size(), arguments.data(), nullptr);
+  napi_status status = napi_make_callback(env_, *context_, global, function.Value(), arguments.size(),
+                                          arguments.data(), nullptr);
   if (status != napi_pending_exception) return;
   napi_value exception;
   if (napi_get_and_clear_last_exception(env_, &exception) == napi_ok) napi_fatal_exception(env_, exception);
@@ -168,16 +177,19 @@ Napi::Promise Environment::elsewhere(Crew& crew, int owner, int64_t timeoutMs, s
   auto finish = [this, id, mailbox = mailbox_](int error) {
     mailbox->post([this, id, error] { settlePromise(id, error); });
   };
-  auto job = [finish, work = std::move(work)]() mutable {
-    int error = work();
+  // Work whose time ran out before a thread was free must not be done any more: its ioctl has been answered.
+  auto expired = std::make_shared<std::atomic<bool>>(false);
+  crew.queue(owner, [finish, expired, work = std::move(work)]() mutable {
+    int error = *expired ? ETIMEDOUT : work();
     work = nullptr;
     finish(error);
-  };
-  if (!crew.start(owner, std::move(job))) {
-    finish(EAGAIN);
-  } else if (timeoutMs > 0) {
-    auto expire = [this, id](int) { settlePromise(id, ETIMEDOUT); };
-    pending_.at(id).timeout = timer(static_cast<uint64_t>(timeoutMs), 0, expire);
+  });
+  if (timeoutMs > 0) {
+    auto expire = [this, id, expired](int) {
+      *expired = true;
+      settlePromise(id, ETIMEDOUT);
+    };
+    pending_.at(id).timeout = timer(static_cast<uint64_t>(timeoutMs), expire);
   }
   return promise;
 }

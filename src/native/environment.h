@@ -1,5 +1,5 @@
-// One Environment per JavaScript environment (the main thread, or a worker): its libuv handles, the way back to its loop for threads,
-// the promises that threads settle, and the orderly end of all of that.
+// One Environment per JavaScript environment (the main thread, or a worker): its libuv handles, the way back
+// to its loop for threads, the promises that threads settle, and the orderly end of all of that.
 #pragma once
 
 #include <napi.h>
@@ -73,7 +73,8 @@ class Ending {
   virtual void end() = 0;
 };
 
-// Work of threads that uses JavaScript's own memory, and ends soon: the environment waits for it before it goes.
+// Work of threads that uses JavaScript's own memory, and ends soon: the environment waits for it before it
+// goes.
 class Rundown {
  public:
   // False: too late, leave the memory alone.
@@ -93,7 +94,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
  public:
   // Settles a promise on the loop: `error` is 0 or an errno.
   using Settle = std::function<void(Napi::Env, Napi::Promise::Deferred&, int error)>;
-  // The usual one: rejects with the error of `call`, or resolves to what `value` makes (undefined without it).
+  // The usual one: rejects with the error of `call`, or resolves to what `value` makes (undefined without
+  // it).
   static Settle orReject(const char* call, std::function<Napi::Value(Napi::Env)> value = {});
 
   static void install(Napi::Env env);
@@ -106,18 +108,21 @@ class Environment : public std::enable_shared_from_this<Environment> {
 
   // Polls `fd` (which must not be polled by anybody else in this loop) for being readable. Throws.
   LoopHandle poll(int fd, std::function<void(int status)> callback);
-  LoopHandle timer(uint64_t milliseconds, uint64_t repeat, std::function<void(int)> callback);
-  // Made, not started.
+  LoopHandle timer(uint64_t milliseconds, std::function<void(int)> callback);
+  // Made, not started: once it is, every turn of the loop calls back, and none sleeps.
   LoopHandle idle(std::function<void(int)> callback);
+  void startIdle(const LoopHandle& handle);
 
-  // Runs `task` as a callback from the loop: in its own scopes, with the microtasks after it; what it throws is uncaught.
+  // Runs `task` as a callback from the loop: in its own scopes, with the microtasks after it; what it throws
+  // is uncaught.
   void enter(const std::function<void()>& task);
   // The same around one call of a JavaScript function.
   void call(const Napi::FunctionReference& function, const std::vector<napi_value>& arguments);
 
-  // Runs `work` (thread; returns 0 or an errno; may sleep for ever) and then settles the promise returned, with ETIMEDOUT when it
-  // takes longer than `timeoutMs` (0: no limit), with EAGAIN when all threads are busy. `work` may own native things only, and frees
-  // them itself however late it wakes; `settle` lives and dies on the loop.
+  // Runs `work` (thread; returns 0 or an errno; may sleep for ever) and then settles the promise returned,
+  // with ETIMEDOUT when it takes longer than `timeoutMs` (0: no limit), with EAGAIN when all threads are
+  // busy. `work` may own native things only, and frees them itself however late it wakes; `settle` lives and
+  // dies on the loop.
   Napi::Promise elsewhere(Crew& crew, int owner, int64_t timeoutMs, std::function<int()> work, Settle settle);
 
   // A promise that `settlePromise` settles, at most once; keeps the loop alive until then.
@@ -141,6 +146,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   explicit Environment(Napi::Env env);
   std::shared_ptr<HandleBox> box(std::function<void(int)> callback);
   void closeBox(HandleBox* box);
+  // What libuv calls: the box's callback, in a handle scope; what it throws is uncaught.
+  static void fire(void* box, int status);
   void onLetters();
   static void onCleanup(napi_async_cleanup_hook_handle handle, void* data);
   void endNow();

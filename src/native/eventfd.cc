@@ -18,13 +18,19 @@
 #include "errors.h"
 
 namespace {
-// write() to an eventfd whose counter is full sleeps unless the descriptor is O_NONBLOCK, and that flag is the client's own. The kernel
-// signals without sleeping when an asynchronous read completes (IOCB_FLAG_RESFD): so one of no bytes from /dev/null does it.
+// write() to an eventfd whose counter is full sleeps unless the descriptor is O_NONBLOCK, and that flag is
+// the client's own. The kernel signals without sleeping when an asynchronous read completes
+// (IOCB_FLAG_RESFD): so one of no bytes from /dev/null does it.
 class Signaller {
  public:
   Signaller() {
     null_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null_ < 0 || syscall(SYS_io_setup, 1, &context_) < 0) context_ = 0;
+  }
+
+  ~Signaller() {
+    if (context_ != 0) syscall(SYS_io_destroy, context_);
+    if (null_ >= 0) close(null_);
   }
 
   int signal(int fd) {
@@ -43,7 +49,8 @@ class Signaller {
   }
 
  private:
-  // Kernels without CONFIG_AIO. The counter may become full between the two calls; nothing better is to be had there.
+  // Kernels without CONFIG_AIO. The counter may become full between the two calls; nothing better is to be
+  // had there.
   static int signalByWrite(int fd) {
     pollfd poll{fd, POLLOUT, 0};
     uint64_t one = 1;
@@ -58,7 +65,8 @@ class Signaller {
 };
 
 void eventfdSignal(const Napi::CallbackInfo& info) {
-  // One context per thread that runs JavaScript: the request completes inside io_submit(), so one slot is enough.
+  // One context per thread that runs JavaScript: the request completes inside io_submit(), so one slot is
+  // enough.
   static thread_local Signaller signaller;
   if (int error = signaller.signal(fdArgument(info, 0))) fail(info.Env(), error, "eventfd");
 }
@@ -96,13 +104,13 @@ Napi::Value eventfdListen(const Napi::CallbackInfo& info) {
   listener->fd = checked(env, fcntl(fd, F_DUPFD_CLOEXEC, 0), "eventfd");
   if (!isEventfd(listener->fd)) fail(env, EINVAL, "eventfd");
   listener->callback = Napi::Persistent(callback);
-  // The poll owns the listener, until it is stopped or the environment ends: nobody has to keep the stop function.
+  // The poll owns the listener, until it is stopped or the environment ends: nobody has to keep the stop
+  // function.
   listener->poll = environment.poll(listener->fd, [listener, &environment](int) {
     uint64_t value;
     iovec vector{&value, sizeof value};
     // The client may read it first; the descriptor may be a blocking one.
     if (preadv2(listener->fd, &vector, 1, -1, RWF_NOWAIT) != sizeof value) return;
-    Napi::HandleScope scope(environment.env());
     environment.call(listener->callback, {});
   });
   listener->poll.unref();

@@ -1,6 +1,7 @@
-// vfiofs-graft TID: traces one thread for the daemon. A process of its own, because the stops of a tracee are reported to waitpid() of any
-// thread of its tracer, and libuv, which waits for the children of Node, would take one for the end of a child. It also outlives a
-// killed daemon for long enough to put the client's registers back.
+// vfiofs-graft TID: traces one thread for the daemon. A process of its own, because the stops of a tracee are
+// reported to waitpid() of any thread of its tracer, and libuv, which waits for the children of Node, would
+// take one for the end of a child. It also outlives a killed daemon for long enough to put the client's
+// registers back.
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -22,7 +23,8 @@ bool answer(int value) {
   return send(kGraftSocket, &answer, sizeof answer, MSG_NOSIGNAL) == sizeof answer;
 }
 
-// Waits for a command, and reaps the tracee if it dies meanwhile: its process could not end otherwise. False: the daemon has let go.
+// Waits for a command, and reaps the tracee if it dies meanwhile: its process could not end otherwise. False:
+// the daemon has let go.
 bool receive(Tracee& tracee, int signals, GraftCommand* command) {
   for (;;) {
     tracee.observe();
@@ -37,9 +39,11 @@ bool receive(Tracee& tracee, int signals, GraftCommand* command) {
 
 int main(int count, char** arguments) {
   if (count != 2) return 2;
-  // What the daemon's process has open without FD_CLOEXEC is not ours. (Fails on kernels before 5.9: they leave it open.)
+  // What the daemon's process has open without FD_CLOEXEC is not ours. (Fails on kernels before 5.9: they
+  // leave it open.)
   syscall(kCloseRange, kGraftSocket + 1, ~0u, 0);
-  // Everything is blocked by the parent: a Ctrl-C in its terminal is not for us. What wakes us comes this way.
+  // Everything is blocked by the parent: a Ctrl-C in its terminal is not for us. What wakes us comes this
+  // way.
   sigset_t children;
   sigemptyset(&children);
   sigaddset(&children, SIGCHLD);

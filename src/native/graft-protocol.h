@@ -1,4 +1,5 @@
-// What the addon and its graft helper tell each other over a SOCK_SEQPACKET socket: one Command, one Answer, in turn.
+// What the addon and its graft helper tell each other over a SOCK_SEQPACKET socket: one Command, one Answer,
+// in turn.
 #pragma once
 
 #include <cstdint>

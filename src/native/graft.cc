@@ -57,7 +57,7 @@ int spawnHelper(pid_t tid, int socket, pid_t* helper) {
 // A helper and the promises it owes. Lives as long as its polls.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  explicit Session(Environment& environment) : environment_(environment) {}
+  explicit Session(std::shared_ptr<Environment> environment) : environment_(std::move(environment)) {}
   ~Session() {
     if (socket_ >= 0) close(socket_);
     if (pidfd_ >= 0) close(pidfd_);
@@ -73,11 +73,14 @@ class Session : public std::enable_shared_from_this<Session> {
     if (error) return error;
     pidfd_ = static_cast<int>(syscall(kPidfdOpen, helper, 0));
     if (pidfd_ < 0) return errno;
-    answers_ = environment_.poll(socket_, [self = shared_from_this()](int) { self->onAnswer(); });
+    answers_ = environment_->poll(socket_, [self = shared_from_this()](int) { self->onAnswer(); });
     answers_.unref();
-    exit_ = environment_.poll(pidfd_, [self = shared_from_this(), helper](int) {
+    exit_ = environment_->poll(pidfd_, [self = shared_from_this(), helper](int) {
       waitpid(helper, nullptr, WNOHANG);
       self->exit_.close();
+      // Now, not when the Graft object is collected: the number of grafts must not decide how many descriptors are open.
+      close(self->pidfd_);
+      self->pidfd_ = -1;
     });
     exit_.unref();
     return 0;
@@ -86,7 +89,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // The next answer settles this promise; `value` is then what it said.
   Napi::Promise expect(Environment::Settle settle) {
     Napi::Promise promise;
-    promises_.push_back(environment_.openPromise(std::move(settle), &promise));
+    promises_.push_back(environment_->openPromise(std::move(settle), &promise));
     return promise;
   }
 
@@ -99,7 +102,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Settles the first promise in a callback of its own: whoever got it has not seen it yet.
   void fail(int error) {
-    environment_.mailbox()->post([self = shared_from_this(), error] {
+    environment_->mailbox()->post([self = shared_from_this(), error] {
       if (!self->promises_.empty()) self->settleFirst(error);
     });
   }
@@ -128,10 +131,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void settleFirst(int error) {
     uint64_t id = promises_.front();
     promises_.pop_front();
-    environment_.settlePromise(id, error);
+    environment_->settlePromise(id, error);
   }
 
-  Environment& environment_;
+  std::shared_ptr<Environment> environment_;
   std::unique_ptr<Counted> counted_ = std::make_unique<Counted>(counts.grafts);
   int socket_ = -1;
   int pidfd_ = -1;
@@ -160,18 +163,20 @@ class Graft : public Wrap<Graft> {
   Napi::Value openat(const Napi::CallbackInfo& info) {
     GraftCommand command{GraftOperation::Openat, fdArgument(info, 0),
                          static_cast<int32_t>(integerArgument(info, 1, "flags", 0, INT_MAX)), 0};
-    return session_->order(command, Environment::orReject("openat", [session = session_, self = keep()](Napi::Env env) {
+    auto opened = [session = session_, self = keep()](Napi::Env env) {
       return Napi::Number::New(env, session->value);
-    }));
+    };
+    return session_->order(command, Environment::orReject("openat", opened));
   }
 
   Napi::Value finish(const Napi::CallbackInfo& info) {
     GraftCommand command{GraftOperation::Finish, 0, 0, integerArgument(info, 0, "result", -4095, INT_MAX)};
     auto settle = Environment::orReject("ptrace");
-    return session_->order(command, [session = session_, self = keep(), settle](Napi::Env env, auto& deferred, int error) {
+    auto finished = [session = session_, self = keep(), settle](Napi::Env env, auto& deferred, int error) {
       session->end();
       settle(env, deferred, error);
-    });
+    };
+    return session_->order(command, finished);
   }
 
  private:
@@ -183,9 +188,8 @@ class Graft : public Wrap<Graft> {
 };
 
 Napi::Value graftBegin(const Napi::CallbackInfo& info) {
-  auto& environment = Environment::of(info.Env());
   auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", INT_MIN, INT_MAX));
-  auto session = std::make_shared<Session>(environment);
+  auto session = std::make_shared<Session>(Environment::of(info.Env()).shared_from_this());
   Napi::Promise promise = session->expect(
       [session](Napi::Env env, Napi::Promise::Deferred& deferred, int error) {
         if (!error) return deferred.Resolve(Graft::create(env, session));

@@ -20,7 +20,8 @@ void onBusError(int signal, siginfo_t* info, void* context) {
   } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
     before.sa_handler(signal);
   } else {
-    // The access repeats when the handler returns, and then has its default end. One that was sent is sent again.
+    // The access repeats when the handler returns, and then has its default end. One that was sent is sent
+    // again.
     sigaction(signal, &before, nullptr);
     if (info->si_code <= 0) raise(signal);
   }

@@ -10,7 +10,8 @@
 void installGuard();
 
 namespace guard {
-// Where this thread continues after a SIGBUS; null outside `guarded`. initial-exec: a signal handler may not allocate TLS.
+// Where this thread continues after a SIGBUS; null outside `guarded`. initial-exec: a signal handler may not
+// allocate TLS.
 extern thread_local sigjmp_buf* landing __attribute__((tls_model("initial-exec")));
 }  // namespace guard
 

@@ -20,8 +20,9 @@ export interface FuseChannel {
   /** The request being handled lies here from byte 0 while `onRequest` runs; it is overwritten by the next. */
   readonly buffer: Buffer;
   /**
-   * `onRequest(length)` once per request; microtasks run after each. `onClosed(errno)` once, when the connection ended
-   * (ENODEV: unmounted) or reading failed.
+   * `onRequest(length)` once per request; microtasks run after each, and what it throws is an uncaught exception.
+   * `onClosed(errno)` once, when the connection ended (ENODEV: unmounted) or reading failed. May come before the mount.
+   * The channel keeps the loop alive from here to close(); nothing else in this file does, but promises that are pending.
    */
   start(onRequest: (length: number) => void, onClosed: (errno: number) => void): void;
   /** One writev of fuse_out_header (+ payload). Returns 0, or the errno (ENOENT: the request is gone). Never throws. */
@@ -91,7 +92,10 @@ export interface TransferPiece {
   length: number;
 }
 
-/** The thread of ptrace: one graft at a time per client thread, any number of client threads in turn. */
+/**
+ * One client thread under ptrace, by a small process of its own (vfiofs-graft): stops of a tracee of ours would be taken by libuv for
+ * the end of a child. Dropped without finish() (or with the daemon killed) it lets the thread go with EINTR.
+ */
 export interface Graft {
   /**
    * Lets the client's ioctl return to its stop before user code, then runs openat("/proc/self/fd/<fd>", flags) in it and resolves
@@ -139,13 +143,16 @@ export interface Native {
   openProcess(tid: number): ProcessHandle;
   /** The text of /proc/self/fd/<fd>: `anon_inode:[eventfd]`. */
   fdLink(fd: number): string;
-  /** ioctl(fd, command, argument) on a thread; resolves to 0 or the errno, ETIMEDOUT after `timeoutMs`. For the nonce probe. */
+  /** ioctl(fd, command, argument) on a thread; resolves to 0 or the errno, to ETIMEDOUT after `timeoutMs`. For the nonce probe. */
   ioctlElsewhere(fd: number, command: number, argument: number, timeoutMs: number): Promise<number>;
   /** Adds 1 to an eventfd, without blocking. */
   eventfdSignal(fd: number): void;
   /** uv_poll on an eventfd that reads it and calls back; returns the stop function. */
   eventfdListen(fd: number, callback: () => void): () => void;
-  /** Copies in order, each piece guarded; on a thread. Rejects EFAULT with `piece` = index of the first that failed. */
+  /**
+   * Copies in order, each piece guarded; on a thread. Rejects EFAULT with `piece` = index of the first that failed. Has no deadline:
+   * private client memory may sleep, for at most sixteen threads per client; more of it from that client waits for those.
+   */
   transfer(pieces: readonly TransferPiece[]): Promise<void>;
   /**
    * The same on the calling thread, for small work. Returns false, having copied nothing, when a piece is not resident.

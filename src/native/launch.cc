@@ -1,5 +1,6 @@
-// vfiofs-launch [STEP…] -- CMD ARG…: makes a mount namespace, mounts in it what the steps say, and becomes CMD. Descriptor 3 is /dev/fuse,
-// opened by the daemon that started it; 4 takes the "ready". Exit codes as those of env(1): 125, 126, 127.
+// vfiofs-launch [STEP…] -- CMD ARG…: makes a mount namespace, mounts in it what the steps say, and becomes
+// CMD. Descriptor 3 is /dev/fuse, opened by the daemon that started it; 4 takes the "ready". Exit codes as
+// those of env(1): 125, 126, 127.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -40,7 +41,9 @@ bool mountFuse(char** argument) {
 bool bind(char** argument) { return mount(argument[0], argument[1], nullptr, MS_BIND, nullptr) == 0; }
 bool bindAll(char** argument) { return mount(argument[0], argument[1], nullptr, MS_BIND | MS_REC, nullptr) == 0; }
 bool makeDirectory(char** argument) { return mkdir(argument[0], 0755) == 0 || errno == EEXIST; }
-bool mountTmpfs(char** argument) { return mount("tmpfs", argument[0], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") == 0; }
+bool mountTmpfs(char** argument) {
+  return mount("tmpfs", argument[0], "tmpfs", MS_NOSUID | MS_NODEV, "mode=755") == 0;
+}
 bool move(char** argument) { return mount(argument[0], argument[1], nullptr, MS_MOVE, nullptr) == 0; }
 bool unmount(char** argument) { return umount2(argument[0], MNT_DETACH) == 0; }
 bool changeDirectory(char** argument) { return chdir(argument[0]) == 0; }

@@ -77,7 +77,8 @@ Napi::Value map(const Napi::CallbackInfo& info) {
   int64_t offset = integerArgument(info, 1, "offset", 0, kMaxSafeInteger);
   // The longest Buffer of Node 20 is 4 GiB.
   int64_t length = integerArgument(info, 2, "length", 0, int64_t{1} << 32);
-  auto mapping = Mapping::create(fd, static_cast<uint64_t>(offset), static_cast<size_t>(length), PROT_READ | PROT_WRITE);
+  auto mapping = Mapping::create(fd, static_cast<uint64_t>(offset), static_cast<size_t>(length),
+                                 PROT_READ | PROT_WRITE);
   if (!mapping) fail(env, errno, "mmap");
   return MappedMemory::create(env, mapping);
 }

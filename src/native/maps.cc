@@ -32,7 +32,8 @@ void eachLine(FILE* file, const Each& each) {
   free(line);
 }
 
-// The kernel-internal mounts behind memfd, SysV and MAP_SHARED|MAP_ANONYMOUS memory, of every page size: they stand in no mountinfo.
+// The kernel-internal mounts behind memfd, SysV and MAP_SHARED|MAP_ANONYMOUS memory, of every page size: they
+// stand in no mountinfo.
 std::vector<dev_t> internalDevices() {
   std::vector<dev_t> devices;
   auto learn = [&](unsigned flags) {
@@ -72,8 +73,9 @@ int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result) 
 }
 
 SharedMemoryDevices::SharedMemoryDevices(pid_t pid) {
-  static const std::vector<dev_t> internal = internalDevices();
-  devices_ = internal;
+  // Never destroyed: threads may pin while the process exits.
+  static const auto* const internal = new std::vector<dev_t>(internalDevices());
+  devices_ = *internal;
   File file = openProc(pid, "mountinfo");
   if (!file) return;
   eachLine(file.get(), [&](const char* line) {

@@ -26,8 +26,9 @@ struct Vma {
 // The VMAs that meet [start, end), in order; 0 or an errno.
 int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result);
 
-// Tells tmpfs and hugetlbfs, whose files any thread may open and map without waiting for anybody, from everything else, which is never
-// even opened: it could be a file of this daemon's own mount. By device number, since names are the client's to choose.
+// Tells tmpfs and hugetlbfs, whose files any thread may open and map without waiting for anybody, from
+// everything else, which is never even opened: it could be a file of this daemon's own mount. By device
+// number, since names are the client's to choose.
 class SharedMemoryDevices {
  public:
   explicit SharedMemoryDevices(pid_t pid);

@@ -18,7 +18,8 @@ void mountFuse(const Napi::CallbackInfo& info) {
   std::string source = stringArgument(info, 2, "source");
   std::string options = stringArgument(info, 3, "options");
   if (!options.empty()) data += "," + options;
-  // As fusermount does: nothing in a pretend host is a program with privileges or a device node of the real one.
+  // As fusermount does: nothing in a pretend host is a program with privileges or a device node of the real
+  // one.
   int result = mount(source.c_str(), target.c_str(), "fuse.vfiofs", MS_NOSUID | MS_NODEV, data.c_str());
   checked(info.Env(), result, "mount");
 }

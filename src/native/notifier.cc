@@ -89,8 +89,8 @@ void Notifier::close() {
   }
 }
 
-// A notification sleeps on a lock whose holder may wait for a request that nobody would ever read now: read and refuse what comes until it
-// wakes. Without this the process could not even exit.
+// A notification sleeps on a lock whose holder may wait for a request that nobody would ever read now: read
+// and refuse what comes until it wakes. Without this the process could not even exit.
 void Notifier::refuseRequests(std::unique_lock<std::mutex>& lock) {
   std::vector<uint8_t> request(bufferSize_);
   auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);

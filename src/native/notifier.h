@@ -1,5 +1,5 @@
-// Notifications to the kernel, in order, from a thread: fuse_reverse_inval_entry() and its kin take inode locks that a request waiting
-// for this very daemon may hold.
+// Notifications to the kernel, in order, from a thread: fuse_reverse_inval_entry() and its kin take inode
+// locks that a request waiting for this very daemon may hold.
 #pragma once
 
 #include <condition_variable>
@@ -40,8 +40,8 @@ class Notifier : public std::enable_shared_from_this<Notifier> {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Message> messages_;
-  // A second open of the same connection: the descriptor proper can then be closed, which ends what it has read but not answered,
-  // even while a notification sleeps.
+  // A second open of the same connection: the descriptor proper can then be closed, which ends what it has
+  // read but not answered, even while a notification sleeps.
   int clone_ = -1;
   bool busy_ = false;
   bool closed_ = false;

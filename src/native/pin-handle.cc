@@ -76,8 +76,8 @@ class PinHandle : public Wrap<PinHandle> {
 };
 }  // namespace
 
-Napi::Value pinElsewhere(Napi::Env env, std::shared_ptr<Process> process, uint64_t address, uint64_t length, bool write,
-                         int64_t timeoutMs) {
+Napi::Value pinElsewhere(Napi::Env env, std::shared_ptr<Process> process, uint64_t address, uint64_t length,
+                         bool write, int64_t timeoutMs) {
   pid_t owner = process->pid;
   // Filled by the thread, read by the loop after it; a thread too late frees it with its last reference.
   auto pin = std::make_shared<std::shared_ptr<Pin>>();

@@ -8,8 +8,8 @@
 #include "copy.h"
 
 // Promises a PinHandle, held on a thread.
-Napi::Value pinElsewhere(Napi::Env env, std::shared_ptr<Process> process, uint64_t address, uint64_t length, bool write,
-                         int64_t timeoutMs);
+Napi::Value pinElsewhere(Napi::Env env, std::shared_ptr<Process> process, uint64_t address, uint64_t length,
+                         bool write, int64_t timeoutMs);
 
 // The end of a copy that a PinHandle or a Uint8Array stands for. A released pin is EFAULT.
 Place placeOf(Napi::Value value, const char* name);

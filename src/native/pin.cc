@@ -17,7 +17,8 @@ namespace {
 constexpr uint64_t kPageSize = 4096;
 constexpr uint64_t kTmpfsMagic = 0x01021994;
 constexpr uint64_t kHugetlbfsMagic = 0x958458f6;
-// A process may have 65530 mappings (vm.max_map_count), the daemon too: what a client splits finer is reached by process_vm_*.
+// A process may have 65530 mappings (vm.max_map_count), the daemon too: what a client splits finer is reached
+// by process_vm_*.
 constexpr int kMostMappings = 16384;
 constexpr size_t kMostParts = 1024;
 
@@ -54,8 +55,9 @@ Window mapWindow(const Process& process, const Vma& vma, uint64_t start, uint64_
   return window;
 }
 
-// Faults all of a window in, as pinning would: the first DMA then costs what every DMA costs. EFAULT where the file ends early
-// (MADV_POPULATE_WRITE, Linux 5.14; before that the pages come with the first touch, and the end of the file is found there).
+// Faults all of a window in, as pinning would: the first DMA then costs what every DMA costs. EFAULT where
+// the file ends early (MADV_POPULATE_WRITE, Linux 5.14; before that the pages come with the first touch, and
+// the end of the file is found there).
 int populate(const Window& window, uint64_t length, bool write) {
   constexpr int kPopulateRead = 22;
   constexpr int kPopulateWrite = 23;
@@ -65,11 +67,12 @@ int populate(const Window& window, uint64_t length, bool write) {
   return errno == ENOMEM ? ENOMEM : EFAULT;
 }
 
-// Makes every page of [start, end) writable without changing it: process_vm_writev pins the pages before it looks at its source, which
-// can't be read here (process_vm_rw_single_vec()). 0, or ESRCH and the like; what can't be pinned shows in the read that follows.
+// Makes every page of [start, end) writable without changing it: process_vm_writev pins the pages before it
+// looks at its source, which can't be read here (process_vm_rw_single_vec()). 0, or ESRCH and the like; what
+// can't be pinned shows in the read that follows.
 int touchForWrite(pid_t pid, uint64_t start, uint64_t end) {
   constexpr size_t kWindow = 1024 * kPageSize;  // PVM_MAX_KMALLOC_PAGES full of page pointers
-  static void* const unreadable = mmap(nullptr, kWindow, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  static void* const unreadable = mmap(nullptr, kWindow, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   for (uint64_t at = pageFloor(start); at < end; at += kWindow) {
     size_t length = std::min<uint64_t>(kWindow, end - at);
     iovec here{unreadable, length};
@@ -102,7 +105,8 @@ int faultIn(pid_t pid, const Vma& vma, uint64_t start, uint64_t end, bool write)
     if (int error = touchForWrite(pid, start, end)) return error;
   }
   if (!vma.readable) return 0;
-  // Anonymous memory that was made writable is there. A file may end early, and one byte tells device memory (VM_IO, EFAULT) apart.
+  // Anonymous memory that was made writable is there. A file may end early, and one byte tells device memory
+  // (VM_IO, EFAULT) apart.
   bool everyPage = !write || vma.inode != 0;
   return touchForRead(pid, start, everyPage ? end : start + 1);
 }

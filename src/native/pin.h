@@ -20,7 +20,8 @@ class Pin {
   const uint64_t length;
   const bool writable;
 
-  // A stretch from some offset on that lies in one place: at `data` here, or (null) at `address` in the client.
+  // A stretch from some offset on that lies in one place: at `data` here, or (null) at `address` in the
+  // client.
   struct Run {
     uint8_t* data;
     uint64_t address;

@@ -62,7 +62,6 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     listeners_.push_back(Napi::Persistent(functionArgument(info, 0, "callback")));
     if (exit_.get()) return;
     exit_ = environment.poll(process.pidfd, [this, &environment](int) {
-      Napi::HandleScope scope(environment.env());
       auto listeners = std::move(listeners_);
       forget();
       for (auto& listener : listeners) environment.call(listener, {});

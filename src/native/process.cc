@@ -25,7 +25,8 @@ constexpr uint64_t kWriteProtected = 1ull << 57;
 constexpr uint64_t kPageSize = 4096;
 constexpr size_t kMaxPages = 16;
 
-// What an address means that GUP can't resolve is EFAULT; that its process has just gone is not the caller's business.
+// What an address means that GUP can't resolve is EFAULT; that its process has just gone is not the caller's
+// business.
 int memoryError(int error) { return error == ESRCH ? EFAULT : error; }
 
 template <class Call>
@@ -51,7 +52,8 @@ std::shared_ptr<Process> Process::open(pid_t tid) {
     errno = ESRCH;
     return nullptr;
   }
-  // Succeeds at once for a leader; without PIDFD_THREAD the kernel refuses other threads (EINVAL, or ENOENT since 6.16).
+  // Succeeds at once for a leader; without PIDFD_THREAD the kernel refuses other threads (EINVAL, or ENOENT
+  // since 6.16).
   pid_t pid = tid;
   long pidfd = syscall(kPidfdOpen, pid, 0);
   if (pidfd < 0 && errno != ESRCH && errno != EMFILE && errno != ENFILE) {
@@ -76,13 +78,18 @@ Process::~Process() {
 
 bool Process::alive() const {
   pollfd poll{pidfd, POLLIN, 0};
-  return ::poll(&poll, 1, 0) == 0;
+  int ready;
+  // A pending signal (SIGCHLD: each graft ends with one) interrupts even a poll that does not wait.
+  do ready = ::poll(&poll, 1, 0);
+  while (ready < 0 && errno == EINTR);
+  return ready == 0;
 }
 
 bool Process::hasThread(pid_t tid) const { return tid > 0 && syscall(SYS_tgkill, pid, tid, 0) == 0 && alive(); }
 
 ssize_t Process::readPagemap(uint64_t firstPage, uint64_t* entries, size_t pages) {
-  // An open pagemap belongs to the address space it was opened on, and reads 0 bytes once execve has replaced that.
+  // An open pagemap belongs to the address space it was opened on, and reads 0 bytes once execve has replaced
+  // that.
   for (bool fresh = pagemap_ < 0;; fresh = true) {
     if (fresh) {
       if (pagemap_ >= 0) close(pagemap_);
@@ -91,7 +98,8 @@ ssize_t Process::readPagemap(uint64_t firstPage, uint64_t* entries, size_t pages
       pagemap_ = ::open(path, O_RDONLY | O_CLOEXEC);
       if (pagemap_ < 0) return -1;
     }
-    ssize_t bytes = pread(pagemap_, entries, pages * sizeof *entries, static_cast<off_t>(firstPage * sizeof *entries));
+    auto offset = static_cast<off_t>(firstPage * sizeof *entries);
+    ssize_t bytes = pread(pagemap_, entries, pages * sizeof *entries, offset);
     if (bytes != 0 || fresh) return bytes;
   }
 }
@@ -109,8 +117,8 @@ Residency Process::residency(uint64_t address, size_t length, bool write) {
   if (bytes != static_cast<ssize_t>(pages * sizeof *entries)) return Residency::Absent;
   for (size_t page = 0; page < pages; page++) {
     if (!(entries[page] & kPresent)) return Residency::Absent;
-    // A store to a page of a file may mean page_mkwrite(), which waits for the file's server; a write-protected one waits for
-    // a userfaultfd. An anonymous page costs at most an allocation.
+    // A store to a page of a file may mean page_mkwrite(), which waits for the file's server; a
+    // write-protected one waits for a userfaultfd. An anonymous page costs at most an allocation.
     if (write && (entries[page] & (kFileOrShared | kWriteProtected))) return Residency::Absent;
   }
   return Residency::Resident;

@@ -23,14 +23,17 @@ class Process {
   const pid_t pid;
   const int pidfd;
 
-  // Whether the pidfd says so: a zombie is not alive, and as long as this is true `pid` means this very process.
+  // Whether the pidfd says so: a zombie is not alive, and as long as this is true `pid` means this very
+  // process.
   bool alive() const;
   bool hasThread(pid_t tid) const;
 
-  // Whether [address, +length) can be read (or written) without sleeping. Loop only: it keeps the pagemap open.
+  // Whether [address, +length) can be read (or written) without sleeping. Loop only: it keeps the pagemap
+  // open.
   Residency residency(uint64_t address, size_t length, bool write);
 
-  // Copy all of it, faulting pages in, and say 0 or an errno: EFAULT for addresses that are not there, processes that are gone.
+  // Copy all of it, faulting pages in, and say 0 or an errno: EFAULT for addresses that are not there,
+  // processes that are gone.
   int read(uint64_t address, void* target, size_t length) const;
   int write(uint64_t address, const void* source, size_t length) const;
 

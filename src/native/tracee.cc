@@ -16,6 +16,10 @@
 
 #include "proc-file.h"
 
+#ifndef __x86_64__
+#error "grafting by ptrace knows the registers of x86-64 only"
+#endif
+
 namespace {
 constexpr uint64_t kUserCode64 = 0x33;  // __USER_CS
 constexpr unsigned char kSyscall[2] = {0x0f, 0x05};
@@ -47,8 +51,9 @@ int Tracee::seize() {
 void Tracee::wait(bool block) {
   // A stopped thread can still be killed, which only a look without waiting finds out.
   if (state_ == State::Gone || (state_ == State::Stopped && block)) return;
-  // The leader of a process vanishes without a word (ECHILD) when another thread's execve takes its place: de_thread() wakes those who
-  // wait for any child, but whoever names the leader's number sleeps on, as it is no longer the leader's. We have only this one.
+  // The leader of a process vanishes without a word (ECHILD) when another thread's execve takes its place:
+  // de_thread() wakes those who wait for any child, but whoever names the leader's number sleeps on, as it is
+  // no longer the leader's. We have only this one.
   pid_t result;
   do {
     result = waitpid(-1, &status_, __WALL | (block ? 0 : WNOHANG));
@@ -62,7 +67,8 @@ bool Tracee::stopped() {
   return state_ == State::Stopped;
 }
 
-// The signal whose delivery this stop is about, or 0: PTRACE_EVENT_STOP (ours, or a group stop) and system call stops have none.
+// The signal whose delivery this stop is about, or 0: PTRACE_EVENT_STOP (ours, or a group stop) and system
+// call stops have none.
 int Tracee::stopSignal() const {
   bool event = status_ >> 16 != 0;
   int signal = WSTOPSIG(status_);
@@ -120,7 +126,8 @@ int Tracee::blockSignals() {
   if (pending) ptrace(PTRACE_GETSIGINFO, tid_, 0, &signal);
   if (ptrace(PTRACE_SETSIGMASK, tid_, sizeof mask, &mask) < 0) return -errno;
   if (!pending) return 0;
-  // The stop is about a signal that came first; going on would lose it or run its handler: back into the queue.
+  // The stop is about a signal that came first; going on would lose it or run its handler: back into the
+  // queue.
   pid_t group = threadGroupOf(tid_);
   if (syscall(SYS_rt_tgsigqueueinfo, group, tid_, pending, &signal) == 0) return 0;
   // Not allowed for what kill() and the kernel itself have sent.
@@ -132,7 +139,8 @@ int Tracee::writePath(int fd) {
   char path[sizeof underPath_] = {};
   snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
   if (pathAddress_) return copyOut(tid_, pathAddress_, path, sizeof path) ? 0 : -EFAULT;
-  // The lower one may lie beyond what the stack has grown to. The last resort is in use, but not while its thread is stopped.
+  // The lower one may lie beyond what the stack has grown to. The last resort is in use, but not while its
+  // thread is stopped.
   for (uint64_t distance : {512, 256, 0}) {
     uint64_t address = (registers_.rsp - distance) & ~uint64_t{15};
     if (!copyIn(tid_, address, underPath_, sizeof underPath_)) continue;
@@ -143,7 +151,8 @@ int Tracee::writePath(int fd) {
   return -EFAULT;
 }
 
-// Lets the thread run to its next system call stop. EPERM when something else ends the call: a seccomp filter's SIGSYS.
+// Lets the thread run to its next system call stop. EPERM when something else ends the call: a seccomp
+// filter's SIGSYS.
 int Tracee::nextSyscallStop() {
   int signal = 0;
   for (;;) {
@@ -153,7 +162,8 @@ int Tracee::nextSyscallStop() {
     if (!stopped()) return -ESRCH;
     if (WSTOPSIG(status_) == kSyscallStop) return 0;
     signal = stopSignal();
-    // SIGSTOP can't be blocked. It stops the group in the way of job control, out of which PTRACE_SYSCALL leads; detaching leads back in.
+    // SIGSTOP can't be blocked. It stops the group in the way of job control, out of which PTRACE_SYSCALL
+    // leads; detaching leads back in.
     if (signal != 0 && signal != SIGSTOP) return -EPERM;
   }
 }

@@ -1,4 +1,5 @@
-// One thread of a client under ptrace: waits in an ioctl, is made to open a file, and goes on as if the ioctl had returned it.
+// One thread of a client under ptrace: waits in an ioctl, is made to open a file, and goes on as if the ioctl
+// had returned it.
 #pragma once
 
 #include <sys/types.h>
@@ -11,11 +12,13 @@ class Tracee {
  public:
   explicit Tracee(pid_t tid) : tid_(tid) {}
 
-  // PTRACE_SEIZE and PTRACE_INTERRUPT: the thread will stop before it returns from its system call. 0 or -errno.
+  // PTRACE_SEIZE and PTRACE_INTERRUPT: the thread will stop before it returns from its system call. 0 or
+  // -errno.
   int seize();
   // Waits for that stop and runs openat(AT_FDCWD, "/proc/self/fd/<fd>", flags) in the thread: its result.
   int openat(int fd, int flags);
-  // Waits for the stop, makes `result` the result of the interrupted ioctl and lets the thread go. 0 or -errno.
+  // Waits for the stop, makes `result` the result of the interrupted ioctl and lets the thread go. 0 or
+  // -errno.
   int finish(int64_t result);
   // The same when nobody is left to say a result: EINTR, unless the ioctl failed by itself.
   void abandon();

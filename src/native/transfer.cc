@@ -115,7 +115,8 @@ Napi::Value transfer(const Napi::CallbackInfo& info) {
   // A list of our own, so that the arrays stay whatever becomes of the caller's.
   auto list = Napi::Array::New(env);
   std::vector<WriteBack> targets;
-  auto foreign = std::find_if(job->pieces.begin(), job->pieces.end(), [](const Piece& piece) { return !piece.local(); });
+  auto isForeign = [](const Piece& piece) { return !piece.local(); };
+  auto foreign = std::find_if(job->pieces.begin(), job->pieces.end(), isForeign);
   bool sleeps = foreign != job->pieces.end();
   for (uint32_t index = 0; index < job->pieces.size(); index++) {
     const Piece& piece = job->pieces[index];

@@ -94,7 +94,6 @@ class PageWatcher : public Wrap<PageWatcher>, public Ending {
   }
 
   void deliver() {
-    Napi::HandleScope scope(environment_->env());
     auto environment = environment_;
     napi_env env = environment->env();
     for (auto [index, value] : WatchThread::get().take(*page_)) {

@@ -37,6 +37,12 @@ export class OpenDevice {
   ) {
     const { fn } = device;
     this.fn = fn;
+    // First, as it may start the model: if that fails, nothing has happened yet.
+    this.mappable = new Set(
+      fn.bars.flatMap((bar) =>
+        bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [],
+      ),
+    );
     setCommand(fn, 0, PCI_COMMAND_MASTER);
     enable(fn);
     this.resetWorks = resetFunction(fn);
@@ -47,11 +53,6 @@ export class OpenDevice {
     this.power = new LowPower(fn, { mask: () => intx.enabled && intx.mask(), unmask: () => intx.unmask() });
     this.config = new VirtualConfig(fn, this.configActions());
     this.ioeventfds = new IoEventFds(this);
-    this.mappable = new Set(
-      fn.bars.flatMap((bar) =>
-        bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [],
-      ),
-    );
     fn.sinks.dma = new IommuDma(() => binding.space);
     fn.sinks.msi = (vector) => this.irqs.messages.signal(vector);
     fn.sinks.intx = (asserted) => {

@@ -31,8 +31,8 @@ export class Vfio implements DeviceRegistry {
   readonly tally = new Tally();
   private readonly groupsById = new Map<number, VfioGroup>();
   private readonly devicesByIndex = new Map<number, VfioDevice>();
-  /** Of all devices, those that are being unbound included. */
-  private readonly indices = new Set<number>();
+  /** All devices by index, those that are being unbound included. */
+  private readonly allDevices = new Map<number, VfioDevice>();
 
   constructor(
     readonly host: Host,
@@ -56,6 +56,12 @@ export class Vfio implements DeviceRegistry {
     return undefined;
   }
 
+  /** True while a client has `fn` open, also when its driver is being unbound and waits for that client. */
+  isOpen(fn: PciFunction): boolean {
+    for (const device of this.allDevices.values()) if (device.fn === fn && device.openCount > 0) return true;
+    return false;
+  }
+
   /** /dev/vfio/vfio. */
   openContainer(_request: OpenRequest, _caller: Caller): OpenFile {
     this.tally.containers++;
@@ -72,9 +78,9 @@ export class Vfio implements DeviceRegistry {
   /** vfio_register_group_dev(): EINVAL for a function without an IOMMU group, unless no-IOMMU mode makes one. */
   register(fn: PciFunction): void {
     const group = this.groupFor(fn);
-    const index = lowestFree(this.indices);
+    const index = lowestFree(this.allDevices);
     const device = new VfioDevice(this, fn, group, index);
-    this.indices.add(index);
+    this.allDevices.set(index, device);
     this.devicesByIndex.set(index, device);
     group.drivers++;
     group.members.add(device);
@@ -90,7 +96,7 @@ export class Vfio implements DeviceRegistry {
     this.devicesByIndex.delete(device.index);
     this.changed(fn);
     await device.unregister();
-    this.indices.delete(device.index);
+    this.allDevices.delete(device.index);
     if (--group.drivers > 0) return;
     this.groupsById.delete(group.iommuGroup.id);
     await group.unregister();
@@ -119,7 +125,7 @@ export class Vfio implements DeviceRegistry {
   }
 }
 
-function lowestFree(taken: ReadonlySet<number>): number {
+function lowestFree(taken: { has(number: number): boolean }): number {
   let candidate = 0;
   while (taken.has(candidate)) candidate++;
   return candidate;

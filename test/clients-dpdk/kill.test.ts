@@ -14,7 +14,12 @@ let machine: MountedMachine;
 let idle: Record<string, number>;
 beforeAll(async () => {
   machine = await mountMachine();
-  const warming = startClient(join(root, 'build/clients/ioat-cdev'), ['--root', machine.directory, '--size', '1']);
+  const warming = startClient(join(root, 'build/clients/ioat-cdev'), [
+    '--root',
+    machine.directory,
+    '--size',
+    '1',
+  ]);
   await warming.ended;
   idle = await idleCounts(machine);
 });

@@ -44,7 +44,7 @@ test("Debian's dpdk-test passes dmadev_autotest on the I/OAT function", {
   const runtime = mkdtempSync(join(tmpdir(), 'vfiofs-dpdk-'));
   try {
     const { out, err, code } = await vfiofs(
-      ['run', '--', 'dpdk-test', '--no-huge', '-m', '256', '--vfio-intr=msix', '-a', '0000:00:04.0'],
+      ['run', '--', 'dpdk-test', '--no-huge', '-m', '128', '--vfio-intr=msix', '-a', '0000:00:04.0'],
       { env: { RUNTIME_DIRECTORY: runtime, DPDK_TEST: 'dmadev_autotest' } },
     );
     const text = `${out}\n${err}`;

@@ -43,6 +43,9 @@ export async function mountMachine(description?: HostDescription): Promise<Mount
       descriptors: readdirSync('/proc/self/fd').length,
     }),
     async stop() {
+      // Those of a test that failed half-way.
+      for (const { process } of running) process.kill('SIGKILL');
+      await Promise.all([...running].map(({ ended }) => ended));
       await served.stop();
       machine.destroy();
       rmdirSync(directory);
@@ -80,6 +83,9 @@ export interface Client {
   readonly ended: Promise<{ code: number | null; signal: NodeJS.Signals | null; output: string }>;
 }
 
+/** Clients that have not ended. */
+const running = new Set<Client>();
+
 export function startClient(program: string, args: readonly string[]): Client {
   const child = spawn(program, args, { stdio: 'pipe' });
   let output = '';
@@ -96,5 +102,9 @@ export function startClient(program: string, args: readonly string[]): Client {
     ended.then(() => reject(new Error(`${program} ended before it was ready:\n${output}`)), reject);
   });
   ready.catch(() => undefined); // who does not wait for it looks at how it ended
-  return { process: child, ready, ended };
+  const client: Client = { process: child, ready, ended };
+  running.add(client);
+  const forget = () => void running.delete(client);
+  ended.then(forget, forget);
+  return client;
 }

@@ -144,8 +144,19 @@ describe('MSI-X', () => {
     const memory = fn.bars[0]!.memory!;
     const sent: number[] = [];
     fn.sinks.msi = (vector) => void sent.push(vector);
+    fn.config.write(0x04, 2, 0x0004);
     return { fn, memory, sent };
   };
+
+  it('sends nothing while bus mastering is off', () => {
+    const { fn, sent } = start();
+    fn.config.write(0x04, 2, 0);
+    context.interrupts.msi(0);
+    expect(sent).toEqual([]);
+    fn.config.write(0x04, 2, 0x0004);
+    context.interrupts.msi(0);
+    expect(sent).toEqual([0]);
+  });
 
   it('drops vectors it does not have, and everything while nobody listens', () => {
     const { fn, sent } = start();

@@ -7,10 +7,7 @@ import { Client, compile } from './client.js';
 import { script } from './fixtures.js';
 import { FuseServer } from './fuse-server.js';
 
-const { ENODEV, ENOENT, EBADF, EINVAL, ENOTTY } = constants.errno;
-const LOOKUP = 1;
-const FUSE_NOTIFY_INVAL_ENTRY = 3;
-const FUSE_NOTIFY_INVAL_INODE = 2;
+const { ENODEV, ENOENT, EBADF, EINVAL, ENOTTY, ETIMEDOUT } = constants.errno;
 
 let server: FuseServer;
 let clients: Client[];
@@ -25,31 +22,10 @@ afterEach(async () => {
   for (const client of clients) await client.kill();
 });
 
-function start(program: string, path = server.file): Client {
-  const client = new Client(compile(program), [path]);
+function start(program: string, path = server.file, ...more: string[]): Client {
+  const client = new Client(compile(program), [path, ...more]);
   clients.push(client);
   return client;
-}
-
-/** fuse_out_header of a notification and its struct. */
-function notification(code: number, body: Buffer): Buffer {
-  const header = Buffer.alloc(16);
-  header.writeUInt32LE(16 + body.length, 0);
-  header.writeInt32LE(code, 4);
-  return Buffer.concat([header, body]);
-}
-
-function invalidateEntry(parent: bigint, name: string): Buffer {
-  const body = Buffer.alloc(16);
-  body.writeBigUInt64LE(parent, 0);
-  body.writeUInt32LE(name.length, 8);
-  return notification(FUSE_NOTIFY_INVAL_ENTRY, Buffer.concat([body, Buffer.from(`${name}\0`)]));
-}
-
-function invalidateInode(inode: bigint): Buffer {
-  const body = Buffer.alloc(24);
-  body.writeBigUInt64LE(inode, 0);
-  return notification(FUSE_NOTIFY_INVAL_INODE, body);
 }
 
 describe('createChannel', () => {
@@ -81,7 +57,6 @@ describe('createChannel', () => {
         () => undefined,
       );
     });
-    await new Promise((resolve) => setTimeout(resolve, 5));
     native().mountFuse(fd, server.directory, 'second', 'rootmode=40000,user_id=0,group_id=0');
     expect(await first).toBe(26);
     native().unmount(server.directory, true);
@@ -182,6 +157,27 @@ describe('requests', () => {
   });
 });
 
+describe('ioctlElsewhere', () => {
+  it('gives up on an answer that does not come, and hears one that does', async () => {
+    const asked = new Promise<bigint>((resolve) => {
+      server.onIoctl = ({ unique }) => resolve(unique);
+    });
+    const client = start('flood');
+    await asked;
+    const handle = native().openProcess(client.pid);
+    const copy = handle.getFd(3);
+    expect(native().fdLink(copy)).toBe(server.file);
+    expect(await native().ioctlElsewhere(copy, 0x3b02, 0x1234, 10)).toBe(ETIMEDOUT);
+    server.onIoctl = ({ command, argument, unique }) => {
+      expect([command, argument]).toEqual([0x3b03, 2n ** 52n]);
+      server.fail(unique, ENOTTY);
+    };
+    expect(await native().ioctlElsewhere(copy, 0x3b03, 2 ** 52, 5000)).toBe(ENOTTY);
+    native().closeElsewhere(copy);
+    handle.close();
+  });
+});
+
 describe('the end', () => {
   it('by unmounting is ENODEV', async () => {
     native().unmount(server.directory, false);
@@ -204,94 +200,5 @@ describe('the end', () => {
     expect(await client.line()).toBe('-1');
     expect(server.channel.reply(Buffer.alloc(16))).toBe(EBADF);
     expect(await server.channel.notify(Buffer.alloc(16))).toBe(EBADF);
-  });
-});
-
-describe('notify', () => {
-  it('tells the errno', async () => {
-    expect(await server.channel.notify(invalidateEntry(1n, 'nothing'))).toBe(ENOENT);
-    expect(await server.channel.notify(Buffer.alloc(16))).toBe(EINVAL);
-  });
-
-  it('reaches the kernel in order', async () => {
-    server.onIoctl = ({ unique }) => server.answer(unique, 0);
-    await start('flood').line();
-    const settled: string[] = [];
-    const send = async (name: string, message: Buffer) => {
-      const errno = await server.channel.notify(message);
-      settled.push(`${name} ${errno}`);
-    };
-    await Promise.all([
-      send('entry', invalidateEntry(1n, 'dev')),
-      // The first has unhashed it.
-      send('again', invalidateEntry(1n, 'dev')),
-      send('inode', invalidateInode(2n)),
-      send('no inode', invalidateInode(77n)),
-    ]);
-    expect(settled).toEqual(['entry 0', `again ${ENOENT}`, 'inode 0', `no inode ${ENOENT}`]);
-  });
-
-  it('does not keep anybody from closing while it waits for a lock of a waiting client', async () => {
-    const lookups: bigint[] = [];
-    const first = new Promise<void>((resolve) => {
-      server.intercept = (opcode, unique) => {
-        if (opcode !== LOOKUP) return false;
-        lookups.push(unique);
-        resolve();
-        return true;
-      };
-    });
-    const waiting = start('lookup', `${server.directory}/one`);
-    await first;
-    // Takes the directory's lock, which the look-up holds.
-    const notified = server.channel.notify(invalidateEntry(1n, 'one'));
-    const untilThen = await Promise.race([notified, new Promise((resolve) => setTimeout(resolve, 20, 'waits'))]);
-    expect(untilThen).toBe('waits');
-    server.channel.close();
-    expect(Number(await waiting.line())).toBeLessThan(0);
-    expect(await notified).toBeTypeOf('number');
-    expect(lookups).toHaveLength(1);
-  });
-});
-
-describe('backings', () => {
-  it('refuse what is not /dev/fuse, and descriptors that are not open', async () => {
-    await start('lookup', `${server.directory}/none`).line();
-    const file = native().memfd('backing', 4096);
-    expect(() => native().backingOpen(file, file)).toThrow(expect.objectContaining({ code: 'ENOTTY' }));
-    expect(() => native().backingOpen(server.fd, 9999)).toThrow(expect.objectContaining({ code: 'EBADF' }));
-    expect(() => native().backingClose(server.fd, 4242)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
-    expect(native().counts().backings).toBe(0);
-    native().close(file);
-  });
-
-  it('carry mmap of a client to a memfd', async () => {
-    // INIT must be over; a look-up that is answered says so.
-    await start('lookup', `${server.directory}/none`).line();
-    const file = native().memfd('backing', 1 << 20);
-    const memory = native().map(file, 0, 4096);
-    memory.buffer[0] = 9;
-    server.backingId = native().backingOpen(server.fd, file);
-    server.openFlags = 1 | 32 | 128;
-    expect(native().counts().backings).toBe(1);
-    const client = start('mapped');
-    expect(await client.line()).toBe('9');
-    expect(await client.ask('')).toBe('stored');
-    expect(memory.buffer[1]).toBe(42);
-    await client.kill();
-    native().backingClose(server.fd, server.backingId);
-    expect(native().counts().backings).toBe(0);
-    expect(() => native().backingClose(server.fd, server.backingId)).toThrow();
-    memory.unmap();
-    native().close(file);
-  });
-
-  it('are forgotten with their connection', async () => {
-    await start('lookup', `${server.directory}/none`).line();
-    const file = native().memfd('backing', 4096);
-    native().backingOpen(server.fd, file);
-    server.channel.close();
-    expect(native().counts().backings).toBe(0);
-    native().close(file);
   });
 });

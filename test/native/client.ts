@@ -94,4 +94,3 @@ export class MemoryClient extends Client {
     return Number(await this.ask(`peek ${address}`));
   }
 }
-

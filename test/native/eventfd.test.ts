@@ -52,8 +52,12 @@ describe('eventfdSignal', () => {
 describe('eventfdListen', () => {
   it('refuses what is no eventfd', () => {
     const file = native().memfd('file', 0);
-    expect(() => native().eventfdListen(file, () => undefined)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
-    expect(() => native().eventfdListen(9999, () => undefined)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    expect(() => native().eventfdListen(file, () => undefined)).toThrow(
+      expect.objectContaining({ code: 'EINVAL' }),
+    );
+    expect(() => native().eventfdListen(9999, () => undefined)).toThrow(
+      expect.objectContaining({ code: 'EBADF' }),
+    );
     expect(() => native().eventfdListen(file, 1 as unknown as () => void)).toThrow(TypeError);
     native().close(file);
   });

@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type FuseChannel, native } from '../../src/native/index.js';
 
-const Opcode = { LOOKUP: 1, FORGET: 2, GETATTR: 3, OPEN: 14, RELEASE: 18, INIT: 26, INTERRUPT: 36, IOCTL: 39 };
+const Opcode = {
+  LOOKUP: 1,
+  FORGET: 2,
+  GETATTR: 3,
+  OPEN: 14,
+  RELEASE: 18,
+  INIT: 26,
+  INTERRUPT: 36,
+  IOCTL: 39,
+};
 const ENOENT = 2;
 const ENOSYS = 38;
 const FILE = 2n;
@@ -31,7 +40,12 @@ export class FuseServer {
   intercept: (opcode: number, unique: bigint) => boolean = () => false;
 
   constructor() {
-    native().mountFuse(this.fd, this.directory, 'native-test', 'rootmode=40000,user_id=0,group_id=0,allow_other');
+    native().mountFuse(
+      this.fd,
+      this.directory,
+      'native-test',
+      'rootmode=40000,user_id=0,group_id=0,allow_other',
+    );
     this.closed = new Promise((resolve) => {
       this.channel.start((length) => this.handle(length), resolve);
     });
@@ -75,7 +89,8 @@ export class FuseServer {
     if (this.intercept(opcode, unique)) return;
     if (opcode === Opcode.INIT) this.reply(unique, 0, this.init());
     else if (opcode === Opcode.LOOKUP) this.lookup(unique, buffer.toString('latin1', 40, length - 1));
-    else if (opcode === Opcode.GETATTR) this.reply(unique, 0, Buffer.concat([Buffer.alloc(16), this.attributes(node)]));
+    else if (opcode === Opcode.GETATTR)
+      this.reply(unique, 0, Buffer.concat([Buffer.alloc(16), this.attributes(node)]));
     else if (opcode === Opcode.OPEN) this.open(unique);
     else if (opcode === Opcode.IOCTL)
       this.onIoctl({

@@ -54,7 +54,10 @@ async function doomed(tid: number): Promise<void> {
 
 describe('graftBegin', () => {
   it('refuses a thread that is not there', async () => {
-    await expect(native().graftBegin(2 ** 22 - 1)).rejects.toMatchObject({ code: 'ESRCH', syscall: 'ptrace' });
+    await expect(native().graftBegin(2 ** 22 - 1)).rejects.toMatchObject({
+      code: 'ESRCH',
+      syscall: 'ptrace',
+    });
     await expect(native().graftBegin(0)).rejects.toMatchObject({ code: 'ESRCH' });
   });
 

@@ -5,7 +5,12 @@ import { native } from '../../src/native/index.js';
 describe('memfd, truncate and close', () => {
   it('refuse bad descriptors and sizes', () => {
     expect(() => native().truncate(9999, 1)).toThrow(
-      expect.objectContaining({ errno: 9, code: 'EBADF', syscall: 'ftruncate', message: expect.stringContaining('EBADF') }),
+      expect.objectContaining({
+        errno: 9,
+        code: 'EBADF',
+        syscall: 'ftruncate',
+        message: expect.stringContaining('EBADF'),
+      }),
     );
     expect(() => native().close(9999)).toThrow(expect.objectContaining({ code: 'EBADF' }));
     expect(() => native().memfd('x', -1)).toThrow(RangeError);
@@ -41,7 +46,9 @@ describe('memfd, truncate and close', () => {
 describe('map', () => {
   it('refuses what mmap refuses', () => {
     const fd = native().memfd('window', 8192);
-    expect(() => native().map(9999, 0, 4096)).toThrow(expect.objectContaining({ code: 'EBADF', syscall: 'mmap' }));
+    expect(() => native().map(9999, 0, 4096)).toThrow(
+      expect.objectContaining({ code: 'EBADF', syscall: 'mmap' }),
+    );
     expect(() => native().map(fd, 1, 4096)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
     expect(() => native().map(fd, 0, 0)).toThrow(expect.objectContaining({ code: 'EINVAL' }));
     expect(() => native().map(fd, 0, 2 ** 40)).toThrow(RangeError);
@@ -78,8 +85,8 @@ describe('objects of the addon', () => {
   it('can be made by it alone', () => {
     const fd = native().memfd('window', 4096);
     const memory = native().map(fd, 0, 4096);
-    const constructor = memory.constructor as new () => unknown;
-    expect(() => new constructor()).toThrow(TypeError);
+    const Forged = memory.constructor as new () => unknown;
+    expect(() => new Forged()).toThrow(TypeError);
     const forged = Object.create(Object.getPrototypeOf(memory)) as typeof memory;
     expect(() => forged.unmap()).toThrow(TypeError);
     expect(() => native().watch(forged, [], () => undefined)).toThrow(TypeError);

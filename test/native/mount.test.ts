@@ -27,7 +27,9 @@ describe('mountFuse', () => {
     const fd = native().openFuse();
     const options = 'rootmode=40000,user_id=0,group_id=0';
     const mount = (from: number, on: string, data: string) => () => native().mountFuse(from, on, 's', data);
-    expect(mount(0, directory, options)).toThrow(expect.objectContaining({ code: 'EINVAL', syscall: 'mount' }));
+    expect(mount(0, directory, options)).toThrow(
+      expect.objectContaining({ code: 'EINVAL', syscall: 'mount' }),
+    );
     expect(mount(fd, `${directory}/none`, options)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
     expect(mount(fd, directory, 'nonsense')).toThrow(expect.objectContaining({ code: 'EINVAL' }));
     expect(mount(fd, `${directory}\0x`, options)).toThrow(TypeError);
@@ -48,7 +50,9 @@ describe('mountFuse', () => {
 describe('bindMount and unmount', () => {
   it('refuse what is not there', () => {
     const absent = join(directory, 'none');
-    expect(() => native().bindMount(absent, directory, false)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+    expect(() => native().bindMount(absent, directory, false)).toThrow(
+      expect.objectContaining({ code: 'ENOENT' }),
+    );
     expect(() => native().unmount(absent, true)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
     expect(() => native().unmount(directory, false)).toThrow(
       expect.objectContaining({ errno: 22, code: 'EINVAL', syscall: 'umount2' }),

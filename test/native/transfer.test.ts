@@ -28,7 +28,13 @@ afterEach(async () => {
 
 type End = PinHandle | Uint8Array;
 
-function piece(source: End, sourceOffset: number, target: End, targetOffset: number, length: number): TransferPiece {
+function piece(
+  source: End,
+  sourceOffset: number,
+  target: End,
+  targetOffset: number,
+  length: number,
+): TransferPiece {
   return { source, sourceOffset, target, targetOffset, length };
 }
 
@@ -76,7 +82,11 @@ describe.each(ways)('%s', (_name, move) => {
 
   it('sees in a piece what an earlier one wrote into the same bytes', async () => {
     const bytes = Buffer.alloc(8);
-    await move([piece(Buffer.from('ab'), 0, own, 0, 2), piece(own, 0, bytes, 1, 2), piece(bytes, 1, shared, 0, 2)]);
+    await move([
+      piece(Buffer.from('ab'), 0, own, 0, 2),
+      piece(own, 0, bytes, 1, 2),
+      piece(bytes, 1, shared, 0, 2),
+    ]);
     expect(bytes.toString('latin1', 0, 4)).toBe('\0ab\0');
     expect(await client.peek(areas.shared + 1)).toBe('b'.charCodeAt(0));
   });
@@ -95,7 +105,9 @@ describe.each(ways)('%s', (_name, move) => {
     const bytes = Buffer.alloc(4);
     const fault = (index: number) => expect.objectContaining({ code: 'EFAULT', piece: index });
     expect(await client.ask('truncate')).toBe('0');
-    await expect(async () => move([piece(own, 0, bytes, 0, 1), piece(shared, 0, bytes, 0, 4)])).rejects.toEqual(fault(1));
+    await expect(async () =>
+      move([piece(own, 0, bytes, 0, 1), piece(shared, 0, bytes, 0, 4)]),
+    ).rejects.toEqual(fault(1));
     await expect(async () => move([piece(own, 0, shared, 0, 4)])).rejects.toEqual(fault(0));
     await client.kill();
     await expect(async () => move([piece(own, 0, bytes, 0, 4)])).rejects.toEqual(fault(0));
@@ -126,14 +138,17 @@ describe('transfer', () => {
     await native().transfer([piece(held, 0, held, half, half)]);
     const bytes = Buffer.alloc(half);
     await native().transfer([piece(held, half, bytes, 0, half)]);
-    const wrong = bytes.findIndex((byte, index) => byte !== (index % 251));
+    const wrong = bytes.findIndex((byte, index) => byte !== index % 251);
     expect(wrong).toBe(-1);
     held.release();
   });
 
   it('goes on when a pin it uses is released', async () => {
     const bytes = Buffer.alloc(SIZE);
-    const both = [native().transfer([piece(own, 0, bytes, 0, 8)]), native().transfer([piece(shared, 0, bytes, 8, 8)])];
+    const both = [
+      native().transfer([piece(own, 0, bytes, 0, 8)]),
+      native().transfer([piece(shared, 0, bytes, 8, 8)]),
+    ];
     own.release();
     shared.release();
     await Promise.all(both);

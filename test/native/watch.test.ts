@@ -40,6 +40,22 @@ async function until(count: number): Promise<void> {
   }
 }
 
+/** Until all that is watched has been looked at: a store elsewhere is seen after it. */
+async function looked(): Promise<void> {
+  const other = native().memfd('elsewhere', 4096);
+  const elsewhere = native().map(other, 0, 4096);
+  await new Promise<void>((resolve) => {
+    const second = native().watch(elsewhere, [{ offset: 0, width: 4 }], () => {
+      second.close();
+      resolve();
+    });
+    second.start();
+    elsewhere.buffer[0] = 1;
+  });
+  elsewhere.unmap();
+  native().close(other);
+}
+
 describe('watch', () => {
   it('refuses registers that are not aligned words inside the memory', () => {
     for (const wrong of [
@@ -98,7 +114,7 @@ describe('watch', () => {
     watcher.stop();
     watcher.stop();
     memory.buffer[17] = 2;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await looked();
     expect(seen).toHaveLength(1);
     watcher.start();
     watcher.kick();
@@ -108,12 +124,15 @@ describe('watch', () => {
     expect(() => watcher.settle(-1)).toThrow(RangeError);
   });
 
-  it('finds a store after a long sleep', async () => {
+  it('says nothing of what was settled after the thread saw it, before it was told', async () => {
     watcher.start();
-    await new Promise((resolve) => setTimeout(resolve, 20));
-    memory.buffer[17] = 3;
+    memory.buffer[17] = 1;
+    // The thread looks, the loop does not run. (Were it too slow, the store would just be settled unseen.)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    watcher.settle(2);
+    memory.buffer[0] = 1;
     await until(1);
-    expect(seen).toEqual([[2, 3n]]);
+    expect(seen).toEqual([[0, 1n]]);
   });
 
   it('keeps the pages while it looks, and nothing once closed', async () => {
@@ -144,7 +163,7 @@ describe('watch', () => {
     memory.buffer[17] = 1;
     await until(1);
     native().truncate(fd, 0);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await looked();
     watcher.settle(0);
     native().truncate(fd, 4096);
     // What was there is gone, and that is a change like any other.

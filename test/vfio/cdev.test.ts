@@ -232,3 +232,12 @@ test('a no-IOMMU device has no cdev', async () => {
   expect(vfio.devices.get(0)!.cdevMinor).toBeUndefined();
   await expectRefusal('ENODEV', () => client.cdev());
 });
+
+test('ENODEV for a node that outlived its device', async () => {
+  const { client, vfio, unbind } = rig();
+  const device = vfio.devices.get(0)!;
+  await unbind();
+  const request = { flags: 2, reads: true, writes: true };
+  await expectRefusal('ENODEV', () => device.openCdev(request, client.caller));
+  expect(vfio.counts().deviceFiles).toBe(0);
+});

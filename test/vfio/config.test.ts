@@ -185,6 +185,7 @@ describe('standard capabilities', () => {
   test('PM: a device without NoSoftRst is reset on the way back from D3hot', async () => {
     const { hardware, put, log, get8 } = await opened();
     const at = hardware.find(1)!.offset;
+    log.events.length = 0;
     put(at + 4, 3, 0);
     put(at + 4, 0, 0);
     expect(log.events).not.toContain('reset');
@@ -282,8 +283,23 @@ describe('standard capabilities', () => {
     });
     const at = hardware.find(0x09)!.offset;
     hardware.writable.fill(0xff, at, at + 16);
+    const lengths: number[] = [];
+    hardware.onWrite((_offset, length) => void lengths.push(length));
     expect(put32(at + 4, 0x55443322)).toBe(4);
     expect(get32(at + 4)).toBe(0x55443322);
+    expect(lengths).toEqual([2, 2]);
+  });
+
+  test('a vendor capability takes raw writes, but not to its header', async () => {
+    const { hardware, put32, get32, put, get8 } = await opened({
+      capabilities: [capability(0x09, 8, 1, 2, 3, 4, 5)],
+    });
+    const at = hardware.find(0x09)!.offset;
+    hardware.writable.fill(0xff, at, at + 8);
+    put(at, 0xaa, 0xbb);
+    expect([get8(at), get8(at + 1)]).toEqual([9, 0]);
+    put32(at + 4, 0x01020304);
+    expect(get32(at + 4)).toBe(0x01020304);
   });
 });
 

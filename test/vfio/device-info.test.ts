@@ -1,7 +1,9 @@
 /** DEVICE_GET_INFO, GET_REGION_INFO, GET_IRQ_INFO, RESET: argsz, capability chains, refusals. */
 import { describe, expect, test } from 'vitest';
 import { DeviceFlag, regionInfo } from '../../src/abi/vfio/index.js';
+import type { Bar, PciFunction } from '../../src/host/pci-function.js';
 import { fakeFunction } from '../../src/testkit/fake-host.js';
+import { isMappable } from '../../src/vfio/regions/mappable.js';
 import { BDF, type Client, expectRefusal, ioctls, le32, modelled, region, rig } from './kit.js';
 
 const conventional = fakeFunction(BDF, { pcie: false, msix: false, msi: false, interruptPin: 0 });
@@ -89,26 +91,22 @@ describe('GET_REGION_INFO', () => {
     await expectRefusal('EFAULT', () => client.ioctl(device, VFIO_DEVICE_GET_REGION_INFO));
   });
 
-  test('a small BAR is mappable only when nobody shares its page', async () => {
-    const bars = (size: number) =>
-      [
-        { index: 0, kind: 'memory32', size: 0x100 },
-        { index: 1, kind: 'memory32', size },
-      ] as const;
-    const small = fakeFunction(BDF, { bars: [...bars(0x100)], msix: false });
-    const packed = rig({ mappable: true, functions: [small] });
-    const { device } = await packed.client.open();
-    const flags = [];
-    for (const index of [0, 1]) flags.push((await ask(packed.client, device, index)).flags & 4);
-    const addresses = packed.fn().bars.flatMap((bar) => bar?.address ?? []);
-    const shares = addresses[0]! / 4096n === addresses[1]! / 4096n;
-    expect(flags).toEqual(shares ? [0, 0] : [4, 4]);
-    const alone = rig({
-      mappable: true,
-      functions: [fakeFunction(BDF, { bars: [bars(0)[0]], msix: false })],
-    });
-    const open = await alone.client.open();
-    expect((await ask(alone.client, open.device, 0)).flags & 4).toBe(4);
+  test('a small BAR is mappable only when it starts a page that nobody shares', () => {
+    const bar = (address: number, size: number, kind = 'memory32') =>
+      ({ index: 0, kind, size, address: BigInt(address) }) as Bar;
+    const fn = (fd: number | undefined, ...bars: Bar[]) =>
+      ({ pages: { fd }, bars }) as unknown as PciFunction;
+    const small = bar(0x10000, 0x100);
+    const alone = fn(5, small);
+    expect(isMappable(alone, small, [alone])).toBe(true);
+    expect(isMappable(fn(undefined, small), small, [])).toBe(false);
+    expect(isMappable(alone, bar(0x10000, 0x100, 'io'), [])).toBe(false);
+    expect(isMappable(alone, bar(0x10100, 0x100), [])).toBe(false);
+    expect(isMappable(alone, small, [alone, fn(5, bar(0x10800, 0x100))])).toBe(false);
+    expect(isMappable(alone, small, [alone, fn(5, bar(0x10800, 0x100, 'io'), bar(0x11000, 0x100))])).toBe(
+      true,
+    );
+    expect(isMappable(alone, bar(0x10000, 0x1000), [fn(5, bar(0x10000, 0x1000))])).toBe(true);
   });
 
   test('the second function of a group has a window of its own', async () => {

@@ -88,9 +88,11 @@ describe('unbinding while in use', () => {
     expect(request.signals).toBe(3);
     expect(vfio.devices.size).toBe(0);
     expect(vfio.groups.size).toBe(1);
+    expect(vfio.isOpen(fn())).toBe(true);
     await expectRefusal('ENODEV', () => client.getDevice(group));
     expect(client.pread(device, region(7), 2).readUInt16LE(0)).toBe(0x1234);
     client.close(device);
+    expect(vfio.isOpen(fn())).toBe(false);
     await vi.advanceTimersByTimeAsync(0);
     expect(done).toBe(false);
     client.close(cdev);
@@ -171,10 +173,15 @@ describe('first open and last close', () => {
 
   test('a function without a reset method is restored all the same', async () => {
     const { client, fn } = rig({ functions: [fakeFunction(BDF, { pcie: false })] });
+    fn().config.write(4, 2, 0x400);
+    const cacheLine = fn().config.read(0x0c, 1);
     const { device, group } = await client.open();
+    expect(fn().config.read(4, 2)).toBe(3);
     client.pwrite(device, region(7, 4), Buffer.from([7, 0]));
+    client.pwrite(device, region(7, 0x0c), Buffer.from([cacheLine ^ 0xff]));
     client.close(device, group);
-    expect(fn().config.read(4, 2) & 4).toBe(0);
+    expect(fn().config.read(4, 2)).toBe(0x403);
+    expect(fn().config.read(0x0c, 1)).toBe(cacheLine);
   });
 
   test('DMA needs bus mastering and ends with the device', async () => {

@@ -133,6 +133,26 @@ describe('SET_CONTAINER', () => {
     expect(await client.setContainer(group, client.container())).toBe(0);
   });
 
+  test('real and no-IOMMU groups do not mix, either way round', async () => {
+    const second = '0000:00:05.0';
+    const { client, fn, vfio, unbind, bind } = rig({
+      functions: [modelled(), fakeFunction(second, { bars: [], msix: false })],
+      modules: noiommu.modules,
+    });
+    const real = fn().iommuGroup!.id;
+    await unbind(second);
+    fn(second).iommuGroup = undefined;
+    bind(second);
+    const without = [...vfio.groups.values()].find((group) => group.noiommu)!.iommuGroup.id;
+    const groups = [client.group(real), client.group(without)] as const;
+    const containers = [client.container(), client.container()] as const;
+    for (const i of [0, 1] as const) {
+      await client.setContainer(groups[i], containers[i]);
+      await expectRefusal('EPERM', () => client.setContainer(groups[1 - i]!, containers[i]));
+      await client.ioctl(groups[i], ioctls.VFIO_GROUP_UNSET_CONTAINER);
+    }
+  });
+
   test('a container takes several groups, and one that fails to attach is not in it', async () => {
     const second = '0000:00:05.0';
     const { client, fn, vfio } = rig({ functions: [modelled(), fakeFunction(second)] });

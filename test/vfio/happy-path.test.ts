@@ -65,7 +65,7 @@ test('DPDK, group mode', async () => {
   command.writeUInt16LE(command.readUInt16LE(0) | 4);
   client.pwrite(device, region(7, 4), command);
   expect(await client.ioctl(device, ioctls.VFIO_DEVICE_RESET, 0n)).toBe(0);
-  expect(log.events).toEqual(['reset']);
+  expect(log.events).toEqual(['reset', 'reset']);
 
   const irq = client.caller.putEventfd(50);
   const trigger = IrqData.EVENTFD | IrqAction.TRIGGER;

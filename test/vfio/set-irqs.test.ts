@@ -46,6 +46,13 @@ describe('validation, in order', () => {
     await expectRefusal('EINVAL', () => raw(words, Buffer.alloc(16)));
   });
 
+  test('start past the end is EINVAL also where it would mean "disable all"', async () => {
+    eventfd(50);
+    await set(EVENTFD | TRIGGER, MSIX, 0, 1, [50]);
+    await expectRefusal('EINVAL', () => set(NONE | TRIGGER, MSIX, 4, 0));
+    expect(msixControl() & 0x8000).toBe(0x8000);
+  });
+
   test('EFAULT for the data, before the action is looked at', async () => {
     await expectRefusal('EFAULT', () => raw([24, EVENTFD, INTX, 0, 1]));
     await expectRefusal('ENOTTY', () => raw([24, EVENTFD, INTX, 0, 1], le32(-1)));
@@ -105,6 +112,24 @@ describe('INTx', () => {
     expect(hardwareCommand() & 0x400).toBe(0);
     interrupts.intx(true);
     expect(irq.signals).toBe(3);
+  });
+
+  test('a second rise before UNMASK is not signalled', async () => {
+    const irq = eventfd(50);
+    await set(EVENTFD | TRIGGER, INTX, 0, 1, [50]);
+    for (let i = 0; i < 2; i++) one.fn().sinks.intx!(true);
+    expect(irq.signals).toBe(1);
+  });
+
+  test('enabled with the INTx-disable bit set it starts masked', async () => {
+    const irq = eventfd(50);
+    one.client.pwrite(device, region(7, 4), Buffer.from([3, 4]));
+    await set(EVENTFD | TRIGGER, INTX, 0, 1, [50]);
+    expect(hardwareCommand() & 0x400).toBe(0x400);
+    one.client.pwrite(device, region(7, 4), Buffer.from([3, 0]));
+    expect(hardwareCommand() & 0x400).toBe(0);
+    one.log.context!.interrupts.intx(true);
+    expect(irq.signals).toBe(1);
   });
 
   test('MASK holds it back; a BOOL of 0 does nothing', async () => {

@@ -22,6 +22,8 @@ export function mapUser(
   const { process, vaddr, length } = memory;
   if (vaddr + length > LAST_ADDRESS) refuse('EOVERFLOW', `vaddr ${hex(vaddr)} + ${hex(length)} wraps`);
   if (length === 0n || length > LAST_ADDRESS - PAGE_SIZE) refuse('EINVAL', `length ${hex(length)}`);
+  // Killed while its turn was waited for: nobody would ever take the mapping away.
+  if (!process.alive) refuse('EFAULT', `process ${process.pid} is gone`);
   return mapParts(ioas, [{ source: { process, vaddr, writable: access.write }, length }], access, fixed);
 }
 

@@ -13,8 +13,13 @@ interface Expected {
   file: OpenFile | undefined;
 }
 
+/** Each graft is a process for a millisecond: more than this many at once only wait for the same processors. */
+const AT_ONCE = 16;
+
 export class Grafts {
   private readonly expected = new Map<number, Expected>();
+  private running = 0;
+  private readonly waiting: (() => void)[] = [];
 
   /** The file that an open of `nodeid` by `tid` is to become; at most once per graft. */
   take(tid: number, nodeid: number): OpenFile | undefined {
@@ -32,6 +37,7 @@ export class Grafts {
     result: NewDescriptor,
   ): Promise<void> {
     const expected: Expected = { nodeid: on.node.id, file: result.file };
+    await this.turn();
     try {
       const fd = ioctlDescriptor(request.tid, on.command);
       const graft = await beginGraft(request.tid);
@@ -45,7 +51,14 @@ export class Grafts {
     } finally {
       this.expected.delete(request.tid);
       expected.file?.release?.(); // never opened, so never released by the kernel
+      this.running--;
+      this.waiting.shift()?.();
     }
+  }
+
+  private async turn(): Promise<void> {
+    while (this.running >= AT_ONCE) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    this.running++;
   }
 
   /** What the ioctl is to return. */

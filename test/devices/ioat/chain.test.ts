@@ -102,6 +102,17 @@ describe.each(['now', 'later'] as const)('a chain of descriptors, memory that an
     expect(d.completion).toBe(d.slot(9) | BigInt(IDLE));
   });
 
+  it('reads ahead no further than is mapped', async () => {
+    const d = driver();
+    const lone = d.context.dma.map(0x5000_0000n, 64);
+    d.put(0, { destination: BUFFER + 4096n, next: d.slot(9) });
+    d.ring.copy(lone, 0, 0, 64);
+    d.put(9, { destination: BUFFER + 8192n });
+    await d.start(0x5000_0000n).submit(2).look();
+    expect(d.completion).toBe(d.slot(9) | BigInt(IDLE));
+    expect(d.get('CHANERR')).toBe(0n);
+  });
+
   it('reads the ring anew on every lap', async () => {
     const d = driver({}, 4);
     for (let i = 0; i < 14; i++) {
@@ -132,6 +143,20 @@ describe.each(['now', 'later'] as const)('a chain of descriptors, memory that an
     expect(
       d.context.dma.operations.filter(({ kind, length }) => kind === 'write' && length === 8).length,
     ).toBeGreaterThan(0xffff);
+  });
+});
+
+describe('a long chain', () => {
+  it('leaves the main loop its turns', async () => {
+    const d = new Driver({}, 512).start();
+    for (let i = 0; i < 500; i++) d.push({ size: 8, control: FILL | COMPL_WRITE });
+    d.submit().context.look();
+    // Microtasks alone must not finish it: the loop would be held until then.
+    for (let i = 0; i < 5000; i++) await undefined;
+    expect(d.completion & 7n).toBe(0n);
+    expect(d.completion).toBeGreaterThan(0n);
+    await d.quiesce();
+    expect(d.completion).toBe(d.slot(499) | BigInt(IDLE));
   });
 });
 

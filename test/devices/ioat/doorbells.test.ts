@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
-import { ARMED, BUFFER, Driver, IDLE } from './driver.js';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { ARMED, BUFFER, Driver, IDLE, SUSPENDED } from './driver.js';
 
 /** How the watcher may report several changes: in any order. */
 const orders = {
@@ -139,5 +139,42 @@ describe('doorbells through a mapping', () => {
     for (let i = 0; i < 200; i++) await d.quiesce();
     expect(stores).toBeGreaterThan(10_000);
     expect(d.get('CHANERR')).toBe(0n);
+  });
+
+  describe('stores in the middle of a look', () => {
+    afterEach(() => vi.restoreAllMocks());
+
+    it('a chain and its doorbell, after the first register was read, do not ring on the old chain', async () => {
+      const d = new Driver().start();
+      d.put(0, {});
+      await d.submit(1).look();
+      d.put(8, {});
+      const load = Atomics.load.bind(Atomics) as (array: Uint8Array, index: number) => number;
+      vi.spyOn(Atomics, 'load').mockImplementationOnce(((array: Uint8Array, index: number) => {
+        const value = load(array, index);
+        d.start(d.slot(8)).submit(2);
+        return value;
+      }) as typeof Atomics.load);
+      d.put(9, {});
+      d.model.written?.(0, d.offset('CHANCMD'), 1);
+      await d.look();
+      const fetched = d.context.dma.operations.filter(({ kind }) => kind === 'read').map(({ iova }) => iova);
+      expect(fetched).toEqual([d.slot(0), d.slot(8)]);
+      expect(d.completion).toBe(d.slot(9) | BigInt(IDLE));
+    });
+
+    it('a command behind the one being obeyed is obeyed as well', async () => {
+      const d = new Driver();
+      const settled = d.context.settled.bind(d.context);
+      let stored = false;
+      d.context.settled = (register) => {
+        settled(register);
+        if (stored || register.offset !== d.offset('DMACOUNT')) return;
+        stored = true;
+        d.set('CHANCMD', 0x04);
+      };
+      await d.set('CHANCMD', 0x20).look();
+      expect([stored, d.get('CHANCMD'), d.state]).toEqual([true, 0n, SUSPENDED]);
+    });
   });
 });

@@ -48,6 +48,15 @@ describe('CHANCMD', () => {
     expect(d.get('CHANCMD')).toBe(0n);
   });
 
+  it('reset drops a doorbell that was not seen before it', async () => {
+    const d = new Driver().start();
+    await d.look();
+    d.push({});
+    d.submit().set('CHANCMD', RESET);
+    await d.look();
+    expect([d.context.dma.operations.length, d.get('DMACOUNT'), d.state]).toEqual([0, 0n, IDLE]);
+  });
+
   it('reset wins over other commands in the same store', async () => {
     const d = new Driver();
     await d.set('CHANCMD', 0xff).look();

@@ -120,6 +120,23 @@ describe('pinning', () => {
     expect(await session.ioas()).toBe(1);
   });
 
+  test('a client that dies before its turn leaves no area behind', async () => {
+    const [session, ioas] = await attached();
+    const idle = await session.ioas();
+    const other = fakeCaller({ pid: 78 });
+    const values = { size: 40, flags: FIXED_RW, ioasId: idle, userVa: RAM, length: 0x1000n, iova: 0n };
+    other.map(ARG, ioasMap.encode(filled(ioasMap, values)));
+    const go = session.caller.holdPins();
+    const first = session.map(ioas);
+    await new Promise(setImmediate);
+    const second = outcome(() => session.ioctl(IommufdIoctl.IOMMU_IOAS_MAP, ARG, other));
+    await new Promise(setImmediate);
+    other.exit();
+    go();
+    expect([(await first)[0], await second]).toEqual([0, 'EFAULT']);
+    expect(await session.unmap(idle, 0n, LAST)).toEqual([0, 0n]);
+  });
+
   test('areas end with the process that mapped them', async () => {
     const [session, ioas, device] = await attached();
     const other = fakeCaller({ pid: 77 });
