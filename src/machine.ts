@@ -95,7 +95,7 @@ export class Machine {
     this.root = createRoot({
       host: this.host,
       vfio: this.vfio,
-      openIommufd: (caller) => openIommufd(this.host, caller),
+      openIommufd: () => openIommufd(this.host),
       hostMounts: options.hostMounts ?? false,
     });
   }

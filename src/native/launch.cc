@@ -116,7 +116,10 @@ int main(int count, char** arguments) {
 
   if (unshare(CLONE_NEWNS) < 0) fail("unshare");
   // Nothing mounted here is seen outside; the last umount is the end of the namespace.
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) fail("make / private");
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
+    // EINVAL: in a chroot the mount that the root lies on can't be named, and what is mounted here would be seen outside.
+    fail(errno == EINVAL ? "make / private (a chroot? bind its root on itself before entering it)" : "make / private");
+  }
   for (int index = 1; index < command;) {
     const Step& step = findStep(arguments[index]);
     if (!step.run(arguments + index + 1)) fail(describe(step, arguments + index + 1));

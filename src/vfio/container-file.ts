@@ -1,7 +1,8 @@
 /** /dev/vfio/vfio, opened: every open is a container of its own. */
 import { API_VERSION, ContainerIoctl } from '../abi/vfio/index.js';
+import { dirtyBitmap, dmaMap, dmaUnmap, type1Info } from '../abi/vfio/type1.js';
 import type { Caller } from '../vfs/caller.js';
-import { type IoctlRow, IoctlTable } from '../vfs/ioctl.js';
+import { type ArgumentShape, type IoctlRow, IoctlTable } from '../vfs/ioctl.js';
 import type { OpenFile } from '../vfs/node.js';
 import type { Container } from './container.js';
 
@@ -31,11 +32,12 @@ export class ContainerFile implements OpenFile {
 const idOf = (argument: bigint): number => (argument <= 0xffffn ? Number(argument) : -1);
 
 /** A row for the trace's sake: the backend of the container knows what the number means. */
-function forwarded(name: keyof typeof ContainerIoctl): IoctlRow<ContainerFile> {
+function forwarded(name: keyof typeof ContainerIoctl, argument: ArgumentShape): IoctlRow<ContainerFile> {
   const number = ContainerIoctl[name];
   return {
     number,
     name,
+    argument,
     handle: ({ container }, { argument, caller }) => container.forward(number, argument, caller),
   };
 }
@@ -63,10 +65,10 @@ export const containerIoctls = new IoctlTable<ContainerFile>(
         return 0;
       },
     },
-    forwarded('VFIO_IOMMU_GET_INFO'),
-    forwarded('VFIO_IOMMU_MAP_DMA'),
-    forwarded('VFIO_IOMMU_UNMAP_DMA'),
-    forwarded('VFIO_IOMMU_DIRTY_PAGES'),
+    forwarded('VFIO_IOMMU_GET_INFO', { struct: type1Info }),
+    forwarded('VFIO_IOMMU_MAP_DMA', { struct: dmaMap }),
+    forwarded('VFIO_IOMMU_UNMAP_DMA', { struct: dmaUnmap }),
+    forwarded('VFIO_IOMMU_DIRTY_PAGES', { struct: dirtyBitmap }),
   ],
   'EINVAL',
 );

@@ -145,7 +145,7 @@ export class Client {
   }
 
   iommufd(): number {
-    return this.install(openIommufd(this.host, this.caller));
+    return this.install(openIommufd(this.host));
   }
 
   group(id = 0): number {

@@ -14,7 +14,7 @@ const NR_IOCTL = 16;
  * call. The number of ioctl is the x86-64 one, so a 32-bit or x32 client doesn't match.
  */
 export function ioctlDescriptor(tid: number, command: number): number {
-  const [number, fd, second] = readFileSync(`/proc/${tid}/syscall`, 'latin1').split(' ').map(Number);
+  const [number, fd, second] = blockedCall(tid).split(' ').map(Number);
   if (
     number !== NR_IOCTL ||
     fd === undefined ||
@@ -26,6 +26,14 @@ export function ioctlDescriptor(tid: number, command: number): number {
       `thread ${tid} isn't in a 64-bit ioctl 0x${command.toString(16)}: it can't be given a descriptor`,
     );
   return fd;
+}
+
+function blockedCall(tid: number): string {
+  try {
+    return readFileSync(`/proc/${tid}/syscall`, 'latin1');
+  } catch (error) {
+    throw new KernelError('ESRCH', `thread ${tid} died in its ioctl`, { cause: error });
+  }
 }
 
 /** Stops `tid` on its way out of the ioctl; the ioctl must be answered next. */

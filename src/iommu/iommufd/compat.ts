@@ -1,26 +1,31 @@
 /** The VFIO container's ioctls on /dev/iommu, acting on the compat IOAS (drivers/iommu/iommufd/vfio_compat.c). */
 import { KernelError, refuse } from '../../abi/errno.js';
 import { API_VERSION, ContainerIoctl, Extension } from '../../abi/vfio/ioctls.js';
-import { DmaMapFlag, DmaUnmapFlag, dmaMap, dmaUnmap } from '../../abi/vfio/type1.js';
-import type { IoctlCall, IoctlRow } from '../../vfs/ioctl.js';
+import { DmaMapFlag, DmaUnmapFlag, dmaMap, dmaUnmap, type1Info } from '../../abi/vfio/type1.js';
+import type { ArgumentShape, IoctlCall, IoctlRow } from '../../vfs/ioctl.js';
 import { hex, LAST_ADDRESS, lastOf, show } from '../range.js';
 import { compatInfo } from './compat-info.js';
 import type { Context } from './context.js';
 import { cutAfter, mapUser, unmapRange } from './mapping.js';
 
 export const compatRows: readonly IoctlRow<Context>[] = [
-  row('VFIO_GET_API_VERSION', () => API_VERSION),
-  row('VFIO_CHECK_EXTENSION', (context, { argument }) => checkExtension(context, argument)),
-  row('VFIO_SET_IOMMU', setIommu),
-  row('VFIO_IOMMU_GET_INFO', compatInfo),
-  row('VFIO_IOMMU_MAP_DMA', mapDma),
-  row('VFIO_IOMMU_UNMAP_DMA', unmapDma),
+  row('VFIO_GET_API_VERSION', 'none', () => API_VERSION),
+  row('VFIO_CHECK_EXTENSION', 'integer', (context, { argument }) => checkExtension(context, argument)),
+  row('VFIO_SET_IOMMU', 'integer', setIommu),
+  row('VFIO_IOMMU_GET_INFO', { struct: type1Info }, compatInfo),
+  row('VFIO_IOMMU_MAP_DMA', { struct: dmaMap }, mapDma),
+  row('VFIO_IOMMU_UNMAP_DMA', { struct: dmaUnmap }, unmapDma),
 ];
 
-function row(name: keyof typeof ContainerIoctl, handle: IoctlRow<Context>['handle']): IoctlRow<Context> {
+function row(
+  name: keyof typeof ContainerIoctl,
+  argument: ArgumentShape,
+  handle: IoctlRow<Context>['handle'],
+): IoctlRow<Context> {
   return {
     number: ContainerIoctl[name],
     name,
+    argument,
     handle: (context, call) => context.turn(() => handle(context, call)),
   };
 }

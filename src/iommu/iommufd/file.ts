@@ -2,18 +2,16 @@
 import { refuse } from '../../abi/errno.js';
 import type { Host } from '../../host/host.js';
 import type { IommuGroup } from '../../host/iommu-group.js';
-import type { Caller } from '../../vfs/caller.js';
 import type { IommufdFile } from '../contract.js';
 import { Context } from './context.js';
 import { bindDevice } from './device.js';
 import { readSize } from './operation.js';
 import { iommufdIoctls, isMisshapen } from './table.js';
 
-/** Each open is a context of its own. `caller` only names it in the trace. */
-export function openIommufd(host: Host, caller?: Caller): IommufdFile {
+/** Each open is a context of its own. */
+export function openIommufd(host: Host): IommufdFile {
   const context = new Context(host);
   const compatGroups = new Set<IommuGroup>();
-  const opener = caller ? ` of ${caller.describe()}` : '';
   return {
     isIommufd: true,
 
@@ -24,7 +22,8 @@ export function openIommufd(host: Host, caller?: Caller): IommufdFile {
     },
 
     release: () => context.put(),
-    describe: () => `iommufd${opener}`,
+    describe: () => 'iommufd',
+    ioctlRow: (command) => iommufdIoctls.get(command >>> 0),
     bind: (fn, group) => bindDevice(context, fn, group),
 
     enterCompat(group, noiommu) {

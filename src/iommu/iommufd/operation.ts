@@ -17,7 +17,7 @@ export interface Call<Request> {
 }
 
 export interface Operation extends IoctlRow<Context> {
-  readonly struct: { readonly name: string; readonly size: number };
+  readonly argument: { readonly struct: { readonly size: number } & Struct<Fields> };
   /** Smallest `size`: up to the last field of the first version. */
   readonly minimum: number;
 }
@@ -36,7 +36,7 @@ export function operation<F extends Fields>(
   return {
     number: IommufdIoctl[name],
     name,
-    struct,
+    argument: { struct: struct as unknown as Struct<Fields> },
     minimum,
     handle: async (context, { argument, caller }) => {
       const size = await readSize(argument, caller);

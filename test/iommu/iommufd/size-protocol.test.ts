@@ -29,7 +29,7 @@ const sizes: Record<string, readonly [number, number]> = {
 };
 
 test('sizes of the reference', () => {
-  const ours = operations.map((row) => [row.name, [row.minimum, row.struct.size]]);
+  const ours = operations.map((row) => [row.name, [row.minimum, row.argument.struct.size]]);
   expect(Object.fromEntries(ours)).toEqual(sizes);
 });
 
@@ -48,29 +48,29 @@ describe.each(operations.map((row) => [row.name, row] as const))('%s refuses', (
 
   test('direction or type bits: ENOTTY', async () => {
     const session = new Session();
-    withSize(session, row.struct.size, row.struct.size);
+    withSize(session, row.argument.struct.size, row.argument.struct.size);
     expect(await outcome(() => session.ioctl(row.number | 0x40000000))).toBe('ENOTTY');
     expect(await outcome(() => session.ioctl(row.number & 0xff))).toBe('ENOTTY');
   });
 
   test('a size below the minimum: EINVAL', async () => {
     const session = new Session();
-    withSize(session, row.minimum - 1, row.struct.size);
+    withSize(session, row.minimum - 1, row.argument.struct.size);
     expect(await outcome(() => session.ioctl(row.number))).toBe('EINVAL');
   });
 
   test('a set byte past the struct: E2BIG; unset ones are fine', async () => {
     const session = new Session();
-    const bytes = withSize(session, row.struct.size + 5000, row.struct.size + 5000);
+    const bytes = withSize(session, row.argument.struct.size + 5000, row.argument.struct.size + 5000);
     expect(await outcome(() => session.ioctl(row.number))).not.toBe('E2BIG');
     bytes.fill(0, 4);
-    bytes[row.struct.size + 4999] = 1;
+    bytes[row.argument.struct.size + 4999] = 1;
     expect(await outcome(() => session.ioctl(row.number))).toBe('E2BIG');
   });
 
   test('a struct that is not all there: EFAULT', async () => {
     const session = new Session();
-    withSize(session, row.struct.size, row.struct.size - 1);
+    withSize(session, row.argument.struct.size, row.argument.struct.size - 1);
     expect(await outcome(() => session.ioctl(row.number))).toBe('EFAULT');
   });
 });
