@@ -29,8 +29,10 @@ export interface BinarySpec {
   readonly mode: number;
   /** st_size in bytes. */
   readonly size: number;
-  /** [offset, offset+length) lies inside `size`. EIO when missing (sysfs_kf_bin_read()). */
-  read?(offset: number, length: number, opener: Caller): Uint8Array;
+  /** [offset, offset+length) lies inside what the opener may read. EIO when missing (sysfs_kf_bin_read()). */
+  read?(offset: number, length: number): Uint8Array;
+  /** Bytes that whoever opens it may read, by the credentials of the open (file_ns_capable()); all of `size` when missing. */
+  readable?(opener: Caller): number;
   write?(offset: number, data: Buffer): void;
   /** Asked at open. */
   backing?(): Backing | undefined;
@@ -93,27 +95,29 @@ export function textNode(spec: TextSpec, place: Place): FileNode {
 
 class BinaryFile implements OpenFile {
   readonly backing?: Backing;
+  private readonly readable: number;
   constructor(
     private readonly spec: BinarySpec,
     private readonly place: Place,
-    private readonly opener: Caller,
+    opener: Caller,
   ) {
+    this.readable = spec.readable?.(opener) ?? spec.size;
     const backing = spec.backing?.();
     if (backing) this.backing = backing;
   }
 
   read(offset: bigint, length: number): Uint8Array {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
-    const count = this.clip(offset, length);
+    const count = clip(this.readable, offset, length);
     if (count === 0) return new Uint8Array(0);
     if (!this.spec.read) return refuse('EIO', `${this.place.path} is for mmap only`);
-    return this.spec.read(Number(offset), count, this.opener);
+    return this.spec.read(Number(offset), count);
   }
 
   write(offset: bigint, data: Buffer): number {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
     if (offset >= BigInt(this.spec.size)) refuse('EFBIG', `write at or behind the end of ${this.place.path}`);
-    const count = this.clip(offset, data.length);
+    const count = clip(this.spec.size, offset, data.length);
     if (count === 0) return 0;
     if (!this.spec.write) return refuse('EIO', `${this.place.path} is for mmap only`);
     this.spec.write(Number(offset), data.subarray(0, count));
@@ -123,11 +127,11 @@ class BinaryFile implements OpenFile {
   describe(): string {
     return this.place.path;
   }
+}
 
-  private clip(offset: bigint, length: number): number {
-    const left = BigInt(this.spec.size) - offset;
-    return left <= 0n ? 0 : Math.min(length, PAGE_SIZE, Number(left));
-  }
+function clip(size: number, offset: bigint, length: number): number {
+  const left = BigInt(size) - offset;
+  return left <= 0n ? 0 : Math.min(length, PAGE_SIZE, Number(left));
 }
 
 export function binaryNode(spec: BinarySpec, place: Place): FileNode {

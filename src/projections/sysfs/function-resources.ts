@@ -82,9 +82,9 @@ function configSpace(model: Model, fn: PciFunction): BinarySpec {
   return {
     mode: 0o644,
     size: config.size,
-    read(offset, length, opener) {
-      const end = opener.capable('SYS_ADMIN') ? config.size : PCI_STD_HEADER_SIZEOF;
-      const bytes = Buffer.from(config.bytes.subarray(Math.min(offset, end), Math.min(offset + length, end)));
+    readable: (opener) => (opener.capable('SYS_ADMIN') ? config.size : PCI_STD_HEADER_SIZEOF),
+    read(offset, length) {
+      const bytes = Buffer.from(config.bytes.subarray(offset, offset + length));
       return wakeForRead(model, fn, bytes, offset);
     },
     /** In naturally aligned accesses of 1, 2 and 4 bytes, as pci_write_config() makes them. */
