@@ -6,6 +6,8 @@ import { asFault, asRefusal } from './errors.js';
 import { Pinned } from './pinned.js';
 
 const PIN_PATIENCE_MS = 10_000;
+/** Thread ids remembered: a cache, so it may be dropped whole. Programs that make threads for a living would fill it otherwise. */
+const MOST_THREADS = 4096;
 /** End of user space with 4-level page tables, and so of any pointer that can be good (TASK_SIZE_MAX). */
 export const USER_END = 0x7ffffffff000n;
 
@@ -61,6 +63,7 @@ export class Clients {
       );
     const remembered = this.byThread.get(tid);
     if (remembered?.handle.hasThread(tid)) return remembered;
+    if (this.byThread.size >= MOST_THREADS) this.byThread.clear();
     const handle = this.openHandle(tid);
     const known = this.byPid.get(handle.pid);
     if (known?.alive) {
