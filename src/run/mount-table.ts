@@ -18,11 +18,6 @@ export interface VfiofsMount extends Mount {
   readonly pid: number | undefined;
 }
 
-/** What a mount served by this process is called in the mount table. */
-export function sourceName(pid: number): string {
-  return `vfiofs:${pid}`;
-}
-
 /** Spaces, tabs, newlines and backslashes stand as \ooo (seq_path_root() in show_mountinfo()). */
 function withoutEscapes(text: string): string {
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>

@@ -2,15 +2,15 @@
 import { statSync } from 'node:fs';
 import type { Machine } from '../machine.js';
 import { native } from '../native/index.js';
-import { FuseSession } from '../transports/fuse/session.js';
 import {
   type Choice,
   chooseTransport,
   fuseNativeTransport,
+  fuseTransport,
   gap,
   type TransportName,
 } from '../transports/index.js';
-import { asVfiofs, canonical, isMountedBy, mountOn, servesFuse, sourceName } from './mount-table.js';
+import { asVfiofs, canonical, mountOn, servesFuse } from './mount-table.js';
 import { UsageError, UserError } from './user-error.js';
 
 export type TransportChoice = 'auto' | TransportName;
@@ -78,28 +78,6 @@ async function choose(wanted: TransportChoice): Promise<Choice> {
   throw new UsageError(`the memfs transport lives inside a Node program, there is nothing to mount${others}`);
 }
 
-async function serveFuse(
-  machine: Machine,
-  directory: string,
-): Promise<Pick<Served, 'closed' | 'stop'> & { session: FuseSession }> {
-  const session = new FuseSession(machine.root, machine.dispatcher);
-  const stop = async (): Promise<void> => {
-    // Detached, so that a client's working directory is no obstacle; then the connection ends for those who hold files.
-    if (isMountedBy(process.pid, directory)) native().unmount(directory, true);
-    session.close();
-    await session.closed;
-  };
-  try {
-    session.mountAt(directory, sourceName(process.pid));
-    session.start();
-    await session.ready;
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-  return { session, closed: session.closed.then(() => undefined), stop };
-}
-
 /** Serves `machine` at `at` and resolves when clients can use it. Nothing stays mounted when it rejects. */
 export async function serve(machine: Machine, at: string, wanted: TransportChoice): Promise<Served> {
   const { transport, reasons } = await choose(wanted);
@@ -120,13 +98,12 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
     const mmapWhy = gap(fuseNativeTransport, 'mmap') as string;
     return { ready: { ...common, mmap: false, mmapWhy }, closed: running.closed, stop: () => running.stop() };
   }
-  const { session, closed, stop } = await serveFuse(machine, directory);
-  const { passthrough, why } = await session.ready;
-  machine.setMappable(passthrough);
+  const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
+  const { passthrough, why } = await running.session.ready;
   machine.setMappable(passthrough);
   return {
     ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },
-    closed,
-    stop,
+    closed: running.closed,
+    stop: () => running.stop(),
   };
 }

@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 import type { Machine } from '../machine.js';
 import { hostMounts } from '../projections/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
+import { sourceName } from '../transports/index.js';
 import { realEntries, withRealDev } from './dev-view.js';
-import { sourceName } from './mount-table.js';
 import { UserError } from './user-error.js';
 import { findStage, realKind, viewSteps } from './view.js';
 

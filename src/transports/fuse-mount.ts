@@ -6,6 +6,11 @@ import type { DirectoryNode } from '../vfs/node.js';
 import type { RunningTransport, Transport } from './contract.js';
 import { FuseSession } from './fuse/session.js';
 
+/** What a mount served by process `pid` is called in the mount table. */
+export function sourceName(pid: number): string {
+  return `vfiofs:${pid}`;
+}
+
 export interface RunningFuse extends RunningTransport {
   readonly mountPoint: string;
   readonly session: FuseSession;
@@ -15,7 +20,7 @@ async function serve(root: DirectoryNode, dispatcher: Dispatcher, target: string
   const mountPoint = resolve(target);
   const session = new FuseSession(root, dispatcher);
   try {
-    session.mountAt(mountPoint, `vfiofs:${process.pid}`);
+    session.mountAt(mountPoint, sourceName(process.pid));
   } catch (error) {
     session.close();
     throw error;

@@ -9,6 +9,6 @@ export {
   type Transport,
   type TransportName,
 } from './contract.js';
-export { fuseTransport, type RunningFuse } from './fuse-mount.js';
+export { fuseTransport, type RunningFuse, sourceName } from './fuse-mount.js';
 export { fuseNativeTransport, type RunningFuseNative } from './fuse-native/index.js';
 export { createMemfsVolume, memfsTransport, type RunningMemfs } from './memfs/index.js';

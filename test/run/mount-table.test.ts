@@ -2,14 +2,8 @@ import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import {
-  asVfiofs,
-  canonical,
-  mountOn,
-  parseMountinfo,
-  servesFuse,
-  sourceName,
-} from '../../src/run/mount-table.js';
+import { asVfiofs, canonical, mountOn, parseMountinfo, servesFuse } from '../../src/run/mount-table.js';
+import { sourceName } from '../../src/transports/index.js';
 
 const text = `22 27 0:21 / /proc rw,relatime - proc proc rw
 40 27 0:40 / /srv/with\\040space\\134 rw,relatime shared:3 master:1 - fuse.vfiofs vfiofs:4711 rw,user_id=0
