@@ -22,6 +22,7 @@ export {
   TopologyError,
   topologySchema,
 } from './topology/index.js';
-export { chooseTransport, createMemfsVolume, type TransportName } from './transports/index.js';
+export { chooseTransport, type TransportName } from './transports/index.js';
+export { createMemfsVolume } from './transports/memfs/index.js';
 export type { Observer, Operation, Outcome } from './vfs/dispatch.js';
 export * from './vfs/node.js';

@@ -11,4 +11,4 @@ export {
 } from './contract.js';
 export { fuseTransport, type RunningFuse, sourceName } from './fuse-mount.js';
 export { fuseNativeTransport, type RunningFuseNative } from './fuse-native/index.js';
-export { createMemfsVolume, memfsTransport, type RunningMemfs } from './memfs/index.js';
+// memfs/ is not among them: it loads a library of a thousand files that no mount needs.
