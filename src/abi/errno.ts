@@ -71,7 +71,11 @@ export class KernelError extends Error {
     readonly reason: string,
     options?: ErrorOptions,
   ) {
+    // A refusal is an answer, not an accident: its reason says it all, and a stack would cost more than the operation.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(`${code}: ${reason}`, options);
+    Error.stackTraceLimit = stackTraceLimit;
     this.errno = Errno[code];
   }
 }

@@ -4,8 +4,11 @@ import { native, type PinHandle, type TransferPiece } from '../native/index.js';
 import type { MaybeAsync, PinnedRange } from '../vfs/caller.js';
 import { asFault } from './errors.js';
 
+const PAGE = 4096;
 /** Up to this many bytes a copy runs on the main loop: less than a thread switch costs. */
 const INLINE_BYTES = 64 * 1024;
+/** From this many on it is worth two threads: one processor alone does not fill the memory bus. */
+const SPLIT_BYTES = 1024 * 1024;
 
 export class Pinned implements PinnedRange {
   readonly length: bigint;
@@ -56,7 +59,19 @@ export class Pinned implements PinnedRange {
     } catch (error) {
       throw asFault(error, 'DMA copy');
     }
-    return transfer(piece, 'DMA copy');
+    // Halves would disturb each other where source and target overlap.
+    const overlaps =
+      target.handle === this.handle && Math.abs(piece.sourceOffset - piece.targetOffset) < length;
+    if (length < SPLIT_BYTES || overlaps) return transfer(piece, 'DMA copy');
+    const half = Math.ceil(length / 2 / PAGE) * PAGE;
+    const first = { ...piece, length: half };
+    const second = {
+      ...piece,
+      sourceOffset: piece.sourceOffset + half,
+      targetOffset: piece.targetOffset + half,
+      length: length - half,
+    };
+    return Promise.all([transfer(first, 'DMA copy'), transfer(second, 'DMA copy')]).then(() => undefined);
   }
 
   release(): void {

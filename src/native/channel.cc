@@ -1,6 +1,7 @@
 #include "channel.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "environment.h"
 #include "errors.h"
 #include "notifier.h"
+#include "turn.h"
 #include "wrap.h"
 
 namespace {
@@ -161,7 +163,11 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
         if (error) return closed(error);
         bool spinning = handled > 0 || resumed_;
         uint64_t at = now();
-        if (spinning && at - last < spin_.length()) continue;
+        if (spinning && at - last < spin_.length()) {
+          // The client may be waiting for this very processor.
+          sched_yield();
+          continue;
+        }
         if (spinning) spin_.miss(at);
         resumed_ = false;
         uv_idle_stop(&idle_.get()->uv.idle);
@@ -179,6 +185,7 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
   void deliver(size_t length) {
     Napi::Env env = environment_->env();
     Napi::HandleScope scope(env);
+    Turn turn;
     environment_->call(onRequest_, {Napi::Number::New(env, static_cast<double>(length))});
   }
 

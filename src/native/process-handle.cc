@@ -75,7 +75,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info);
     Bytes target = bytesArgument(info, 1, "target");
     if (!resident(env, address, target.length, false)) return Napi::Number::New(env, -1);
-    if (int error = process_->read(address, target.data, target.length)) fail(env, error, "process_vm_readv");
+    if (int error = process_->readNow(address, target.data, target.length)) fail(env, error, "process_vm_readv");
     return Napi::Number::New(env, static_cast<double>(target.length));
   }
 
@@ -84,7 +84,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info);
     Bytes source = bytesArgument(info, 1, "source");
     if (!resident(env, address, source.length, true)) return Napi::Number::New(env, -1);
-    if (int error = process_->write(address, source.data, source.length)) fail(env, error, "process_vm_writev");
+    if (int error = process_->writeNow(address, source.data, source.length)) fail(env, error, "process_vm_writev");
     return Napi::Number::New(env, static_cast<double>(source.length));
   }
 
@@ -165,8 +165,9 @@ class ProcessHandle : public Wrap<ProcessHandle> {
   bool resident(Napi::Env env, uint64_t address, size_t length, bool write) const {
     Process& process = held(env);
     Residency residency = process.residency(address, length, write);
+    if (residency == Residency::Resident) return true;  // the copy itself looks whether the process lives
     if (residency == Residency::Impossible || !process.alive()) fail(env, EFAULT, "process_vm_readv");
-    return residency == Residency::Resident;
+    return false;
   }
 
   std::shared_ptr<Process> process_;

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "proc-file.h"
+#include "turn.h"
 
 namespace {
 // x86-64 and the generic table agree on these; old headers lack them.
@@ -85,7 +86,18 @@ bool Process::alive() const {
   return ready == 0;
 }
 
-bool Process::hasThread(pid_t tid) const { return tid > 0 && syscall(SYS_tgkill, pid, tid, 0) == 0 && alive(); }
+bool Process::aliveInTurn() {
+  uint64_t turn = Turn::current();
+  if (turn != 0 && turn == aliveTurn_) return true;
+  if (!alive()) return false;
+  aliveTurn_ = turn;
+  return true;
+}
+
+// The leader's number is the process's as long as that lives.
+bool Process::hasThread(pid_t tid) {
+  return tid > 0 && (tid == pid || syscall(SYS_tgkill, pid, tid, 0) == 0) && aliveInTurn();
+}
 
 ssize_t Process::readPagemap(uint64_t firstPage, uint64_t* entries, size_t pages) {
   // An open pagemap belongs to the address space it was opened on, and reads 0 bytes once execve has replaced
@@ -112,9 +124,17 @@ Residency Process::residency(uint64_t address, size_t length, bool write) {
   size_t pages = static_cast<size_t>(last / kPageSize - first + 1);
   if (pages > kMaxPages) return Residency::Absent;
   uint64_t entries[kMaxPages];
-  ssize_t bytes = readPagemap(first, entries, pages);
+  uint64_t turn = Turn::current();
+  bool known = pages == 1 && turn != 0 && turn == pageTurn_ && first == page_;
+  if (known) entries[0] = entry_;
+  ssize_t bytes = known ? sizeof entries[0] : readPagemap(first, entries, pages);
   // Not allowed to see, or nothing there: let the thread find out what the copy itself says.
   if (bytes != static_cast<ssize_t>(pages * sizeof *entries)) return Residency::Absent;
+  if (pages == 1) {
+    pageTurn_ = turn;
+    page_ = first;
+    entry_ = entries[0];
+  }
   for (size_t page = 0; page < pages; page++) {
     if (!(entries[page] & kPresent)) return Residency::Absent;
     // A store to a page of a file may mean page_mkwrite(), which waits for the file's server; a
@@ -133,5 +153,15 @@ int Process::read(uint64_t address, void* target, size_t length) const {
 
 int Process::write(uint64_t address, const void* source, size_t length) const {
   if (!alive()) return EFAULT;
+  return copyAll(process_vm_writev, pid, address, const_cast<void*>(source), length);
+}
+
+int Process::readNow(uint64_t address, void* target, size_t length) {
+  int error = copyAll(process_vm_readv, pid, address, target, length);
+  return error == 0 && !aliveInTurn() ? EFAULT : error;
+}
+
+int Process::writeNow(uint64_t address, const void* source, size_t length) {
+  if (!aliveInTurn()) return EFAULT;
   return copyAll(process_vm_writev, pid, address, const_cast<void*>(source), length);
 }
