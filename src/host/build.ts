@@ -122,6 +122,8 @@ class PretendHost implements Host {
     for (const child of [...mine.children]) await this.remove(child);
     await this.drivers.release(mine);
     if (mine.sriov) await this.sriov.disable(mine);
+    // Whoever removed it meanwhile (a VF goes with its PF, and with the bridge above) has done the rest.
+    if (this.functions.get(mine.bdf) !== mine) return;
     this.functions.delete(mine.bdf);
     const bus = this.neighbours(mine);
     bus.splice(bus.indexOf(mine), 1);

@@ -99,7 +99,7 @@ export function planFunction(description: FunctionDescription, models: ModelLook
       prefetchable: undefined,
     },
     bars: planBars(shape.bars),
-    vfBars: planBars(description.sriov?.bars ?? []),
+    vfBars: description.sriov ? planBars(description.sriov.bars ?? []) : [],
     rom: { size: description.romSize ?? 0, address: 0n },
     // The usual swizzle of a PC: eight lines from 16, by slot and pin.
     irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),

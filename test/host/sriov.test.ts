@@ -273,6 +273,14 @@ describe('drivers', () => {
     expect(() => disk.host.sriov.setNumVfs(disk.pf, 0)).toThrow(errno('ENOENT'));
   });
 
+  it('a VF that goes with the bridge and with its PF at once goes once', async () => {
+    const { host, pf } = start(port(), nic({ numvfs: 2 }), fakeFunction('0000:01:1f.0'));
+    const others = () => pf.parent!.children.map(({ bdf }) => bdf);
+    const [first, second] = vfs(pf);
+    await Promise.all([host.remove(first!), host.sriov.setNumVfs(pf, 0), host.remove(second!)]);
+    expect(others()).toEqual(['0000:01:00.0', '0000:01:1f.0']);
+  });
+
   it('VFs go with the PF, and with the bridge above; a rescan finds a PF without VFs', async () => {
     const { host, pf } = start(port(), nic({ numvfs: 2 }, { class: 0x010802, device: 0xa824 }));
     await host.remove(pf);

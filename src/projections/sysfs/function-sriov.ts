@@ -37,7 +37,7 @@ export function sriov({ host }: Model): Entry<PciFunction>[] {
     text('sriov_numvfs', {
       when: isPf,
       show: (fn) => fn.sriov!.numVfs,
-      store: (fn, content) => host.sriov.setNumVfs(fn, Number(parseNumber(content, 16))) ?? undefined,
+      store: (fn, content) => host.sriov.setNumVfs(fn, Number(parseNumber(content, 16))),
     }),
     told('sriov_offset', ({ offset }) => offset),
     told('sriov_stride', ({ stride }) => stride),

@@ -71,8 +71,9 @@ function powerState(model: Model, fn: PciFunction): string {
   return ['D0', 'D1', 'D2', 'D3hot'][fn.config.read(register, 2) & PCI_PM_CTRL_STATE_MASK]!;
 }
 
-/** 1 when the bridge above routes by ARI. */
-function ariEnabled({ parent }: PciFunction): number {
+/** 1 when the bridge above routes by ARI; a bus that only VFs are on has no bridge of its own. */
+function ariEnabled({ parent, physfn, address }: PciFunction): number {
+  if (physfn && physfn.address.bus !== address.bus) return 0;
   const capability = parent?.config.find(PCI_CAP_ID_EXP);
   if (!parent || !capability) return 0;
   return parent.config.read(capability.offset + PCI_EXP_DEVCTL2, 2) & PCI_EXP_DEVCTL2_ARI ? 1 : 0;

@@ -202,3 +202,73 @@ describe('a VF', () => {
     expect(list(tree, `/sys/devices/${below}`)).toContain('physfn');
   });
 });
+
+/** A walk of writes beside the simplest model of them: how many VFs there are, and who holds the PF. */
+describe('sequences of writes', () => {
+  it.each([1, 2, 3, 4])('seed %i', async (seed) => {
+    const { tree, host } = start();
+    let random = seed;
+    const pick = (below: number) => {
+      random = (Math.imul(random, 1103515245) + 12345) >>> 0;
+      return (random >>> 16) % below;
+    };
+    let vfs = 0;
+    let driver: string | undefined = 'pf-driver';
+    host.drivers.register({
+      name: 'pf-driver',
+      module: 'pf_driver',
+      ids: [{ vendor: 0x8086, device: 0x10c9 }],
+      managesDma: false,
+      remove: (fn) => host.sriov.disable(fn),
+      sriovConfigure: (fn, count) => (count ? host.sriov.enable(fn, count) : host.sriov.disable(fn)),
+    });
+    await write(tree, '/sys/bus/pci/drivers/igb/unbind', '0000:01:00.0');
+    write(tree, '/sys/bus/pci/drivers/pf-driver/bind', '0000:01:00.0');
+    const outcome = async (path: string, text: string) => {
+      try {
+        await write(tree, path, text);
+        return 'done';
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+    };
+    for (let step = 0; step < 60; step++) {
+      const what = pick(5);
+      if (what < 3) {
+        const count = pick(10);
+        const expected =
+          count > 7
+            ? 'ERANGE'
+            : count === vfs
+              ? 'done'
+              : !driver
+                ? 'ENOENT'
+                : count && vfs
+                  ? 'EBUSY'
+                  : 'done';
+        expect(await outcome(numvfs, String(count)), `step ${step}: ${count}`).toBe(expected);
+        if (expected === 'done') vfs = count;
+      } else if (what === 3) {
+        const action = driver ? 'unbind' : 'bind';
+        expect(await outcome(`/sys/bus/pci/drivers/pf-driver/${action}`, '0000:01:00.0')).toBe('done');
+        driver = driver ? undefined : 'pf-driver';
+        if (!driver) vfs = 0;
+      } else {
+        await write(tree, `${pf}/remove`, '1');
+        write(tree, '/sys/bus/pci/rescan', '1');
+        // igb is registered first and takes what is new.
+        await write(tree, '/sys/bus/pci/drivers/igb/unbind', '0000:01:00.0');
+        driver = undefined;
+        vfs = 0;
+      }
+      const there = list(tree, '/sys/bus/pci/devices').filter((name) => name.startsWith('0000:01:1'));
+      const expected = Array.from({ length: vfs }, (_, i) => `0000:01:1${i >> 2}.${(2 * i) % 8}`);
+      expect(there).toEqual(expected);
+      const targets = expected.map((_, i) => realpath(tree, `${pf}/virtfn${i}`));
+      expect(targets).toEqual(expected.map((name) => `/sys/devices/pci0000:00/0000:00:1c.0/${name}`));
+      expect(list(tree, '/sys/kernel/iommu_groups').length).toBe(3 + vfs);
+      for (const [path, node] of everything(tree))
+        if (node.kind === 'symlink') expect(realpath(tree, path), path).toBeDefined();
+    }
+  });
+});
