@@ -7,6 +7,7 @@ export type {
   FunctionDescription,
   HostDescription,
   IommuOptions,
+  SriovDescription,
 } from './host/description.js';
 export type { HostChange } from './host/events.js';
 export type { Host } from './host/host.js';

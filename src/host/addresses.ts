@@ -38,6 +38,9 @@ export function assignAddresses(roots: readonly RootPlan[]): void {
 function place(fn: FunctionPlan, cursors: Cursors): void {
   for (const bar of fn.bars)
     if (bar) bar.address = take(fn, cursors, kindOf(bar, fn.parent !== undefined), bar.size);
+  const vfs = fn.description.sriov?.totalVfs ?? 0;
+  for (const bar of fn.vfBars)
+    if (bar) bar.address = take(fn, cursors, kindOf(bar, fn.parent !== undefined, vfs), bar.size, vfs);
   if (fn.rom.size > 0) fn.rom.address = take(fn, cursors, 'memory', fn.rom.size);
   if (!fn.bridge) return;
   for (const kind of ['io', 'memory', 'high'] as const)
@@ -55,16 +58,17 @@ function place(fn: FunctionPlan, cursors: Cursors): void {
   fn.bridge.prefetchable = close('high');
 }
 
-function kindOf(bar: BarPlan, belowBridge: boolean): Kind {
+/** `count`: VF BARs lie side by side, one per VF. */
+function kindOf(bar: BarPlan, belowBridge: boolean, count = 1): Kind {
   if (bar.kind === 'io') return 'io';
   if (bar.kind === 'memory32') return 'memory';
-  return !belowBridge || bar.prefetchable || bar.size > largestBelowBridge ? 'high' : 'memory';
+  return !belowBridge || bar.prefetchable || bar.size * count > largestBelowBridge ? 'high' : 'memory';
 }
 
-function take(fn: FunctionPlan, cursors: Cursors, kind: Kind, size: number): bigint {
+function take(fn: FunctionPlan, cursors: Cursors, kind: Kind, size: number, count = 1): bigint {
   // A page at least, so that BARs of different functions never share one (pci=resource_alignment's reason too).
   const start = align(cursors[kind], BigInt(kind === 'io' ? size : Math.max(size, 4096)));
-  cursors[kind] = start + BigInt(size);
+  cursors[kind] = start + BigInt(size) * BigInt(count);
   if (cursors[kind] > ranges[kind].end) full(fn, kind);
   return start;
 }
@@ -75,6 +79,10 @@ function alignmentBelow(bridge: FunctionPlan, kind: Kind): bigint {
   const visit = (fn: FunctionPlan): void => {
     for (const bar of fn.bars) {
       if (!bar || kindOf(bar, true) !== kind) continue;
+      if (BigInt(bar.size) > largest) largest = BigInt(bar.size);
+    }
+    for (const bar of fn.vfBars) {
+      if (!bar || kindOf(bar, true, fn.description.sriov!.totalVfs) !== kind) continue;
       if (BigInt(bar.size) > largest) largest = BigInt(bar.size);
     }
     if (fn.rom.size > 0 && kind === 'memory' && largest === 0n) largest = BigInt(fn.rom.size);

@@ -5,15 +5,17 @@ import type { HostDescription } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus } from './events.js';
 import { HostFunction, type HostHooks } from './function.js';
+import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { commonRegions, mergeRegions, resolveIommu } from './iommu-defaults.js';
 import { IommuGroup, type ReservedRegion } from './iommu-group.js';
 import type { ModelLookup } from './models.js';
 import { Modules } from './modules.js';
-import type { PageProvider } from './pages.js';
+import { type PageProvider, WINDOW_SIZE } from './pages.js';
 import type { PciFunction } from './pci-function.js';
 import { builtInDrivers, plainDriver } from './plain-drivers.js';
 import { type FunctionPlan, type MachinePlan, planMachine } from './plan.js';
+import { Sriov } from './sriov.js';
 
 const noiommuTaint = 64;
 
@@ -38,6 +40,7 @@ class PretendHost implements Host {
   readonly groups = new Map<number, IommuGroup>();
   readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
+  readonly sriov: Sriov;
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
@@ -55,11 +58,19 @@ class PretendHost implements Host {
     const modules = new Modules(description.modules ?? {});
     this.modules = modules.byName;
     this.drivers = new DriverCore(this.functions, this.changes, (driver) => modules.claim(driver));
+    this.sriov = new Sriov(
+      {
+        addVirtual: (vf, pf) => this.addVirtual(vf, pf),
+        remove: (fn) => this.remove(fn),
+        probe: (fn) => this.drivers.deviceAdded(fn),
+      },
+      this.changes,
+    );
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
-      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver));
-    for (const driver of described) this.drivers.register(plainDriver(driver));
+      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, () => this.sriov));
+    for (const driver of described) this.drivers.register(plainDriver(driver, () => this.sriov));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
     this.regions = regionsByGroup(plan.functions, this.iommu.kind);
     for (const fn of plan.functions) this.add(fn);
@@ -67,6 +78,18 @@ class PretendHost implements Host {
 
   applyInitialBindings(): void {
     this.drivers.applyInitialBindings();
+    for (const fn of [...this.functions.values()]) {
+      const count = fn.plan.description.sriov?.numvfs ?? 0;
+      if (count > 0) this.enableInitially(fn, count);
+    }
+  }
+
+  private enableInitially(fn: HostFunction, count: number): void {
+    try {
+      void this.sriov.setNumVfs(fn, count);
+    } catch (cause) {
+      throw new Error(`${fn.bdf}: numvfs ${count}: ${(cause as Error).message}`, { cause });
+    }
   }
 
   createNoiommuGroup(fn: PciFunction): IommuGroup {
@@ -98,6 +121,9 @@ class PretendHost implements Host {
     if (!mine || mine !== fn) return;
     for (const child of [...mine.children]) await this.remove(child);
     await this.drivers.release(mine);
+    if (mine.sriov) await this.sriov.disable(mine);
+    // Whoever removed it meanwhile (a VF goes with its PF, and with the bridge above) has done the rest.
+    if (this.functions.get(mine.bdf) !== mine) return;
     this.functions.delete(mine.bdf);
     const bus = this.neighbours(mine);
     bus.splice(bus.indexOf(mine), 1);
@@ -124,9 +150,22 @@ class PretendHost implements Host {
     this.groups.clear();
   }
 
-  private add(plan: FunctionPlan): HostFunction {
+  /** A VF that can be told apart from its neighbours gets a group of its own, any other joins what it can't be told apart from. */
+  private addVirtual(plan: FunctionPlan, pf: HostFunction): HostFunction {
+    if (this.iommu.kind === 'none') return this.add(plan, pf);
+    const head = isolationHead(plan);
+    const group = head === plan ? this.lowestFreeGroup() : head.group!;
+    const taken = new Set<number>();
+    for (const member of this.plan.functions) if (member.group === group) taken.add(member.window);
+    for (const member of this.groups.get(group)?.functions ?? []) taken.add(member.pagesBase / WINDOW_SIZE);
+    let window = 0;
+    while (taken.has(window)) window++;
+    return this.add({ ...plan, group, window }, pf);
+  }
+
+  private add(plan: FunctionPlan, pf?: HostFunction): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
-    const fn = new HostFunction(plan, parent, { provider: this.provider, hooks: this.hooks });
+    const fn = new HostFunction(plan, parent, { provider: this.provider, hooks: this.hooks }, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
     // Built in order; only a function found again has to be put back among its neighbours.
@@ -146,7 +185,7 @@ class PretendHost implements Host {
     if (!group) {
       group = new IommuGroup(id, {
         type: this.description.iommu?.domainType ?? 'DMA-FQ',
-        reservedRegions: this.regions.get(id) ?? [],
+        reservedRegions: this.regions.get(id) ?? mergeRegions(commonRegions(this.iommu.kind)),
       });
       this.groups.set(id, group);
       this.changes.emit({ kind: 'group-added', group });
@@ -165,16 +204,17 @@ class PretendHost implements Host {
     this.changes.emit({ kind: 'group-removed', group });
   }
 
-  /** Functions on the bus of `fn`, in devfn order. */
+  /** Functions beside `fn`, in the order of their addresses: VFs stand beside their PF, even on a bus of another number. */
   private neighbours(fn: HostFunction): HostFunction[] {
     if (fn.parent) return fn.parent.children;
-    const { domain, bus } = fn.address;
+    const { domain, bus } = (fn.physfn ?? fn).address;
     return this.roots.find((root) => root.domain === domain && root.bus === bus)!.functions;
   }
 
   private lowestFreeGroup(): number {
+    // Numbers of functions that were removed are kept for them.
     let id = 0;
-    while (this.groups.has(id)) id++;
+    while (this.groups.has(id) || this.regions.has(id)) id++;
     return id;
   }
 }

@@ -1,6 +1,7 @@
 /** One function of a description: names that must exist, and a shape that hardware could have. */
 import type { BarSpec, FunctionShape } from '../devices/contract.js';
 import { parseBdf } from './bdf.js';
+import { checkSriov } from './check-sriov.js';
 import { buildConfig } from './config-builder.js';
 import type { FunctionDescription } from './description.js';
 import { findModel, type ModelLookup } from './models.js';
@@ -29,6 +30,7 @@ export function checkFunction(row: FunctionDescription, known: Known, report: Re
   };
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
+  checkSriov(row, shape, note);
   const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];
   if (raw.length > 0 && sound && parseBdf(row.bdf)) checkRoom(row, known.models, report);
 }
@@ -112,7 +114,7 @@ function shapeOf(row: FunctionDescription, models: ModelLookup, report: Report):
   }
 }
 
-function checkBars(bars: readonly BarSpec[], row: FunctionDescription, report: Report): void {
+export function checkBars(bars: readonly BarSpec[], row: FunctionDescription, report: Report): void {
   const last = row.bridge ? 1 : 5;
   const taken = new Map<number, string>();
   bars.forEach((bar, i) => {
@@ -137,7 +139,7 @@ function checkBars(bars: readonly BarSpec[], row: FunctionDescription, report: R
   });
 }
 
-function checkMessages({ msix, msi, bars }: FunctionShape, report: Report): void {
+export function checkMessages({ msix, msi, bars }: FunctionShape, report: Report): void {
   if (msi && ![1, 2, 4, 8, 16, 32].includes(msi.vectors))
     report(['msi', 'vectors'], `${msi.vectors}: expected 1, 2, 4, 8, 16 or 32`);
   if (!msix) return;

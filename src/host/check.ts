@@ -2,6 +2,7 @@
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups } from './check-groups.js';
+import { checkVfPlaces } from './check-sriov.js';
 import type { HostDescription } from './description.js';
 import type { ModelLookup } from './models.js';
 import { vfioModules } from './modules.js';
@@ -25,6 +26,7 @@ export function checkDescription(description: HostDescription, models: ModelLook
   });
   // Groups are only meaningful for functions that have a place and a shape.
   if (problems.length === 0) checkGroups(description, models, report);
+  if (problems.length === 0) checkVfPlaces(description, models, report);
   return problems;
 }
 

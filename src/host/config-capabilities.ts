@@ -1,5 +1,6 @@
 /** The standard capabilities (below 0x100) of a function, each as its bytes and writable bits. */
 import * as pci from '../abi/pci/index.js';
+import { forwardsAri } from './config-sriov.js';
 import type { BridgeKind } from './description.js';
 import type { FunctionPlan } from './plan.js';
 
@@ -116,9 +117,11 @@ function express(fn: FunctionPlan): CapabilityImage {
     bytes.writeUInt16LE(fn.children.length > 0 ? pci.PCI_EXP_SLTSTA_PDS : 0, pci.PCI_EXP_SLTSTA);
   }
   if (type === pci.PCI_EXP_TYPE_ROOT_PORT) writable.writeUInt16LE(0x001f, pci.PCI_EXP_RTCTL);
-  // Completion timeout ranges ABCD and its disable.
-  bytes.writeUInt32LE(0x1f, pci.PCI_EXP_DEVCAP2);
-  writable.writeUInt16LE(0x001f, pci.PCI_EXP_DEVCTL2);
+  // Completion timeout ranges ABCD and its disable; routing by ARI where the kernel turns it on.
+  const ari = downward && forwardsAri(fn);
+  bytes.writeUInt32LE(0x1f | (ari ? pci.PCI_EXP_DEVCAP2_ARI : 0), pci.PCI_EXP_DEVCAP2);
+  bytes.writeUInt16LE(ari ? pci.PCI_EXP_DEVCTL2_ARI : 0, pci.PCI_EXP_DEVCTL2);
+  writable.writeUInt16LE(0x001f | (ari ? pci.PCI_EXP_DEVCTL2_ARI : 0), pci.PCI_EXP_DEVCTL2);
   return express;
 }
 
@@ -134,6 +137,8 @@ function writeLink({ bytes, writable }: CapabilityImage, fn: FunctionPlan, downw
   const active = !downward || fn.children.length > 0;
   const port = downward ? (fn.address.device << 24) | pci.PCI_EXP_LNKCAP_DLLLARC : 0;
   bytes.writeUInt32LE((speed | (link.width << 4) | port) >>> 0, pci.PCI_EXP_LNKCAP);
+  // Control and status of the one link stand in the PF.
+  if (fn.virtual) return;
   bytes.writeUInt16LE(pci.PCI_EXP_LNKCTL_CCC, pci.PCI_EXP_LNKCTL);
   writable.writeUInt16LE(0x01c3, pci.PCI_EXP_LNKCTL);
   const up = active ? speed | (link.width << 4) | (downward ? pci.PCI_EXP_LNKSTA_DLLLA : 0) : 0x1;

@@ -1,14 +1,17 @@
 /** Extended capabilities (from 0x100) of a PCIe function. */
 import * as pci from '../abi/pci/index.js';
 import { type CapabilityImage, image } from './config-capabilities.js';
+import { hasAri, routing, virtualization } from './config-sriov.js';
 import { hasAcs } from './grouping.js';
 import type { FunctionPlan } from './plan.js';
 
-/** In chain order: AER, ACS where the function has it, DSN where it has a serial number, then what the description adds. */
+/** In chain order: AER, ACS, DSN, ARI and SR-IOV where the function has them, then what the description adds. */
 export function extendedCapabilities(fn: FunctionPlan): CapabilityImage[] {
   const images = [errorReporting(fn)];
   if (hasAcs(fn)) images.push(accessControl());
   if (fn.description.serialNumber !== undefined) images.push(serialNumber(fn.description.serialNumber));
+  if (hasAri(fn)) images.push(routing(fn));
+  if (fn.description.sriov) images.push(virtualization(fn));
   for (const raw of fn.description.extendedCapabilities ?? []) {
     const extra = image(raw.id, pci.PCI_EXT_CAP_HEADER_SIZEOF + raw.bytes.length, raw.version ?? 1);
     extra.bytes.set(raw.bytes, pci.PCI_EXT_CAP_HEADER_SIZEOF);

@@ -8,20 +8,21 @@ import type { BarPlan, FunctionPlan } from './plan.js';
 export function writeHeader(config: ConfigSpace, fn: FunctionPlan): void {
   const { bytes, writable } = config;
   const { shape } = fn;
-  bytes.writeUInt16LE(shape.vendor, pci.PCI_VENDOR_ID);
-  bytes.writeUInt16LE(shape.device, pci.PCI_DEVICE_ID);
+  // The ids of a VF stand in its PF: its own registers read as if nobody were there (SR-IOV 3.4.1.1).
+  bytes.writeUInt16LE(fn.virtual ? 0xffff : shape.vendor, pci.PCI_VENDOR_ID);
+  bytes.writeUInt16LE(fn.virtual ? 0xffff : shape.device, pci.PCI_DEVICE_ID);
   bytes.writeUInt8(shape.revision ?? 0, pci.PCI_CLASS_REVISION);
   bytes.writeUIntLE(shape.classCode, pci.PCI_CLASS_PROG, 3);
-  bytes[pci.PCI_CACHE_LINE_SIZE] = 0x10;
-  writable.fill(0xff, pci.PCI_CACHE_LINE_SIZE, pci.PCI_CACHE_LINE_SIZE + 2);
+  bytes[pci.PCI_CACHE_LINE_SIZE] = fn.virtual ? 0 : 0x10;
+  if (!fn.virtual) writable.fill(0xff, pci.PCI_CACHE_LINE_SIZE, pci.PCI_CACHE_LINE_SIZE + 2);
   bytes[pci.PCI_HEADER_TYPE] =
     (fn.bridge ? pci.PCI_HEADER_TYPE_BRIDGE : pci.PCI_HEADER_TYPE_NORMAL) |
     (fn.multifunction ? pci.PCI_HEADER_TYPE_MFD : 0);
   writable.writeUInt16LE(writableCommand(fn), pci.PCI_COMMAND);
   bytes[pci.PCI_INTERRUPT_LINE] = fn.irq;
-  writable[pci.PCI_INTERRUPT_LINE] = 0xff;
+  writable[pci.PCI_INTERRUPT_LINE] = fn.virtual ? 0 : 0xff;
   bytes[pci.PCI_INTERRUPT_PIN] = shape.interruptPin ?? 0;
-  for (const bar of fn.bars) if (bar) writeBar(config, bar);
+  if (!fn.virtual) for (const bar of fn.bars) if (bar) writeBar(config, bar);
   if (fn.bridge) writeBridge(config, fn);
   else {
     bytes.writeUInt16LE(shape.subsystemVendor ?? 0, pci.PCI_SUBSYSTEM_VENDOR_ID);
@@ -30,8 +31,9 @@ export function writeHeader(config: ConfigSpace, fn: FunctionPlan): void {
   if (fn.rom.size > 0) writeRom(config, fn);
 }
 
-/** I/O and memory decoding can only be turned on where there is something to decode. */
+/** I/O and memory decoding can only be turned on where there is something to decode; for VFs the PF decides. */
 function writableCommand(fn: FunctionPlan): number {
+  if (fn.virtual) return pci.PCI_COMMAND_MASTER;
   const bars = fn.bars.filter((bar) => bar !== undefined);
   const io = fn.bridge !== undefined || bars.some((bar) => bar.kind === 'io');
   const memory = fn.bridge !== undefined || fn.rom.size > 0 || bars.some((bar) => bar.kind !== 'io');
@@ -45,17 +47,19 @@ function writableCommand(fn: FunctionPlan): number {
   );
 }
 
+/** The read-only type bits of a BAR. */
+export function barType(bar: BarPlan): number {
+  if (bar.kind === 'io') return pci.PCI_BASE_ADDRESS_SPACE_IO;
+  const prefetchable = bar.prefetchable ? pci.PCI_BASE_ADDRESS_MEM_PREFETCH : 0;
+  return prefetchable | (bar.kind === 'memory64' ? pci.PCI_BASE_ADDRESS_MEM_TYPE_64 : 0);
+}
+
 /** Address bits above the size can be written: all ones read back as the size mask with the type bits. */
 function writeBar({ bytes, writable }: ConfigSpace, bar: BarPlan): void {
   const offset = pci.PCI_BASE_ADDRESS_0 + 4 * bar.index;
   const mask = BigInt.asUintN(64, ~(BigInt(bar.size) - 1n));
-  const type =
-    bar.kind === 'io'
-      ? pci.PCI_BASE_ADDRESS_SPACE_IO
-      : (bar.kind === 'memory64' ? pci.PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) |
-        (bar.prefetchable ? pci.PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
   const typeBits = bar.kind === 'io' ? 0x3n : 0xfn;
-  bytes.writeUInt32LE(Number((bar.address & 0xffff_ffffn) | BigInt(type)), offset);
+  bytes.writeUInt32LE(Number((bar.address & 0xffff_ffffn) | BigInt(barType(bar))), offset);
   writable.writeUInt32LE(Number(mask & 0xffff_ffffn & ~typeBits), offset);
   if (bar.kind !== 'memory64') return;
   bytes.writeUInt32LE(Number(bar.address >> 32n), offset + 4);

@@ -38,6 +38,8 @@ function describeFunction(fn: PciFunction) {
     bridge: fn.bridge ? describeBridge(fn.bridge) : null,
     bars: fn.bars.filter((bar) => bar !== undefined).map(describeBar),
     rom: fn.romSize > 0 ? { address: hex(fn.romAddress), size: fn.romSize } : null,
+    sriov: fn.sriov ? { total_vfs: fn.sriov.totalVfs, numvfs: fn.sriov.numVfs } : null,
+    physfn: fn.physfn?.bdf ?? null,
     irq: fn.irq,
     numa_node: fn.numaNode,
     reset_methods: [...fn.resetMethods],

@@ -44,6 +44,11 @@ export interface DriverDescription {
   readonly managesDma?: boolean;
   /** Whether probing calls pci_enable_device(); default true. */
   readonly enables?: boolean;
+  /**
+   * Whether it has sriov_configure, and what becomes of the VFs when it lets go of the PF: most drivers remove them, some (nvme) leave
+   * them. Default: it has none.
+   */
+  readonly sriov?: 'removes-vfs' | 'leaves-vfs';
 }
 
 export type BridgeKind = 'root-port' | 'upstream-port' | 'downstream-port' | 'pcie-to-pci' | 'pci';
@@ -68,6 +73,30 @@ export interface RawCapability {
   /** Extended capabilities only; default 1. */
   readonly version?: number;
   readonly bytes: Uint8Array;
+}
+
+/** What makes a function a PF: how many VFs it can have, where they appear, and what they look like. */
+export interface SriovDescription {
+  /** 1 to 65535, as far as routing ids go. */
+  readonly totalVfs: number;
+  /** Routing id of the first VF, less the PF's. */
+  readonly offset: number;
+  /** Between the routing ids of VFs; needed from two VFs on. */
+  readonly stride?: number;
+  /** Device id of the VFs; the vendor is the PF's. */
+  readonly vfDevice: number;
+  /** Defaults: the PF's. */
+  readonly vfClass?: number;
+  readonly vfRevision?: number;
+  readonly vfSubsystemDevice?: number;
+  /** BARs of one VF, memory only, whole pages. */
+  readonly bars?: readonly BarSpec[];
+  /** MSI-X of one VF. */
+  readonly msix?: NonNullable<FunctionShape['msix']>;
+  /** Whether PF and VFs have the ARI capability, so that the port above routes by it; default true. */
+  readonly ari?: boolean;
+  /** VFs there are at start; default 0. */
+  readonly numvfs?: number;
 }
 
 /**
@@ -97,6 +126,7 @@ export interface FunctionDescription {
   readonly pcie?: NonNullable<FunctionShape['pcie']> | false;
   readonly link?: LinkDescription;
   readonly bridge?: BridgeDescription;
+  readonly sriov?: SriovDescription;
   /** Device Serial Number: sixteen hexadecimal digits in pairs, as lspci prints: `00-11-22-33-44-55-66-77`. */
   readonly serialNumber?: string;
   /** Whether there is a power-management capability; default: for PCIe functions and those with BARs. */

@@ -25,4 +25,9 @@ export interface PciDriver {
   probe?(fn: PciFunction): void;
   /** May wait for users (vfio_unregister_group_dev()). The driver link is already gone. */
   remove?(fn: PciFunction): void | Promise<void>;
+  /**
+   * Makes `count` VFs of a PF without any, or removes them (0), through host.sriov. Throws KernelError with what the writer of numvfs gets.
+   * Drivers without it can't have VFs: ENOENT.
+   */
+  sriovConfigure?(fn: PciFunction, count: number): void | Promise<void>;
 }

@@ -169,6 +169,7 @@ export class DriverCore implements PciDrivers {
     fn.driver = driver;
     this.changes.emit({ kind: 'driver-bound', function: fn, driver: driver.name });
     try {
+      if (!canProbe(fn)) refuse('ENODEV', `VFs of ${fn.physfn!.bdf} are not probed`);
       driver.probe?.(fn);
     } catch (error) {
       fn.driver = undefined;
@@ -177,6 +178,11 @@ export class DriverCore implements PciDrivers {
       throw error;
     }
   }
+}
+
+/** pci_device_can_probe(). */
+function canProbe(fn: HostFunction): boolean {
+  return fn.physfn?.sriov?.driversAutoprobe !== false || fn.driverOverride !== null;
 }
 
 function identityOf(fn: HostFunction): Identity {

@@ -10,6 +10,8 @@ export type HostChange =
       readonly driver: string;
     }
   | { readonly kind: 'group-added' | 'group-removed'; readonly group: IommuGroup }
+  /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
+  | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   | { readonly kind: 'vfio-changed'; readonly function: PciFunction };
 
 export class ChangeBus {

@@ -11,6 +11,7 @@ import type { IommuGroup } from './iommu-group.js';
 import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
 import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
+import { PhysicalFunction } from './sriov.js';
 
 /** What `machine.ts` wants to hear of; every hook runs synchronously. */
 export interface HostHooks {
@@ -35,6 +36,7 @@ export class HostFunction implements PciFunction {
   readonly shape: FunctionShape;
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
+  readonly sriov: PhysicalFunction | undefined;
   readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
   readonly pagesBase: number;
   iommuGroup: IommuGroup | undefined;
@@ -55,12 +57,14 @@ export class HostFunction implements PciFunction {
     readonly plan: FunctionPlan,
     readonly parent: HostFunction | undefined,
     private readonly services: FunctionServices,
+    readonly physfn: HostFunction | undefined = undefined,
   ) {
     this.bdf = plan.bdf;
     this.address = plan.address;
     this.shape = plan.shape;
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
     this.pagesBase = plan.window * WINDOW_SIZE;
+    this.sriov = plan.description.sriov && new PhysicalFunction(plan);
     this.driverOverride = plan.description.driverOverride ?? null;
     this.modelState = plan.definition ? 'waiting' : 'none';
   }
@@ -112,7 +116,9 @@ export class HostFunction implements PciFunction {
   }
 
   memoryEnabled(): boolean {
-    if ((this.config.read(pci.PCI_COMMAND, 2) & pci.PCI_COMMAND_MEMORY) === 0) return false;
+    // A VF has no such bit: its PF's VF Memory Space Enable is on for as long as there are VFs.
+    const { physfn } = this;
+    if (!physfn && (this.config.read(pci.PCI_COMMAND, 2) & pci.PCI_COMMAND_MEMORY) === 0) return false;
     const pm = this.config.find(pci.PCI_CAP_ID_PM);
     return !pm || (this.config.read(pm.offset + pci.PCI_PM_CTRL, 2) & pci.PCI_PM_CTRL_STATE_MASK) === 0;
   }
@@ -122,7 +128,8 @@ export class HostFunction implements PciFunction {
     const methods: ResetMethod[] = [];
     if (this.shape.pcie?.flr) methods.push('flr');
     // pci_parent_bus_reset(): the secondary bus can be reset when nobody else is on it.
-    if (this.parent?.children.length === 1) methods.push('bus');
+    if (this.parent?.children.filter((mate) => !mate.physfn).length === 1 && !this.physfn)
+      methods.push('bus');
     return methods;
   }
   get canReset(): boolean {
@@ -139,6 +146,9 @@ export class HostFunction implements PciFunction {
       keep(pci.PCI_BASE_ADDRESS_0, 24);
       keep(pci.PCI_ROM_ADDRESS, 4);
       keep(pci.PCI_INTERRUPT_LINE, 1);
+      // The kernel writes it back at once (sriov_restore_state()).
+      const virtualization = this.builtConfig.extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_SRIOV);
+      if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
       this.builtConfig.poke(0, image);
     }
     this.attached?.model.reset();

@@ -1,5 +1,5 @@
-/** Which functions share an IOMMU group: pci_device_group() and pci_acs_enabled(), for machines without quirks but one. */
-import { PCI_VENDOR_ID_INTEL } from '../abi/pci/index.js';
+/** Which functions share an IOMMU group: pci_device_group() and pci_acs_enabled(), for machines without quirks but two. */
+import { PCI_DEVICE_ID_INTEL_82576, PCI_VENDOR_ID_INTEL } from '../abi/pci/index.js';
 import type { FunctionPlan } from './plan.js';
 
 /** Numbers the groups from 0 in the order of `functions`; numbers that descriptions claim are passed over. */
@@ -36,12 +36,18 @@ function isConventional(fn: FunctionPlan): boolean {
 
 /** Names what `fn` can't be told apart from: a function, or a slot of functions without ACS. */
 export function isolationUnit(fn: FunctionPlan): string {
+  const unit = isolationHead(fn);
+  return isolates(unit) ? unit.bdf : `slot ${unit.bdf.slice(0, -2)}`;
+}
+
+/** The uppermost function that `fn` shares a group with on the way to the root complex; often `fn` itself. */
+export function isolationHead(fn: FunctionPlan): FunctionPlan {
   let unit = fn;
   // Requester ids are lost at a conventional bridge: everything below it is one, together with the bridge (dma aliases).
   for (let up: FunctionPlan | undefined = fn; up; up = up.parent) if (isConventional(up)) unit = up;
   // Up to where every port on the way to the root complex redirects peer-to-peer traffic.
   for (let up = unit.parent; up && !isolatesPath(up); up = up.parent) unit = up;
-  return isolates(unit) ? unit.bdf : `slot ${unit.bdf.slice(0, -2)}`;
+  return unit;
 }
 
 function isolatesPath(bridge: FunctionPlan): boolean {
@@ -54,8 +60,15 @@ function isolates(fn: FunctionPlan): boolean {
   if (isConventional(fn)) return !fn.multifunction;
   if (fn.bridge && fn.bridge.kind !== 'upstream-port') return hasAcs(fn);
   if (!fn.multifunction) return true;
-  // pci_quirk_rciep_acs(): Intel's integrated endpoints only do peer-to-peer on translated addresses.
-  return hasAcs(fn) || (fn.shape.vendor === PCI_VENDOR_ID_INTEL && fn.shape.pcie?.type === 'rc-endpoint');
+  return hasAcs(fn) || (fn.shape.vendor === PCI_VENDOR_ID_INTEL && isIntelIsolated(fn));
+}
+
+/**
+ * pci_quirk_rciep_acs(): Intel's integrated endpoints only do peer-to-peer on translated addresses; pci_quirk_mf_endpoint_acs(): the
+ * ports of the 82576 do none among each other.
+ */
+function isIntelIsolated({ shape }: FunctionPlan): boolean {
+  return shape.pcie?.type === 'rc-endpoint' || shape.device === PCI_DEVICE_ID_INTEL_82576;
 }
 
 /** Ports that route between functions have ACS unless told otherwise. */

@@ -57,6 +57,18 @@ export interface PciDrivers {
   autoprobe: boolean;
 }
 
+export interface SriovControl {
+  /**
+   * Writes to sriov_numvfs: ERANGE above the total; ENOENT (no driver, or one without VFs), EBUSY (from one number to another but 0), or
+   * what the driver says. VFs are registered and probed when it returns; it waits until removed ones have been let go.
+   */
+  setNumVfs(pf: PciFunction, count: number): void | Promise<void>;
+  /** pci_enable_sriov(), for drivers: EINVAL when there are VFs. New VFs start with `driverOverride`. */
+  enable(pf: PciFunction, count: number, driverOverride?: string): void;
+  /** pci_disable_sriov(), for drivers: waits for users of the VFs; does nothing without VFs. */
+  disable(pf: PciFunction): Promise<void>;
+}
+
 export interface Host {
   readonly changes: ChangeBus;
   readonly iommu: IommuDescription;
@@ -64,6 +76,7 @@ export interface Host {
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;
   readonly drivers: PciDrivers;
+  readonly sriov: SriovControl;
   readonly modules: ReadonlyMap<string, KernelModule>;
   /** For a function without an IOMMU: a group named vfio-noiommu (vfio_noiommu_group_alloc()). */
   createNoiommuGroup(fn: PciFunction): IommuGroup;

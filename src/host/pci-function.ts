@@ -45,6 +45,23 @@ export interface Bridge {
   readonly prefetchable: Window | undefined;
 }
 
+/** What a PF knows of its VFs; all zero-based, all as the capability says. */
+export interface SriovState {
+  readonly totalVfs: number;
+  readonly offset: number;
+  readonly stride: number;
+  /** Device id of the VFs. */
+  readonly vfDevice: number;
+  /** Size of one VF's, address of the first VF's. */
+  readonly vfBars: readonly (Omit<Bar, 'memory'> | undefined)[];
+  /** As last made; follows when VFs have been removed. */
+  readonly numVfs: number;
+  /** By index. */
+  readonly vfs: ReadonlyMap<number, PciFunction>;
+  /** Whether VFs without driver_override may be bound. */
+  driversAutoprobe: boolean;
+}
+
 /** Ways to reset one function, with the names of sysfs `reset_method`. */
 export type ResetMethod = 'flr' | 'bus';
 
@@ -69,6 +86,10 @@ export interface PciFunction {
   readonly isBridge: boolean;
   /** Bus numbers and windows of a bridge. */
   readonly bridge: Bridge | undefined;
+  /** undefined where there is no SR-IOV capability. */
+  readonly sriov: SriovState | undefined;
+  /** The PF of a virtual function. */
+  readonly physfn: PciFunction | undefined;
   /** Another function shares the slot. */
   readonly multifunction: boolean;
   /** undefined on a host without an IOMMU (until no-IOMMU makes one). */

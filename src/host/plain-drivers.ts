@@ -11,6 +11,7 @@ import {
 } from '../abi/pci/index.js';
 import type { DriverDescription } from './description.js';
 import type { PciDriver, PciId } from './driver.js';
+import type { SriovControl } from './host.js';
 import type { PciFunction } from './pci-function.js';
 
 const intel = (...devices: number[]): PciId[] =>
@@ -35,23 +36,40 @@ export const builtInDrivers: readonly DriverDescription[] = [
       ...[0x2021, 0x0b00],
     ),
   },
-  { name: 'nvme', ids: [{ class: PCI_CLASS_STORAGE_EXPRESS }] },
+  { name: 'nvme', ids: [{ class: PCI_CLASS_STORAGE_EXPRESS }], sriov: 'leaves-vfs' },
   // 82574L, I217-LM, I218-LM, I219-LM and -V of several chipsets.
   { name: 'e1000e', ids: intel(0x10d3, 0x153a, 0x155a, 0x156f, 0x1570, 0x15b7, 0x15b8, 0x15bb, 0x15bc) },
   // 82576, I350, I210.
-  { name: 'igb', ids: intel(0x10c9, 0x10ca, 0x1521, 0x1533) },
-  { name: 'virtio-pci', ids: [{ vendor: PCI_VENDOR_ID_REDHAT_QUMRANET }] },
+  { name: 'igb', ids: intel(0x10c9, 0x1521, 0x1533), sriov: 'removes-vfs' },
+  // VFs of the 82576 and I350.
+  { name: 'igbvf', ids: intel(0x10ca, 0x1520) },
+  { name: 'virtio-pci', ids: [{ vendor: PCI_VENDOR_ID_REDHAT_QUMRANET }], sriov: 'removes-vfs' },
 ];
 
-/** The driver object of a description. */
-export function plainDriver(description: DriverDescription): PciDriver {
+/** The driver object of a description; `control` is asked when VFs are wanted. */
+export function plainDriver(description: DriverDescription, control: () => SriovControl): PciDriver {
   const driver: PciDriver = {
     name: description.name,
     module: description.module ?? description.name.replaceAll('-', '_'),
     ids: description.ids,
     managesDma: description.managesDma ?? false,
   };
-  return description.enables === false ? driver : { ...driver, probe: enable, remove: disable };
+  const enables = description.enables !== false;
+  const { sriov } = description;
+  return {
+    ...driver,
+    ...(enables && { probe: enable, remove: disable }),
+    ...(sriov === 'removes-vfs' && {
+      async remove(fn: PciFunction) {
+        if (fn.sriov) await control().disable(fn);
+        if (enables) disable(fn);
+      },
+    }),
+    ...(sriov && {
+      sriovConfigure: (fn: PciFunction, count: number) =>
+        count === 0 ? control().disable(fn) : control().enable(fn, count),
+    }),
+  };
 }
 
 /** pci_enable_device() and pci_set_master(). */

@@ -10,6 +10,7 @@ import { assignGroups } from './grouping.js';
 import { findModel, type ModelLookup } from './models.js';
 import type { Bridge } from './pci-function.js';
 import { resolveShape } from './shape.js';
+import { lastVfBus } from './virtual-plan.js';
 
 /** A bridge whose numbers and windows are being found out. */
 export type BridgePlan = { -readonly [K in keyof Bridge]: Bridge[K] };
@@ -28,6 +29,10 @@ export interface FunctionPlan {
   readonly bars: (BarPlan | undefined)[];
   readonly rom: { readonly size: number; address: bigint };
   readonly irq: number;
+  /** VF BARs of a PF: size of one VF's, address of the first VF's. */
+  readonly vfBars: readonly (BarPlan | undefined)[];
+  /** What a virtual function belongs to. */
+  readonly virtual?: { readonly pf: FunctionPlan; readonly index: number };
   /** Another function shares the slot. */
   multifunction: boolean;
   parent: FunctionPlan | undefined;
@@ -78,8 +83,6 @@ export function planFunction(description: FunctionDescription, models: ModelLook
   const address = parseBdf(description.bdf)!;
   const definition = findModel(models, description.model);
   const shape = resolveShape(description, definition);
-  const bars: (BarPlan | undefined)[] = Array.from({ length: 6 }, () => undefined);
-  for (const bar of shape.bars) bars[bar.index] = { ...bar, address: 0n };
   const pin = shape.interruptPin ?? 0;
   return {
     description,
@@ -95,7 +98,8 @@ export function planFunction(description: FunctionDescription, models: ModelLook
       memory: undefined,
       prefetchable: undefined,
     },
-    bars,
+    bars: planBars(shape.bars),
+    vfBars: description.sriov ? planBars(description.sriov.bars ?? []) : [],
     rom: { size: description.romSize ?? 0, address: 0n },
     // The usual swizzle of a PC: eight lines from 16, by slot and pin.
     irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),
@@ -105,6 +109,12 @@ export function planFunction(description: FunctionDescription, models: ModelLook
     group: undefined,
     window: 0,
   };
+}
+
+function planBars(specs: readonly BarSpec[]): (BarPlan | undefined)[] {
+  const bars: (BarPlan | undefined)[] = Array.from({ length: 6 }, () => undefined);
+  for (const bar of specs) bars[bar.index] = { ...bar, address: 0n };
+  return bars;
 }
 
 /** Hangs functions below their bridge or root, and finds slot mates and subordinate numbers. */
@@ -126,7 +136,8 @@ function link(roots: RootPlan[], functions: readonly FunctionPlan[]): void {
   }
   for (const mates of slots.values()) for (const fn of mates) fn.multifunction = mates.length > 1;
   for (const fn of functions) {
-    const lowest = fn.bridge?.subordinate ?? 0;
+    // Numbers for the VFs are reserved, too (pci_iov_bus_range()).
+    const lowest = Math.max(fn.bridge?.subordinate ?? 0, fn.description.sriov ? lastVfBus(fn) : 0);
     for (let up = fn.parent; up; up = up.parent)
       up.bridge!.subordinate = Math.max(up.bridge!.subordinate, lowest);
   }

@@ -28,7 +28,9 @@ export function iommuName(host: Host): string {
 
 export const paths = {
   function(fn: PciFunction): string {
-    const above = fn.parent ? paths.function(fn.parent) : hostBridge(fn.address.domain, fn.address.bus);
+    // A VF stands beside its PF, whatever the number of its bus.
+    const { domain, bus } = (fn.physfn ?? fn).address;
+    const above = fn.parent ? paths.function(fn.parent) : hostBridge(domain, bus);
     return `${above}/${fn.bdf}`;
   },
   bus(bus: PciBus): string {

@@ -51,8 +51,15 @@ function toIommu(row: Row): IommuOptions {
   };
 }
 
+const toBars = (bars: readonly Row[]) =>
+  bars.map((bar) => ({ ...bar, size: toSize(bar.size as number | string) }));
+
 const converters: Record<string, (value: never) => unknown> = {
-  bars: (bars: readonly Row[]) => bars.map((bar) => ({ ...bar, size: toSize(bar.size as number | string) })),
+  bars: toBars,
+  sriov: (sriov: Row) => ({
+    ...sriov,
+    ...(sriov.bars !== undefined && { bars: toBars(sriov.bars as Row[]) }),
+  }),
   romSize: toSize,
   interruptPin: (pin: number | string) => (typeof pin === 'string' ? 'ABCD'.indexOf(pin) + 1 : pin),
   capabilities: toCapabilities,

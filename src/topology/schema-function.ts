@@ -87,6 +87,25 @@ const extendedCapability = required(
 const id = integer('a 16-bit id, like 0x8086', 0, 0xffff);
 const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
 
+const sriov = required(
+  object('what makes a function an SR-IOV physical function', {
+    total_vfs: integer('1 to 65535 VFs', 1, 0xffff),
+    offset: integer("the first VF's distance from the PF, 1 to 65535", 1, 0xffff),
+    stride: integer('the distance between VFs, 0 to 65535', 0, 0xffff),
+    vf_device: id,
+    vf_class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
+    vf_revision: integer('a revision from 0 to 0xff', 0, 0xff),
+    vf_subsystem_device: id,
+    bars: list(bar, 'a list of base address registers'),
+    msix: required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset'),
+    ari: flag,
+    numvfs: integer('a number of VFs', 0, 0xffff),
+  }),
+  'total_vfs',
+  'offset',
+  'vf_device',
+);
+
 export const functionSchema: Schema = required(
   object('a function', {
     bdf: text(
@@ -109,6 +128,7 @@ export const functionSchema: Schema = required(
     pcie: orFalse(required(pcie, 'type')),
     link,
     bridge,
+    sriov,
     serial_number: text('eight pairs like 00-11-22-33-44-55-66-77', '^[0-9a-f]{2}(-[0-9a-f]{2}){7}$'),
     power_management: flag,
     capabilities: list(capability, 'a list of capabilities'),

@@ -44,6 +44,7 @@ const driver = {
     ids: { type: 'array', items: deviceId, description: 'a list of ids' },
     manages_dma: flag,
     enables: flag,
+    sriov: oneOf('removes-vfs', 'leaves-vfs'),
   }),
   required: ['name', 'ids'],
 };

@@ -64,7 +64,7 @@ async function openBound(
   token: Outcome<Buffer> | undefined,
   target: Outcome<OpenFile | undefined>,
 ): Promise<void> {
-  validateToken(device.fn, token?.());
+  validateToken(device, token?.());
   const file = target();
   if (!isIommufd(file)) refuse('EBADFD', 'the descriptor is no iommufd');
   if (device.openCount > 0) refuse('EINVAL', `${device.fn.bdf} is open by another descriptor`);

@@ -15,6 +15,7 @@ import { Lock } from './lock.js';
 import { OpenDevice } from './open-device.js';
 import { D0, D3HOT, setPowerState } from './power.js';
 import type { Tally } from './tally.js';
+import { isPhysicalFunction, VfToken } from './token.js';
 
 /** What an open device's DMA goes through: a container, or an iommufd. */
 export interface DeviceBinding {
@@ -43,6 +44,8 @@ export interface DeviceRegistry {
 
 export class VfioDevice {
   readonly lock = new Lock();
+  readonly token: VfToken | undefined;
+  readonly pfToken: VfToken | undefined;
   private current: { readonly open: OpenDevice; readonly binding: DeviceBinding } | undefined;
   private opens = 0;
   /** Open files, bound or not: what unregistering waits for. */
@@ -57,6 +60,8 @@ export class VfioDevice {
     /** X of vfio<X>: lowest free, machine-wide. */
     readonly index: number,
   ) {
+    this.token = isPhysicalFunction(fn) ? new VfToken() : undefined;
+    this.pfToken = fn.physfn && registry.deviceOf(fn.physfn)?.token;
     this.sleep();
   }
 
@@ -111,6 +116,7 @@ export class VfioDevice {
         open = new OpenDevice(this, binding);
         this.current = { open, binding };
         await binding.start?.();
+        if (this.pfToken) this.pfToken.users++;
       } catch (error) {
         this.current = undefined;
         open?.close();
@@ -133,6 +139,7 @@ export class VfioDevice {
     if (--this.opens > 0 || !this.current) return;
     const { open, binding } = this.current;
     this.current = undefined;
+    if (this.pfToken) this.pfToken.users--;
     open.close();
     this.sleep();
     binding.release();
@@ -156,6 +163,11 @@ export class VfioDevice {
       };
       ask();
     });
+  }
+
+  /** Nothing but an open file keeps it awake any more. */
+  rest(): void {
+    if (this.opens === 0) this.sleep();
   }
 
   /** Runtime PM puts a bound device that nobody has open into D3hot, unless vfio_pci.disable_idle_d3 says no. */

@@ -4,7 +4,6 @@ import { deviceFeature, Feature, FeatureFlag, lowPowerEntryWithWakeup, vfToken }
 import type { IoctlCall } from '../vfs/ioctl.js';
 import { readArgument } from './arguments.js';
 import type { OpenDevice } from './open-device.js';
-import { isPhysicalFunction } from './token.js';
 
 const { NUMBER, GET, SET, PROBE } = FeatureFlag;
 
@@ -26,9 +25,9 @@ const rows: ReadonlyMap<number, FeatureRow> = new Map<number, FeatureRow>([
     {
       operations: SET,
       size: vfToken.size,
-      offered: ({ fn }) => isPhysicalFunction(fn),
-      // No VF exists that could ask for the token: it is only checked to be readable.
-      run: async (_open, call) => void (await call.caller.memory.read(payloadAt(call), vfToken.size)),
+      offered: ({ device }) => device.token !== undefined,
+      run: async ({ device }, call) =>
+        device.token!.set(await call.caller.memory.read(payloadAt(call), vfToken.size)),
     },
   ],
   [Feature.LOW_POWER_ENTRY, { operations: SET, size: 0, run: ({ power }) => power.enter() }],

@@ -67,7 +67,7 @@ function match(group: VfioGroup, text: string): VfioDevice {
     if (!text.startsWith(bdf)) continue;
     const options = text.slice(bdf.length);
     if (options !== '' && !options.startsWith(' ')) continue;
-    validateToken(device.fn, tokenOption(options));
+    validateToken(device, tokenOption(options));
     return device;
   }
   return refuse('ENODEV', `group ${group.name} has no vfio device named ${JSON.stringify(text)}`);

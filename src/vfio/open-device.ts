@@ -60,9 +60,10 @@ export class OpenDevice {
     };
   }
 
-  /** __vfio_pci_memory_enabled(): by the client's COMMAND and the power state. */
+  /** __vfio_pci_memory_enabled(): by the client's COMMAND and the power state; a VF has no bit of its own. */
   get memoryEnabled(): boolean {
-    return (this.config.command & PCI_COMMAND_MEMORY) !== 0 && powerStateOf(this.fn) < D3HOT;
+    if (powerStateOf(this.fn) >= D3HOT) return false;
+    return this.fn.physfn !== undefined || (this.config.command & PCI_COMMAND_MEMORY) !== 0;
   }
 
   /** VFIO_DEVICE_RESET: configuration, interrupts and ioeventfds persist. False without a reset method. */

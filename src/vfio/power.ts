@@ -22,7 +22,8 @@ export function powerStateOf(fn: PciFunction): number {
 /** pci_set_power_state(); waking from D3hot loses what the device held unless it says NoSoftRst (vfio_pci_set_power_state()). */
 export function setPowerState(fn: PciFunction, state: number): void {
   const pm = fn.config.find(PCI_CAP_ID_PM);
-  if (!pm) return;
+  // The VFs of a sleeping PF would be gone.
+  if (!pm || (state > D0 && fn.sriov && fn.sriov.numVfs > 0)) return;
   const at = pm.offset + PCI_PM_CTRL;
   const before = fn.config.read(at, 2);
   const loses =

@@ -56,6 +56,13 @@ describe('mistakes are told with place, value and what was expected', () => {
       /^my\.yaml:2:41: functions\[0\]\.dirver: unknown key "dirver" \(did you mean "driver"\?\); expected one of bdf, model/,
     ],
     [
+      'VFs in one place',
+      functions(
+        '{ bdf: 0000:00:04.0, vendor: 1, device: 2, pcie: { type: rc-endpoint }, sriov: { total_vfs: 2, offset: 1, stride: 0, vf_device: 3 } }',
+      ),
+      /^my\.yaml:2:119: functions\[0\].sriov\.stride: 0: expected 1 or more for 2 VFs$/,
+    ],
+    [
       'a missing key',
       functions('{ model: engine }'),
       /^my\.yaml:2:5: functions\[0\]: bdf is missing: expected a full BDF in lower case, like 0000:00:04.0$/,

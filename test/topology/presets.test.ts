@@ -31,7 +31,7 @@ const groups = (description: HostDescription) =>
 
 describe('presets', () => {
   it('are these', () => {
-    expect(presetNames()).toEqual(['default', 'minimal', 'multifunction-group', 'no-iommu']);
+    expect(presetNames()).toEqual(['default', 'minimal', 'multifunction-group', 'no-iommu', 'sriov']);
   });
 
   it('default: an engine for user space beside a host in use', () => {
@@ -55,6 +55,19 @@ describe('presets', () => {
       '0000:01:00.0': 1,
       '0000:01:00.1': 1,
     });
+  });
+
+  it('sriov: two VFs of the disk in place, none of the network card, each function in its own group', () => {
+    expect(drivers(loadTopology('sriov'))).toEqual({
+      '0000:00:1c.0': 'pcieport',
+      '0000:00:1d.0': 'pcieport',
+      '0000:01:00.0': 'igb',
+      '0000:01:00.1': 'igb',
+      '0000:04:00.0': 'nvme',
+      '0000:04:00.1': 'nvme',
+      '0000:04:00.2': 'nvme',
+    });
+    expect(new Set(Object.values(groups(loadTopology('sriov')))).size).toBe(7);
   });
 
   it('no-iommu: no groups', () => {

@@ -112,3 +112,28 @@ export const PCI_ACS_DT = 0x40;
 export const PCI_ACS_SIZEOF = 8;
 
 export const PCI_EXT_CAP_DSN_SIZEOF = 12;
+
+/** Alternative routing-id interpretation; a port forwards by it when its device control says so. */
+export const PCI_EXT_CAP_ID_ARI = 0x000e;
+export const PCI_EXT_CAP_ARI_SIZEOF = 8;
+export const PCI_ARI_CAP = 0x04;
+export const PCI_EXP_DEVCAP2_ARI = 0x20;
+export const PCI_EXP_DEVCTL2_ARI = 0x20;
+
+/** Single root I/O virtualization. */
+export const PCI_EXT_CAP_ID_SRIOV = 0x0010;
+export const PCI_EXT_CAP_SRIOV_SIZEOF = 0x40;
+export const PCI_SRIOV_CTRL = 0x08;
+export const PCI_SRIOV_CTRL_VFE = 0x01;
+export const PCI_SRIOV_CTRL_MSE = 0x08;
+export const PCI_SRIOV_CTRL_ARI = 0x10;
+export const PCI_SRIOV_INITIAL_VF = 0x0c;
+export const PCI_SRIOV_TOTAL_VF = 0x0e;
+export const PCI_SRIOV_NUM_VF = 0x10;
+export const PCI_SRIOV_FUNC_LINK = 0x12;
+export const PCI_SRIOV_VF_OFFSET = 0x14;
+export const PCI_SRIOV_VF_STRIDE = 0x16;
+export const PCI_SRIOV_VF_DID = 0x1a;
+export const PCI_SRIOV_SUP_PGSIZE = 0x1c;
+export const PCI_SRIOV_SYS_PGSIZE = 0x20;
+export const PCI_SRIOV_BAR = 0x24;

@@ -12,3 +12,4 @@ export const PCI_CLASS_NOT_DEFINED = 0x000000;
 
 export const PCI_VENDOR_ID_INTEL = 0x8086;
 export const PCI_VENDOR_ID_REDHAT_QUMRANET = 0x1af4;
+export const PCI_DEVICE_ID_INTEL_82576 = 0x10c9;

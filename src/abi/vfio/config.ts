@@ -47,7 +47,6 @@ export const PCI_EXP_DEVCTL_PAYLOAD = 0x00e0;
 export const PCI_EXP_DEVCTL_PHANTOM = 0x0200;
 export const PCI_EXP_DEVCTL_READRQ = 0x7000;
 export const PCI_EXP_DEVCTL_BCR_FLR = 0x8000;
-export const PCI_EXP_DEVCTL2_ARI = 0x0020;
 
 /** Extended capabilities. */
 export const PCI_EXT_CAP_ID_VC = 0x02;
@@ -55,9 +54,7 @@ export const PCI_EXT_CAP_ID_PWR = 0x04;
 export const PCI_EXT_CAP_ID_MFVC = 0x08;
 export const PCI_EXT_CAP_ID_VC9 = 0x09;
 export const PCI_EXT_CAP_ID_VNDR = 0x0b;
-export const PCI_EXT_CAP_ID_ARI = 0x0e;
 export const PCI_EXT_CAP_ID_ATS = 0x0f;
-export const PCI_EXT_CAP_ID_SRIOV = 0x10;
 export const PCI_EXT_CAP_ID_MCAST = 0x12;
 export const PCI_EXT_CAP_ID_PRI = 0x13;
 export const PCI_EXT_CAP_ID_REBAR = 0x15;

@@ -42,10 +42,11 @@ interface Resource {
 }
 const none: Resource = { start: 0n, end: 0n, flags: 0 };
 
-function barResource(bar: Bar | undefined): Resource {
+/** `count`: VF BARs of a PF, side by side. */
+function barResource(bar: Omit<Bar, 'memory'> | undefined, count = 1): Resource {
   if (!bar) return none;
   const flags = barFlags[bar.kind] | (bar.prefetchable && bar.kind !== 'io' ? prefetchFlags : 0);
-  return { start: bar.address, end: bar.address + BigInt(bar.size) - 1n, flags };
+  return { start: bar.address, end: bar.address + BigInt(bar.size) * BigInt(count) - 1n, flags };
 }
 
 function romResource(fn: PciFunction): Resource {
@@ -71,7 +72,9 @@ function bridgeWindows({ io, memory, prefetchable }: Bridge): Resource[] {
 /** `resource`: seven lines are what lspci reads, six DPDK. */
 function resourceLines(fn: PciFunction): string[] {
   const bars = Array.from({ length: 6 }, (_, index) => barResource(fn.bars[index]));
-  const vfBars = new Array<Resource>(iovLines).fill(none);
+  const vfBars = Array.from({ length: iovLines }, (_, index) =>
+    barResource(fn.sriov?.vfBars[index], fn.sriov?.totalVfs),
+  );
   const all = [...bars, romResource(fn), ...vfBars, ...(fn.bridge ? bridgeWindows(fn.bridge) : [])];
   return all.map(({ start, end, flags }) => `${hex(start, 16)} ${hex(end, 16)} ${hex(flags, 16)}`);
 }

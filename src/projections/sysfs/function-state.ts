@@ -8,6 +8,7 @@ import {
   PCI_COMMAND_MASTER,
   PCI_COMMAND_MEMORY,
   PCI_EXP_DEVCTL2,
+  PCI_EXP_DEVCTL2_ARI,
   PCI_PM_CTRL,
   PCI_PM_CTRL_STATE_MASK,
 } from '../../abi/pci/index.js';
@@ -18,12 +19,11 @@ import type { Model } from '../context.js';
 import { type Entry, text } from '../kit/directory.js';
 import { fullList, fullMask } from '../kit/format.js';
 import { cString, parseInteger, parseNumber } from '../kit/parse.js';
+import { isVf } from './function-sriov.js';
 import type { PowerState } from './power.js';
 
 /** PCI_D3hot in PMCSR. */
 const d3hot = 3;
-/** PCI_EXP_DEVCTL2_ARI. */
-const ariForwarding = 0x20;
 /** TAINT_FIRMWARE_WORKAROUND: the node was not the firmware's. */
 const taintFirmwareWorkaround = 1 << 11;
 /** driver_set_override() refuses what it could not show again. */
@@ -71,11 +71,12 @@ function powerState(model: Model, fn: PciFunction): string {
   return ['D0', 'D1', 'D2', 'D3hot'][fn.config.read(register, 2) & PCI_PM_CTRL_STATE_MASK]!;
 }
 
-/** 1 when the bridge above routes by ARI. */
-function ariEnabled({ parent }: PciFunction): number {
+/** 1 when the bridge above routes by ARI; a bus that only VFs are on has no bridge of its own. */
+function ariEnabled({ parent, physfn, address }: PciFunction): number {
+  if (physfn && physfn.address.bus !== address.bus) return 0;
   const capability = parent?.config.find(PCI_CAP_ID_EXP);
   if (!parent || !capability) return 0;
-  return parent.config.read(capability.offset + PCI_EXP_DEVCTL2, 2) & ariForwarding ? 1 : 0;
+  return parent.config.read(capability.offset + PCI_EXP_DEVCTL2, 2) & PCI_EXP_DEVCTL2_ARI ? 1 : 0;
 }
 
 /** enable_store(): pci_enable_device() and back, only while no driver has the function. */
@@ -155,9 +156,10 @@ export function state(model: Model): Entry<PciFunction>[] {
     text('ari_enabled', { show: ariEnabled }),
     text('remove', {
       mode: 0o220,
+      when: isNoVf,
       store: (fn, content) => (parseNumber(content) === 0n ? undefined : host.remove(fn)),
     }),
-    rescan(host),
+    rescan(host, isNoVf),
     text('boot_vga', {
       show: (fn) => Number(bootDisplay(model) === fn),
       when: isVga,
@@ -166,13 +168,17 @@ export function state(model: Model): Entry<PciFunction>[] {
 }
 
 /** Of a function, a bus, or all buses: what was removed is found again, wherever it was. */
-export function rescan<S>(host: Host): Entry<S> {
+export function rescan<S>(host: Host, when?: (subject: S) => boolean): Entry<S> {
   return text('rescan', {
+    ...(when && { when }),
     store(_, content) {
       if (parseNumber(content) !== 0n) host.rescan();
     },
   });
 }
+
+/** VFs come and go with their PF's numvfs alone (pci_dev_hp_attrs_are_visible()). */
+const isNoVf = (fn: PciFunction) => !isVf(fn);
 
 /** PCI_CLASS_DISPLAY_VGA. */
 const isVga = (fn: PciFunction) => fn.shape.classCode >> 8 === 0x0300;

@@ -25,8 +25,9 @@ function hostBridges(model: Model): Entry<void> {
         .functions.map(({ bdf }) => bdf),
     find({ domain, number }, name) {
       const fn = findFunction(host, name);
-      const here = fn && fn.address.domain === domain && fn.address.bus === number;
-      return here ? fn : undefined;
+      // A VF stands beside its PF, whatever the number of its bus.
+      const place = (fn?.physfn ?? fn)?.address;
+      return place?.domain === domain && place.bus === number && !fn!.parent ? fn : undefined;
     },
   };
   return directories<void, PciBus>(

@@ -16,6 +16,7 @@ import { identity } from './function-identity.js';
 import { links } from './function-link.js';
 import { reset } from './function-reset.js';
 import { resources } from './function-resources.js';
+import { sriov } from './function-sriov.js';
 import { functionPower, rescan, state } from './function-state.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
@@ -91,6 +92,7 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
       ...links,
       ...resources(model),
       ...reset(model),
+      ...sriov(model),
       ...belongings(model),
       power(model, functionPower(model)),
       subdirectory('pci_bus', [busBelow(bus, (fn) => model.secondaryBus(fn))], { when: (fn) => fn.isBridge }),

@@ -60,6 +60,8 @@ const header: Effect = (config, unit) => {
 /** Decode is on for the client and off in the hardware: somebody reset the device behind our back, and its BARs are gone. */
 function restoreBars(config: VirtualConfig, command: number): void {
   const { fn } = config;
+  // A VF has neither the bits nor BARs of its own (vfio_bar_restore()).
+  if (fn.physfn) return;
   const lost = command & config.command & ~fn.config.read(PCI_COMMAND, 2) & DECODE;
   if (lost === 0) return;
   fn.bars.forEach((bar, index) => {

@@ -7,10 +7,14 @@ import {
   PCI_ERR_ROOT_COMMAND,
   PCI_ERR_UNCOR_MASK,
   PCI_ERR_UNCOR_SEVER,
+  PCI_EXT_CAP_ARI_SIZEOF,
   PCI_EXT_CAP_DSN_SIZEOF,
   PCI_EXT_CAP_ID_ACS,
+  PCI_EXT_CAP_ID_ARI,
   PCI_EXT_CAP_ID_DSN,
   PCI_EXT_CAP_ID_ERR,
+  PCI_EXT_CAP_ID_SRIOV,
+  PCI_EXT_CAP_SRIOV_SIZEOF,
 } from '../../abi/pci/index.js';
 import * as abi from '../../abi/vfio/index.js';
 import { type Field, fixed, NONE, type Rules, readOnly } from './permissions.js';
@@ -66,9 +70,9 @@ export const extendedRules: ReadonlyMap<number, Rules> = new Map([
   [abi.PCI_EXT_CAP_ID_VC9, virtualChannels],
   [abi.PCI_EXT_CAP_ID_VNDR, vendor],
   [PCI_EXT_CAP_ID_ACS, accessControl],
-  [abi.PCI_EXT_CAP_ID_ARI, readOnly(8)],
+  [PCI_EXT_CAP_ID_ARI, readOnly(PCI_EXT_CAP_ARI_SIZEOF)],
   [abi.PCI_EXT_CAP_ID_ATS, readOnly(8)],
-  [abi.PCI_EXT_CAP_ID_SRIOV, readOnly(64)],
+  [PCI_EXT_CAP_ID_SRIOV, readOnly(PCI_EXT_CAP_SRIOV_SIZEOF)],
   [abi.PCI_EXT_CAP_ID_MCAST, readOnly(48)],
   [abi.PCI_EXT_CAP_ID_PRI, readOnly(16)],
   [

@@ -7,6 +7,7 @@ import {
   PCI_CAP_MSIX_SIZEOF,
   PCI_EXP_DEVCTL,
   PCI_EXP_DEVCTL2,
+  PCI_EXP_DEVCTL2_ARI,
   PCI_EXP_FLAGS,
   PCI_EXP_TYPE_RC_END,
   PCI_MSI_ADDRESS_HI,
@@ -69,7 +70,7 @@ const express: Rules = {
       ~PCI_EXP_DEVCTL_PHANTOM,
     ];
     if (express.length(config, at) < 0x2c) return [control];
-    return [control, [PCI_EXP_DEVCTL2, 2, NONE, ~abi.PCI_EXP_DEVCTL2_ARI]];
+    return [control, [PCI_EXP_DEVCTL2, 2, NONE, ~PCI_EXP_DEVCTL2_ARI]];
   },
 };
 

@@ -3,7 +3,13 @@
  * either writable or not; some writes have effects.
  */
 import { refuse } from '../../abi/errno.js';
-import { PCI_COMMAND, PCI_INTERRUPT_PIN } from '../../abi/pci/index.js';
+import {
+  PCI_COMMAND,
+  PCI_COMMAND_MEMORY,
+  PCI_DEVICE_ID,
+  PCI_INTERRUPT_PIN,
+  PCI_VENDOR_ID,
+} from '../../abi/pci/index.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import { fixBars, isBar } from './bars.js';
 import { effectOf } from './effects.js';
@@ -33,6 +39,16 @@ export class VirtualConfig {
     this.map = buildMap(fn.config.bytes);
     fixBars(this.shadow, fn);
     if (fn.irq === 0) this.shadow[PCI_INTERRUPT_PIN] = 0;
+    if (fn.physfn) this.virtualize();
+  }
+
+  /** vfio_config_init() of a VF: the ids its registers don't have, and a memory enable bit that it only plays. */
+  private virtualize(): void {
+    const { vendor, device } = this.fn.shape;
+    this.shadow.writeUInt16LE(vendor, PCI_VENDOR_ID);
+    this.shadow.writeUInt16LE(device, PCI_DEVICE_ID);
+    this.shadow.writeUInt16LE(this.command | PCI_COMMAND_MEMORY, PCI_COMMAND);
+    this.map.virtual[PCI_COMMAND] = (this.map.virtual[PCI_COMMAND] as number) | PCI_COMMAND_MEMORY;
   }
 
   get size(): number {

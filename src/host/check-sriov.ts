@@ -1,0 +1,133 @@
+/** SR-IOV of a description: numbers that a capability can hold, VFs that hardware could have, and routing ids that nobody else has. */
+
+import type { FunctionShape } from '../devices/contract.js';
+import { formatBdf } from './bdf.js';
+import { checkBars, checkMessages } from './check-function.js';
+import type { FunctionDescription, HostDescription, SriovDescription } from './description.js';
+import { isolationHead } from './grouping.js';
+import type { ModelLookup } from './models.js';
+import { type FunctionPlan, parseRootBus, planMachine } from './plan.js';
+import { hex, type Report } from './problem.js';
+import { lastVfBus, vfAddress } from './virtual-plan.js';
+
+/** Offsets in a group's pages stay exact numbers for this many windows (pages.ts). */
+const largestGroup = 512;
+const page = 4096;
+
+/** The block alone; `shape` is the PF's, `report` takes paths below the function. */
+export function checkSriov(row: FunctionDescription, shape: FunctionShape, report: Report): void {
+  const { sriov } = row;
+  if (!sriov) return;
+  const note: Report = (path, message) => report(['sriov', ...path], message);
+  if (row.bridge || !shape.pcie) note([], 'expected a PCI Express endpoint: pcie is missing');
+  checkNumbers(sriov, note);
+  const bars = sriov.bars ?? [];
+  checkBars(bars, row, note);
+  bars.forEach((bar, i) => {
+    if (bar.kind === 'io') note(['bars', i, 'kind'], 'io: VFs have memory BARs only');
+    else if (bar.size < page)
+      note(['bars', i, 'size'], `${bar.size}: expected whole pages (4096 bytes and up)`);
+  });
+  const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
+  checkMessages({ ...vf, ...(sriov.msix && { msix: sriov.msix }) }, note);
+}
+
+function checkNumbers(sriov: SriovDescription, report: Report): void {
+  const within = (key: keyof SriovDescription, low: number, high: number, as: (n: number) => string) => {
+    const value = sriov[key];
+    if (value === undefined) return;
+    if (Number.isInteger(value) && (value as number) >= low && (value as number) <= high) return;
+    report(
+      [key],
+      `${typeof value === 'number' ? as(value) : String(value)}: expected ${as(low)} to ${as(high)}`,
+    );
+  };
+  within('totalVfs', 1, 0xffff, String);
+  within('offset', 1, 0xffff, String);
+  within('stride', 0, 0xffff, String);
+  within('vfDevice', 0, 0xfffe, hex);
+  within('vfClass', 0, 0xffffff, hex);
+  within('vfRevision', 0, 0xff, hex);
+  within('vfSubsystemDevice', 0, 0xffff, hex);
+  within('numvfs', 0, sriov.totalVfs, String);
+  if (sriov.totalVfs > 1 && !sriov.stride)
+    report(['stride'], `${sriov.stride ?? 'missing'}: expected 1 or more for ${sriov.totalVfs} VFs`);
+}
+
+/** Where the VFs appear; `description` has no other problem. */
+export function checkVfPlaces(description: HostDescription, models: ModelLookup, report: Report): void {
+  if (!description.functions.some((row) => row.sriov)) return;
+  let plan: readonly FunctionPlan[];
+  try {
+    plan = planMachine(description, models).functions;
+  } catch (error) {
+    report([], (error as Error).message);
+    return;
+  }
+  const roots = new Set((description.rootBuses ?? []).map((text) => busKey(parseRootBus(text)!)));
+  const taken = new Map<string, string>(plan.map((fn) => [fn.bdf, fn.bdf]));
+  for (const pf of plan) {
+    const { sriov } = pf.description;
+    if (!sriov) continue;
+    const index = description.functions.indexOf(pf.description);
+    const note = (message: string) => report(['functions', index, 'sriov'], message);
+    if (!checkBusesOf(pf, plan, roots, note)) continue;
+    for (let i = 0; i < sriov.totalVfs; i++) {
+      const bdf = formatBdf(vfAddress(pf, i));
+      const by = taken.get(bdf);
+      if (by) note(`VF ${i} would be ${bdf}, which is ${by === bdf ? 'taken' : `a VF of ${by}`}`);
+      if (by) break;
+      taken.set(bdf, pf.bdf);
+    }
+    if (pf.group !== undefined && !isAlone(pf) && sriov.totalVfs + plan.length > largestGroup)
+      note(
+        `its VFs can't be isolated: expected fewer, so that a group has at most ${largestGroup} functions`,
+      );
+  }
+}
+
+function isAlone(pf: FunctionPlan): boolean {
+  const vf = { ...pf, multifunction: false };
+  return isolationHead(vf) === vf;
+}
+
+const busKey = ({ domain, bus }: { domain: number; bus: number }): string => `${domain}:${bus}`;
+
+/** Bus numbers beyond the PF's own must be free, and let through by every bridge on the way. */
+function checkBusesOf(
+  pf: FunctionPlan,
+  plan: readonly FunctionPlan[],
+  roots: ReadonlySet<string>,
+  note: (message: string) => void,
+): boolean {
+  const { domain, bus: own } = pf.address;
+  const last = lastVfBus(pf);
+  const fail = (message: string): false => {
+    note(message);
+    return false;
+  };
+  if (last > 255) return fail(`the last VF would be on bus ${hex(last)}: expected 0xff at most`);
+  const above = new Set<FunctionPlan>();
+  for (let up = pf.parent; up; up = up.parent) {
+    above.add(up);
+    const limit = up.description.bridge!.subordinate;
+    if (limit !== undefined && limit < last)
+      return fail(
+        `the last VF would be on bus ${hex(last)}, but ${up.bdf} ends at ${hex(limit)} (subordinate)`,
+      );
+  }
+  for (let bus = own + 1; bus <= last; bus++) {
+    if (roots.has(busKey({ domain, bus })))
+      return fail(`VFs would be on bus ${hex(bus)}, which is a root bus`);
+    const other = plan.find(
+      (fn) =>
+        fn.bridge &&
+        fn.address.domain === domain &&
+        !above.has(fn) &&
+        fn.bridge.secondary <= bus &&
+        fn.bridge.subordinate >= bus,
+    );
+    if (other) return fail(`VFs would be on bus ${hex(bus)}, which is behind ${other.bdf}`);
+  }
+  return true;
+}

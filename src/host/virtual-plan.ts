@@ -1,0 +1,50 @@
+/** Virtual functions on paper: where the VFs of a PF appear, and what each of them is (drivers/pci/iov.c). */
+import { devfn, formatBdf, type PciAddress } from './bdf.js';
+import type { FunctionDescription } from './description.js';
+import { type BarPlan, type FunctionPlan, planFunction } from './plan.js';
+import { withoutUndefined } from './shape.js';
+
+/** pci_iov_virtfn_bus() and pci_iov_virtfn_devfn(): routing ids count on over the end of a bus. */
+export function vfAddress(pf: FunctionPlan, index: number): PciAddress {
+  const { offset, stride = 0 } = pf.description.sriov!;
+  const id = (pf.address.bus << 8) + devfn(pf.address) + offset + stride * index;
+  return { domain: pf.address.domain, bus: id >> 8, device: (id >> 3) & 0x1f, function: id & 7 };
+}
+
+/** The highest bus number that VFs of `pf` can have. */
+export function lastVfBus(pf: FunctionPlan): number {
+  return vfAddress(pf, pf.description.sriov!.totalVfs - 1).bus;
+}
+
+/** What a VF would be as a function of its own: ids, BARs and messages, but no INTx, no ROM and nothing to sleep with. */
+export function vfDescription(pf: FunctionPlan, index: number): FunctionDescription {
+  const { description, shape } = pf;
+  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix } = description.sriov!;
+  return withoutUndefined<FunctionDescription>({
+    bdf: formatBdf(vfAddress(pf, index)),
+    vendor: shape.vendor,
+    device: vfDevice,
+    subsystemVendor: shape.subsystemVendor,
+    subsystemDevice: vfSubsystemDevice ?? shape.subsystemDevice,
+    class: vfClass ?? shape.classCode,
+    revision: vfRevision ?? shape.revision,
+    bars: bars ?? [],
+    msix,
+    // FLR is not optional for a VF (SR-IOV 2.2.2).
+    pcie: { type: shape.pcie!.type, flr: true },
+    link: description.link,
+    powerManagement: false,
+    numaNode: description.numaNode,
+  });
+}
+
+const noModels = { get: () => undefined, names: () => [] };
+
+/** VF `index` of `pf`, which has its place and addresses; without a group yet. */
+export function planVirtual(pf: FunctionPlan, index: number): FunctionPlan {
+  const plan = planFunction(vfDescription(pf, index), noModels);
+  const bars = pf.vfBars.map(
+    (bar): BarPlan | undefined => bar && { ...bar, address: bar.address + BigInt(bar.size * index) },
+  );
+  return { ...plan, bars, parent: pf.parent, virtual: { pf, index } };
+}
