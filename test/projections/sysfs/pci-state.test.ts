@@ -115,9 +115,37 @@ describe('reset', () => {
     expect(list(tree, '/sys/bus/pci/devices/0000:00:1c.0')).not.toContain('reset');
     for (const text of ['0', '2', 'y'])
       expect(() => write(tree, `${device}/reset`, text)).toThrow(errno('EINVAL'));
-    functionOf(host).config.write(4, 2, 7);
+    const fn = functionOf(host);
+    let resets = 0;
+    const reset = fn.reset.bind(fn);
+    fn.reset = () => {
+      resets++;
+      return reset();
+    };
+    fn.config.write(4, 2, 7);
     write(tree, `${device}/reset`, '1\n');
-    expect(functionOf(host).config.read(4, 2)).toBe(0);
+    // What was programmed is there again afterwards (pci_dev_restore()).
+    expect([resets, fn.config.read(4, 2)]).toEqual([1, 7]);
+  });
+
+  it('reset_subordinate resets what is behind a bridge, however deep, and keeps what was programmed', () => {
+    const { tree, host } = machine();
+    const file = '/sys/bus/pci/devices/0000:00:1d.0/reset_subordinate';
+    expect(list(tree, device)).not.toContain('reset_subordinate');
+    expect(() => write(tree, file, '1', nobody)).toThrow(errno('EPERM'));
+    expect(() => write(tree, file, 'y')).toThrow(errno('EINVAL'));
+    const fn = functionOf(host, '0000:04:00.0');
+    let resets = 0;
+    const reset = fn.reset.bind(fn);
+    fn.reset = () => {
+      resets++;
+      return reset();
+    };
+    fn.config.write(4, 2, 7);
+    write(tree, file, '0');
+    expect(resets).toBe(0);
+    write(tree, file, '1\n');
+    expect([resets, fn.config.read(4, 2)]).toEqual([1, 7]);
   });
 
   it('goes by the methods in reset_method', () => {
