@@ -8,6 +8,7 @@ import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
+import { type IrqNumbers, MessageVectors } from './messages.js';
 import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
 import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
@@ -25,6 +26,7 @@ export interface HostHooks {
 export interface FunctionServices {
   readonly provider: PageProvider;
   readonly hooks: HostHooks;
+  readonly irqNumbers: IrqNumbers;
 }
 
 const page = 4096;
@@ -36,6 +38,7 @@ export class HostFunction implements PciFunction {
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
+  readonly messages: MessageVectors;
   readonly pagesBase: number;
   iommuGroup: IommuGroup | undefined;
   driver: PciDriver | undefined;
@@ -60,6 +63,7 @@ export class HostFunction implements PciFunction {
     this.address = plan.address;
     this.shape = plan.shape;
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
+    this.messages = new MessageVectors(() => this.config, services.irqNumbers);
     this.pagesBase = plan.window * WINDOW_SIZE;
     this.driverOverride = plan.description.driverOverride ?? null;
     this.modelState = plan.definition ? 'waiting' : 'none';
@@ -188,6 +192,7 @@ export class HostFunction implements PciFunction {
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
     this.interrupts?.reset();
+    this.messages.forget();
     this.attached?.model.destroy?.();
     this.present = false;
     this.model = undefined;

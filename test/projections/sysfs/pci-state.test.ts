@@ -224,6 +224,33 @@ describe('power', () => {
   });
 });
 
+describe('msi_irqs', () => {
+  const functions = [
+    { bdf: '0000:00:06.0', vendor: 0x8086, device: 0x10d3, msi: { vectors: 2 }, interruptPin: 1 },
+    { bdf: '0000:00:07.0', vendor: 0x8086, device: 0x10d3, interruptPin: 1 },
+  ] as const;
+
+  it('has a file per vector while a driver has them, and irq is the first one with MSI', async () => {
+    const { tree, host } = machine({ rootBuses: ['0000:00'], functions });
+    const path = '/sys/bus/pci/devices/0000:00:06.0';
+    expect(list(tree, '/sys/bus/pci/devices/0000:00:07.0')).not.toContain('msi_irqs');
+    expect(list(tree, `${path}/msi_irqs`)).toEqual(['24', '25']);
+    expect([read(tree, `${path}/msi_irqs/25`), read(tree, `${path}/irq`)]).toEqual(['msi\n', '24\n']);
+    await write(tree, '/sys/bus/pci/drivers/e1000e/unbind', '0000:00:06.0');
+    expect(list(tree, path)).not.toContain('msi_irqs');
+    expect(read(tree, `${path}/irq`)).toBe(`${functionOf(host, '0000:00:06.0').irq}\n`);
+  });
+
+  it('MSI-X leaves irq the line', () => {
+    const { tree } = machine();
+    const path = '/sys/bus/pci/devices/0000:01:00.0';
+    expect(list(tree, `${path}/msi_irqs`)).toHaveLength(4);
+    expect(read(tree, `${path}/irq`)).toBe('16\n');
+    for (const number of list(tree, `${path}/msi_irqs`))
+      expect(read(tree, `${path}/msi_irqs/${number}`)).toBe('msix\n');
+  });
+});
+
 describe('remove and rescan', () => {
   it('take numbers; 0 does nothing', async () => {
     const { tree } = machine();
