@@ -9,6 +9,7 @@ import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { commonRegions, mergeRegions, resolveIommu } from './iommu-defaults.js';
 import { IommuGroup, type ReservedRegion } from './iommu-group.js';
+import { IrqNumbers } from './messages.js';
 import type { ModelLookup } from './models.js';
 import { Modules } from './modules.js';
 import { type PageProvider, WINDOW_SIZE } from './pages.js';
@@ -44,6 +45,7 @@ class PretendHost implements Host {
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
+  private readonly irqNumbers: IrqNumbers;
   private readonly regions: ReadonlyMap<number, readonly ReservedRegion[]>;
 
   constructor(
@@ -53,6 +55,7 @@ class PretendHost implements Host {
     private readonly hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
+    this.irqNumbers = new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping);
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;
     const modules = new Modules(description.modules ?? {});
@@ -165,7 +168,8 @@ class PretendHost implements Host {
 
   private add(plan: FunctionPlan, pf?: HostFunction): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
-    const fn = new HostFunction(plan, parent, { provider: this.provider, hooks: this.hooks }, pf);
+    const { provider, hooks, irqNumbers } = this;
+    const fn = new HostFunction(plan, parent, { provider, hooks, irqNumbers }, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
     // Built in order; only a function found again has to be put back among its neighbours.

@@ -72,21 +72,23 @@ function writeRom({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
   writable.writeUInt32LE((0x1_0000_0000 - fn.rom.size + pci.PCI_ROM_ADDRESS_ENABLE) >>> 0, offset);
 }
 
-/** A window that is closed has its base above its limit, which is how lspci and the kernel tell. */
+/** A closed window has its base above its limit: base all ones, limit 0, as pci_setup_bridge() leaves it. */
+const closed: Window = { start: 0xfff0_0000n, end: 0xf_ffffn };
+
 function writeBridge({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
   const bridge = fn.bridge!;
   bytes[pci.PCI_PRIMARY_BUS] = fn.address.bus;
   bytes[pci.PCI_SECONDARY_BUS] = bridge.secondary;
   bytes[pci.PCI_SUBORDINATE_BUS] = bridge.subordinate;
   writable.fill(0xff, pci.PCI_PRIMARY_BUS, pci.PCI_SUBORDINATE_BUS + 1);
-  const io = bridge.io ?? closed(12n);
+  const io = bridge.io ?? { start: 0xf000n, end: 0xfffn };
   bytes[pci.PCI_IO_BASE] = Number(io.start >> 8n) & 0xf0;
   bytes[pci.PCI_IO_LIMIT] = Number(io.end >> 8n) & 0xf0;
   writable.fill(0xf0, pci.PCI_IO_BASE, pci.PCI_IO_LIMIT + 1);
-  const memory = bridge.memory ?? closed(20n);
+  const memory = bridge.memory ?? closed;
   bytes.writeUInt16LE(Number(memory.start >> 16n) & 0xfff0, pci.PCI_MEMORY_BASE);
   bytes.writeUInt16LE(Number(memory.end >> 16n) & 0xfff0, pci.PCI_MEMORY_LIMIT);
-  const high = bridge.prefetchable ?? closed(20n);
+  const high = bridge.prefetchable ?? closed;
   const low16 = (address: bigint) =>
     (Number((address & 0xffff_ffffn) >> 16n) & 0xfff0) | pci.PCI_PREF_RANGE_TYPE_64;
   bytes.writeUInt16LE(low16(high.start), pci.PCI_PREF_MEMORY_BASE);
@@ -99,8 +101,4 @@ function writeBridge({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
   // Bus reset is not among the bits: it would need every function below to notice.
   bytes.writeUInt16LE(0x0003, pci.PCI_BRIDGE_CONTROL);
   writable.writeUInt16LE(0x001f, pci.PCI_BRIDGE_CONTROL);
-}
-
-function closed(granuleBits: bigint): Window {
-  return { start: (1n << granuleBits) * 15n, end: 0n };
 }

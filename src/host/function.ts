@@ -8,6 +8,7 @@ import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
+import { type IrqNumbers, MessageVectors } from './messages.js';
 import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
 import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
@@ -26,6 +27,7 @@ export interface HostHooks {
 export interface FunctionServices {
   readonly provider: PageProvider;
   readonly hooks: HostHooks;
+  readonly irqNumbers: IrqNumbers;
 }
 
 const page = 4096;
@@ -38,6 +40,7 @@ export class HostFunction implements PciFunction {
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
   readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
+  readonly messages: MessageVectors;
   readonly pagesBase: number;
   iommuGroup: IommuGroup | undefined;
   driver: PciDriver | undefined;
@@ -63,6 +66,7 @@ export class HostFunction implements PciFunction {
     this.address = plan.address;
     this.shape = plan.shape;
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
+    this.messages = new MessageVectors(() => this.config, services.irqNumbers);
     this.pagesBase = plan.window * WINDOW_SIZE;
     this.sriov = plan.description.sriov && new PhysicalFunction(plan);
     this.driverOverride = plan.description.driverOverride ?? null;
@@ -198,6 +202,7 @@ export class HostFunction implements PciFunction {
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
     this.interrupts?.reset();
+    this.messages.forget();
     this.attached?.model.destroy?.();
     this.present = false;
     this.model = undefined;

@@ -5,6 +5,7 @@ import type { ConfigSpace } from './config-space.js';
 import type { BridgeKind } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { IommuGroup } from './iommu-group.js';
+import type { MessageVectors } from './messages.js';
 import type { Pages } from './pages.js';
 
 export interface Bar extends BarSpec {
@@ -77,8 +78,10 @@ export interface PciFunction {
   /** Bus address of the expansion ROM; 0 when there is none. */
   readonly romAddress: bigint;
   readonly numaNode: number;
-  /** INTx line as sysfs `irq` shows it; 0 without one. */
+  /** INTx line; 0 without one. */
   readonly irq: number;
+  /** MSI or MSI-X vectors that its driver has. */
+  readonly messages: MessageVectors;
   /** The bridge above, or undefined on a root bus. */
   readonly parent: PciFunction | undefined;
   /** Functions on the secondary bus of a bridge, in devfn order. */

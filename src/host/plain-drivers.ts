@@ -72,15 +72,22 @@ export function plainDriver(description: DriverDescription, control: () => Sriov
   };
 }
 
-/** pci_enable_device() and pci_set_master(). */
+/**
+ * pci_enable_device(), pci_set_master(), pci_alloc_irq_vectors(): MSI-X before MSI, and as many as there are. Of bridges only root ports
+ * have services that interrupt (get_port_device_capability(): PME, AER).
+ */
 function enable(fn: PciFunction): void {
   const wanted = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
   fn.config.write(PCI_COMMAND, 2, fn.config.read(PCI_COMMAND, 2) | wanted);
   fn.enableCount++;
+  if (fn.bridge && fn.bridge.kind !== 'root-port') return;
+  if (fn.shape.msix) fn.messages.enable('msix', fn.shape.msix.vectors);
+  else if (fn.shape.msi) fn.messages.enable('msi', fn.shape.msi.vectors);
 }
 
-/** pci_disable_device(): only bus mastering goes; decoding stays. */
+/** pci_free_irq_vectors(), pci_disable_device(): of decoding only bus mastering goes. */
 function disable(fn: PciFunction): void {
+  fn.messages.disable();
   fn.config.write(PCI_COMMAND, 2, fn.config.read(PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER);
   fn.enableCount--;
 }

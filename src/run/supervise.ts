@@ -4,14 +4,14 @@
  * (PR_SET_PDEATHSIG) and takes the mounts away with the namespace.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { constants as access, accessSync } from 'node:fs';
+import { constants as access, accessSync, realpathSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Machine } from '../machine.js';
 import { hostMounts } from '../projections/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
-import { realEntries, withRealDev } from './dev-view.js';
+import { realEntries, withReal } from './beside.js';
 import { UserError } from './user-error.js';
 import { findStage, realKind, viewSteps } from './view.js';
 
@@ -55,7 +55,11 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
   } catch (cause) {
     throw new UserError(`${launcher} is missing`, 'build it with scripts/setup', { cause });
   }
-  const { root, places } = withRealDev(machine.root, realEntries());
+  const dev = withReal(machine.root, 'dev', realEntries('/dev'));
+  // Without a real directory to cover (containers, many virtual machines) /lib itself is composed; nothing is made on a disk.
+  const library = realKind('/lib/modules') === 'directory' ? undefined : realpathSync('/lib');
+  const lib = library === undefined ? undefined : withReal(dev.root, 'lib', realEntries(library));
+  const root = lib?.root ?? dev.root;
   const session = new FuseSession(root, machine.dispatcher);
   try {
     const steps = viewSteps({
@@ -63,7 +67,8 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
       source: sourceName(process.pid),
       mountOptions: FuseSession.mountOptions,
       root,
-      realDev: places,
+      realDev: dev.places,
+      realLib: lib && { directory: library as string, places: lib.places },
       hostMounts,
       real: realKind,
       workingDirectory: process.cwd(),
@@ -75,7 +80,6 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
     try {
       // The channel can be read only once the connection is mounted; the launcher says when.
       (child.stdio[4] as Readable).once('data', () => session.start());
-      void session.ready.then(({ passthrough }) => machine.setMappable(passthrough));
       void session.ready.then(({ passthrough }) => machine.setMappable(passthrough));
       return await ended(child);
     } finally {

@@ -5,7 +5,7 @@
  */
 import { existsSync, statSync } from 'node:fs';
 import type { DirectoryNode, VfsNode } from '../vfs/node.js';
-import type { RealEntry } from './dev-view.js';
+import type { RealEntry } from './beside.js';
 
 export interface ViewOptions {
   /** An existing directory that is covered while the view is made. */
@@ -15,8 +15,10 @@ export interface ViewOptions {
   readonly mountOptions: string;
   /** The tree that will be served: `sys`, `dev`, maybe `proc` and `lib`. */
   readonly root: DirectoryNode;
-  /** Entries of the real /dev that `root` has places for (see dev-view.ts). */
+  /** Entries of the real /dev that `root` has places for (see beside.ts). */
   readonly realDev: readonly RealEntry[];
+  /** The real directory that /lib is, where it has no `modules`, and its entries that `root` has places for. */
+  readonly realLib?: { readonly directory: string; readonly places: readonly RealEntry[] } | undefined;
   /** Absolute directories of the real host that stay visible: /sys/devices/system. */
   readonly hostMounts: readonly string[];
   /** Kind of a real path; undefined when there is none. */
@@ -55,6 +57,13 @@ function find(root: DirectoryNode, path: string): VfsNode | undefined {
   return node;
 }
 
+/** Real entries onto their places; links are copied, not bound. */
+function bindPlaces(from: string, places: readonly RealEntry[], to: string): string[] {
+  return places.flatMap(({ name, kind }) =>
+    kind === 'link' ? [] : [kind === 'directory' ? '--rbind' : '--bind', `${from}/${name}`, `${to}/${name}`],
+  );
+}
+
 /** Arguments of vfiofs-launch up to `--`. */
 export function viewSteps(options: ViewOptions): string[] {
   const { stage, root, real } = options;
@@ -64,19 +73,21 @@ export function viewSteps(options: ViewOptions): string[] {
     if (real(path) === 'directory' && find(root, path)?.kind === 'directory')
       steps.push('--rbind', path, `${stage}${path}`);
   }
-  for (const { name, kind } of options.realDev) {
-    if (kind !== 'link')
-      steps.push(kind === 'directory' ? '--rbind' : '--bind', `/dev/${name}`, `${stage}/dev/${name}`);
-  }
+  steps.push(...bindPlaces('/dev', options.realDev, `${stage}/dev`));
+  if (options.realLib)
+    steps.push(...bindPlaces(options.realLib.directory, options.realLib.places, `${stage}/lib`));
   // Out of the stage: to where programs look.
   steps.push('--rbind', `${stage}/sys`, '/sys', '--rbind', `${stage}/dev`, '/dev');
   const proc = find(root, 'proc');
   if (proc)
     for (const path of sharedFiles(proc, '/proc', real)) steps.push('--bind', `${stage}${path}`, path);
-  if (find(root, 'lib/modules') && real('/lib/modules') === 'directory')
+  if (options.realLib) steps.push('--rbind', `${stage}/lib`, options.realLib.directory);
+  else if (find(root, 'lib/modules') && real('/lib/modules') === 'directory')
     steps.push('--bind', `${stage}/lib/modules`, '/lib/modules');
   steps.push('--umount', stage);
-  if (options.workingDirectory && /^\/(sys|dev)(\/|$)/.test(options.workingDirectory))
-    steps.push('--chdir', options.workingDirectory);
+  const covered = ['/sys', '/dev', ...(options.realLib ? [options.realLib.directory] : [])];
+  const start = options.workingDirectory;
+  if (start !== undefined && covered.some((path) => start === path || start.startsWith(`${path}/`)))
+    steps.push('--chdir', start);
   return steps;
 }

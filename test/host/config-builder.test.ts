@@ -16,6 +16,13 @@ const rootPort: FunctionDescription = {
   bridge: { kind: 'root-port', secondary: 1 },
 };
 
+it('closes windows as the kernel does: base all ones, limit 0', () => {
+  const host = fakeHost({ functions: [rootPort] });
+  const { config } = [...host.functions.values()][0]!;
+  expect(config.bytes.toString('hex', 0x1c, 0x1e)).toBe('f000');
+  expect(config.bytes.toString('hex', 0x20, 0x30)).toBe('f0ff0000f1ff01000000000000000000');
+});
+
 describe('registers that software may not write', () => {
   it('keeps ids, class and header type', () => {
     const { config } = only();
@@ -147,7 +154,9 @@ describe.skipIf(!hasLspci)('lspci -vvv', () => {
     expect(text).toContain('Bus: primary=00, secondary=01, subordinate=01');
     expect(text).toContain('Memory behind bridge: c0000000-c00fffff [size=1M]');
     expect(text).toContain('I/O behind bridge: 2000-2fff');
-    expect(text).toMatch(/Prefetchable memory behind bridge: .*disabled/);
+    expect(text).toContain(
+      'Prefetchable memory behind bridge: 00000000fff00000-00000000000fffff [disabled] [64-bit]',
+    );
     expect(text).toContain('Express (v2) Root Port (Slot+)');
     expect(text).toContain('ACSCtl:	SrcValid+ TransBlk- ReqRedir+ CmpltRedir+ UpstreamFwd+');
     expect(text).toContain('[15d9:0953]');

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type RealEntry, withRealDev } from '../../src/run/dev-view.js';
+import { type RealEntry, withReal } from '../../src/run/beside.js';
 import { findStage, type ViewOptions, viewSteps } from '../../src/run/view.js';
 import type { DirectoryNode, FileNode, VfsNode } from '../../src/vfs/node.js';
 
@@ -36,11 +36,11 @@ const realDev: RealEntry[] = [
 
 describe('/dev', () => {
   test('a host without dev is a bug', () => {
-    expect(() => withRealDev(directory({}), [])).toThrow(/no \/dev/);
+    expect(() => withReal(directory({}), 'dev', [])).toThrow(/no \/dev/);
   });
 
   test('has places for the real entries; the pretend names win', () => {
-    const { root, places } = withRealDev(host, realDev);
+    const { root, places } = withReal(host, 'dev', realDev);
     expect(places.map((entry) => entry.name)).toEqual(['null', 'shm', 'fd']);
     const dev = root.lookup('dev') as DirectoryNode;
     expect([...dev.names()].sort()).toEqual(['fd', 'iommu', 'null', 'shm', 'vfio']);
@@ -51,12 +51,12 @@ describe('/dev', () => {
   });
 
   test('a place is the same node each time, so that the kernel keeps what is mounted on it', () => {
-    const dev = withRealDev(host, realDev).root.lookup('dev') as DirectoryNode;
+    const dev = withReal(host, 'dev', realDev).root.lookup('dev') as DirectoryNode;
     expect(dev.lookup('null')).toBe(dev.lookup('null'));
   });
 
   test('a place that nothing is bound onto refuses to open', () => {
-    const dev = withRealDev(host, realDev).root.lookup('dev') as DirectoryNode;
+    const dev = withReal(host, 'dev', realDev).root.lookup('dev') as DirectoryNode;
     const place = dev.lookup('null') as FileNode;
     expect(() => place.open({ flags: 0, reads: true, writes: false }, undefined as never)).toThrow(/ENXIO/);
   });
@@ -100,6 +100,35 @@ describe('launcher steps', () => {
     real.set('/lib/modules', 'directory');
     expect(viewSteps(options()).join(' ')).toContain('--bind /mnt/lib/modules /lib/modules --umount');
     real.delete('/lib/modules');
+  });
+
+  test('where there are none, the directory that /lib is gets composed, and nothing in it is lost', () => {
+    const realLib = {
+      directory: '/usr/lib',
+      places: [
+        { name: 'os-release', kind: 'file' },
+        { name: 'x86_64-linux-gnu', kind: 'directory' },
+        { name: 'sftp-server', kind: 'link', target: 'openssh/sftp-server' },
+      ] as const,
+    };
+    const steps = viewSteps(options({ realLib, workingDirectory: '/usr/lib' })).join(' ');
+    expect(steps).toContain(
+      '--bind /usr/lib/os-release /mnt/lib/os-release --rbind /usr/lib/x86_64-linux-gnu /mnt/lib/x86_64-linux-gnu --rbind /mnt/sys',
+    );
+    expect(steps).toContain('--rbind /mnt/lib /usr/lib --umount /mnt --chdir /usr/lib');
+    expect(steps).not.toContain('sftp-server');
+    expect(steps).not.toContain('/lib/modules');
+  });
+
+  test('/lib keeps the real entries beside the pretend modules', () => {
+    const { root, places } = withReal(host, 'lib', [
+      { name: 'os-release', kind: 'file' },
+      { name: 'modules', kind: 'link', target: 'gone' },
+    ]);
+    expect(places.map((entry) => entry.name)).toEqual(['os-release']);
+    const lib = root.lookup('lib') as DirectoryNode;
+    expect([...lib.names()].sort()).toEqual(['modules', 'os-release']);
+    expect(lib.lookup('modules')?.kind).toBe('directory');
   });
 
   test.each([

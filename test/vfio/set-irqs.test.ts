@@ -265,10 +265,20 @@ test('MSI takes no vector beyond those enabled, MSI-X does', async () => {
   eventfd(50);
   await set(EVENTFD | TRIGGER, MSI, 0, 2, [50, 50]);
   await expectRefusal('EINVAL', () => set(EVENTFD | TRIGGER, MSI, 2, 1, [50]));
+  expect([one.fn().messages.kind, [...one.fn().messages.irqs]]).toEqual([
+    'msi',
+    [
+      [0, 24],
+      [1, 25],
+    ],
+  ]);
   await set(NONE | TRIGGER, MSI, 0, 0);
+  expect(one.fn().messages.irqs.size).toBe(0);
   await set(EVENTFD | TRIGGER, MSIX, 0, 1, [50]);
   expect(await set(EVENTFD | TRIGGER, MSIX, 3, 1, [50])).toBe(0);
   expect(msixControl() & 0x8000).toBe(0x8000);
+  // A number for each, so that msi_irqs/ shows the one that came later, too.
+  expect([...one.fn().messages.irqs.keys()]).toEqual([0, 3]);
 });
 
 describe.each([

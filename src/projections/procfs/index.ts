@@ -1,4 +1,5 @@
 /** The files of /proc that tell of drivers and modules; a launcher puts each over its namesake. */
+import { existsSync, readFileSync } from 'node:fs';
 import { refuse } from '../../abi/errno.js';
 import type { Caller } from '../../vfs/caller.js';
 import { MISC_MAJOR, type Model } from '../context.js';
@@ -39,6 +40,26 @@ function taint({ host }: Model, content: string, caller: Caller): void {
   host.tainted |= Number(parseNumber(content.trimEnd(), 32));
 }
 
+/**
+ * The real CPUs, with the virtualization flag that machines with this IOMMU have: virt-host-validate looks for DMAR where it sees vmx,
+ * for IVRS where it sees svm, and for nothing without. CPUID itself can't be changed for programs.
+ */
+export function cpuinfo(real: string, kind: 'intel' | 'amd'): string {
+  const flag = kind === 'intel' ? 'vmx' : 'svm';
+  return real.replace(/^(flags\s*:)(.*)$/gm, (_, name: string, flags: string) => {
+    const others = flags.split(' ').filter((word) => word !== '' && word !== 'vmx' && word !== 'svm');
+    return [name, ...others, flag].join(' ');
+  });
+}
+
+/** Read once, at the start: later /proc/cpuinfo may be this very file. */
+function cpuinfoFile({ host }: Model): Entry<void>[] {
+  const { kind } = host.iommu;
+  if (kind === 'none' || !existsSync('/proc/cpuinfo')) return [];
+  const content = Buffer.from(cpuinfo(readFileSync('/proc/cpuinfo', 'latin1'), kind), 'latin1');
+  return [entry('file', 'cpuinfo', (_, { path }) => plainFile({ mode: 0o444, path, show: () => content }))];
+}
+
 export function procfs(model: Model): Entry<void>[] {
   const file = (name: string, lines: () => readonly string[]): Entry<void> =>
     entry('file', name, (_, { path }) =>
@@ -55,6 +76,7 @@ export function procfs(model: Model): Entry<void>[] {
     );
   return [
     file('cmdline', () => [commandLine(model)]),
+    ...cpuinfoFile(model),
     file('devices', () => devices(model)),
     file('misc', () => misc(model)),
     // Every module of this machine is built in, and those are not listed.

@@ -1,6 +1,6 @@
 /**
  * /sys/firmware/acpi/tables: the table by which firmware tells of its IOMMU. virt-host-validate looks for it before it believes in
- * one; which name it looks for follows the CPU of the real machine.
+ * one; which name it looks for follows the CPU flags in /proc/cpuinfo (see procfs).
  */
 import type { Model } from '../context.js';
 import { binary, type Entry, subdirectory } from '../kit/directory.js';

@@ -59,5 +59,5 @@ export const links: readonly Entry<PciFunction>[] = [
     show: (fn) => fn.bridge!.subordinate,
   }),
   // No link of this machine manages its power state, so there is nothing to switch (aspm_ctrl_attrs_are_visible()).
-  subdirectory('link', [], { when: isPcie }),
+  subdirectory('link', []),
 ];

@@ -1,6 +1,7 @@
 /** `reset` and `reset_method` (drivers/pci/pci.c: reset_method_store(), pci_reset_function()). */
 import { refuse } from '../../abi/errno.js';
 import type { PciFunction } from '../../host/pci-function.js';
+import { resetByBus, resetFunction } from '../../vfio/reset.js';
 import type { Model } from '../context.js';
 import { type Entry, text } from '../kit/directory.js';
 import { parseName, parseNumber } from '../kit/parse.js';
@@ -14,6 +15,14 @@ function order(fn: PciFunction, content: string): readonly string[] | undefined 
   const names = wanted.split(' ').filter((name) => name !== '');
   for (const name of names) if (!usable.includes(name)) refuse('EINVAL', `no reset by ${name}`);
   return [...new Set(names)];
+}
+
+/** A reset of the secondary bus reaches every function behind the bridge, with or without a reset of its own (pci_reset_bus()). */
+function resetBelow(bridge: PciFunction): void {
+  for (const fn of bridge.children) {
+    resetBelow(fn);
+    resetByBus(fn);
+  }
 }
 
 export function reset({ settings }: Model): Entry<PciFunction>[] {
@@ -34,7 +43,14 @@ export function reset({ settings }: Model): Entry<PciFunction>[] {
       when,
       store(fn, content) {
         if (parseNumber(content) !== 1n) refuse('EINVAL', 'only 1 resets');
-        if (enabled(fn).length === 0 || !fn.reset()) refuse('ENOTTY', `${fn.bdf} has no way to reset`);
+        if (enabled(fn).length === 0 || !resetFunction(fn)) refuse('ENOTTY', `${fn.bdf} has no way to reset`);
+      },
+    }),
+    text('reset_subordinate', {
+      when: (fn) => fn.isBridge,
+      store(fn, content, caller) {
+        if (!caller.capable('SYS_ADMIN')) refuse('EPERM', 'CAP_SYS_ADMIN is needed');
+        if (parseNumber(content) !== 0n) resetBelow(fn);
       },
     }),
   ];

@@ -16,7 +16,8 @@ import { boolParameter, type Host } from '../../host/host.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import type { Caller } from '../../vfs/caller.js';
 import type { Model } from '../context.js';
-import { type Entry, text } from '../kit/directory.js';
+import { textNode } from '../kit/attribute.js';
+import { type Entry, family, subdirectory, text } from '../kit/directory.js';
 import { fullList, fullMask } from '../kit/format.js';
 import { cString, parseInteger, parseNumber } from '../kit/parse.js';
 import { isVf } from './function-sriov.js';
@@ -117,10 +118,22 @@ function storeOverride(fn: PciFunction, content: string): void {
   fn.driverOverride = cString(content).split('\n')[0] || null;
 }
 
+/** msi_irqs/<n>: one file per allocated vector (msi_mode_show()). */
+const messageIrqs = family<PciFunction, PciFunction>(
+  'file',
+  {
+    names: ({ messages }) => [...messages.irqs.values()].map(String),
+    find: (fn, name) => ([...fn.messages.irqs.values()].map(String).includes(name) ? fn : undefined),
+  },
+  (fn, place) => textNode({ show: () => fn.messages.kind ?? [] }, place),
+);
+
 export function state(model: Model): Entry<PciFunction>[] {
   const { host, settings, cpus } = model;
   return [
-    text('irq', { show: (fn) => fn.irq }),
+    // With MSI the first message's number takes the line's place, with MSI-X the line's stays (pci_msi_setup()).
+    text('irq', { show: (fn) => (fn.messages.kind === 'msi' ? fn.messages.irqs.get(0)! : fn.irq) }),
+    subdirectory('msi_irqs', [messageIrqs], { when: (fn) => fn.messages.kind !== undefined, volatile: true }),
     text('local_cpus', { show: () => fullMask(cpus) }),
     text('local_cpulist', { show: () => fullList(cpus) }),
     text('numa_node', {

@@ -12,6 +12,7 @@ import {
 } from '../kit/directory.js';
 import { fullList, fullMask } from '../kit/format.js';
 import { busName, findFunction, paths } from '../paths.js';
+import { errorReporting } from './function-aer.js';
 import { identity } from './function-identity.js';
 import { links } from './function-link.js';
 import { reset } from './function-reset.js';
@@ -93,6 +94,7 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
       ...resources(model),
       ...reset(model),
       ...sriov(model),
+      ...errorReporting(),
       ...belongings(model),
       power(model, functionPower(model)),
       subdirectory('pci_bus', [busBelow(bus, (fn) => model.secondaryBus(fn))], { when: (fn) => fn.isBridge }),

@@ -1,20 +1,9 @@
 /** The INTx line of an open device (vfio_pci_intrs.c): level-triggered, so it is masked as it is signalled, until UNMASK. */
 import { refuse } from '../../abi/errno.js';
-import {
-  PCI_COMMAND,
-  PCI_COMMAND_INTX_DISABLE,
-  PCI_STATUS,
-  PCI_STATUS_INTERRUPT,
-} from '../../abi/pci/index.js';
+import { PCI_STATUS, PCI_STATUS_INTERRUPT } from '../../abi/pci/index.js';
+import { allowLine } from '../../host/messages.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import type { EventFd } from '../../vfs/caller.js';
-
-/** pci_intx(): lets the function drive its line, or not. */
-export function allowLine(fn: PciFunction, allowed: boolean): void {
-  const command = fn.config.read(PCI_COMMAND, 2);
-  const wanted = allowed ? command & ~PCI_COMMAND_INTX_DISABLE : command | PCI_COMMAND_INTX_DISABLE;
-  if (wanted !== command) fn.config.write(PCI_COMMAND, 2, wanted);
-}
 
 export class Intx {
   private on = false;
@@ -36,7 +25,7 @@ export class Intx {
     this.on = true;
     this.trigger = trigger;
     this.masked = this.disabledByClient;
-    allowLine(this.fn, !this.masked);
+    allowLine(this.fn.config, !this.masked);
     if (this.asserted) this.raise();
   }
 
@@ -55,7 +44,7 @@ export class Intx {
   raise(): void {
     if (!this.on || this.masked) return;
     this.masked = true;
-    allowLine(this.fn, false);
+    allowLine(this.fn.config, false);
     this.signal();
   }
 
@@ -66,23 +55,23 @@ export class Intx {
 
   mask(): boolean {
     if (!this.on) {
-      allowLine(this.fn, false);
+      allowLine(this.fn.config, false);
       return false;
     }
     if (this.masked) return false;
     this.masked = true;
-    allowLine(this.fn, false);
+    allowLine(this.fn.config, false);
     return true;
   }
 
   /** A line that is still asserted is signalled again at once, and stays masked. */
   unmask(): void {
-    if (!this.on) allowLine(this.fn, true);
+    if (!this.on) allowLine(this.fn.config, true);
     else if (this.masked && !this.disabledByClient) {
       if (this.asserted) this.signal();
       else {
         this.masked = false;
-        allowLine(this.fn, true);
+        allowLine(this.fn.config, true);
       }
     }
   }

@@ -1,19 +1,10 @@
 /** MSI and MSI-X of an open device (vfio_msi_enable() and following): one eventfd per vector. */
 import { refuse } from '../../abi/errno.js';
-import {
-  PCI_CAP_ID_MSI,
-  PCI_CAP_ID_MSIX,
-  PCI_MSI_FLAGS,
-  PCI_MSI_FLAGS_ENABLE,
-  PCI_MSI_FLAGS_QSIZE,
-  PCI_MSIX_FLAGS,
-  PCI_MSIX_FLAGS_ENABLE,
-} from '../../abi/pci/index.js';
+import type { MessageKind } from '../../host/messages.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import type { EventFd } from '../../vfs/caller.js';
-import { allowLine } from './intx.js';
 
-export type MessageKind = 'msi' | 'msix';
+export type { MessageKind };
 
 export class Messages {
   private kind: MessageKind | undefined;
@@ -32,27 +23,19 @@ export class Messages {
     return this.lastQueueSize;
   }
 
-  /** Vectors that have an eventfd, for `msi_irqs/` and the like. */
-  get vectors(): Iterable<number> {
-    return this.triggers.keys();
-  }
-
   /** pci_alloc_irq_vectors(): ERANGE for none. INTx is off while messages are on. */
   enable(kind: MessageKind, vectors: number): void {
     if (vectors === 0) refuse('ERANGE', 'no vector to enable');
     this.kind = kind;
     this.allocated = vectors;
-    const queueSize = Math.ceil(Math.log2(vectors));
-    if (kind === 'msi') this.lastQueueSize = queueSize;
-    this.program(true, queueSize);
-    allowLine(this.fn, false);
+    if (kind === 'msi') this.lastQueueSize = Math.ceil(Math.log2(vectors));
+    this.fn.messages.enable(kind, vectors);
   }
 
   disable(): void {
     for (const trigger of this.triggers.values()) trigger.close();
     this.triggers.clear();
-    this.program(false, 0);
-    allowLine(this.fn, true);
+    this.fn.messages.disable();
     this.kind = undefined;
   }
 
@@ -68,6 +51,7 @@ export class Messages {
         // MSI-X vectors are allocated on demand (pci_msix_alloc_irq_at()), MSI's only all at once.
         if (this.kind === 'msi' && start + i >= this.allocated)
           refuse('EINVAL', `vector ${start + i} is beyond the ${this.allocated} enabled`);
+        this.fn.messages.add(start + i);
         this.triggers.set(start + i, take(fd));
       } catch (error) {
         for (let done = 0; done < i; done++) this.clear(start + done);
@@ -84,16 +68,5 @@ export class Messages {
   private clear(vector: number): void {
     this.triggers.get(vector)?.close();
     this.triggers.delete(vector);
-  }
-
-  /** The capability's own enable bit, so that lspci shows it. */
-  private program(on: boolean, queueSize: number): void {
-    const { config } = this.fn;
-    const msi = this.kind === 'msi';
-    const at =
-      config.find(msi ? PCI_CAP_ID_MSI : PCI_CAP_ID_MSIX)!.offset + (msi ? PCI_MSI_FLAGS : PCI_MSIX_FLAGS);
-    const [enable, size] = msi ? [PCI_MSI_FLAGS_ENABLE, PCI_MSI_FLAGS_QSIZE] : [PCI_MSIX_FLAGS_ENABLE, 0];
-    const flags = config.read(at, 2) & ~(enable | size);
-    config.write(at, 2, on ? flags | enable | ((queueSize << 4) & size) : flags);
   }
 }

@@ -115,9 +115,37 @@ describe('reset', () => {
     expect(list(tree, '/sys/bus/pci/devices/0000:00:1c.0')).not.toContain('reset');
     for (const text of ['0', '2', 'y'])
       expect(() => write(tree, `${device}/reset`, text)).toThrow(errno('EINVAL'));
-    functionOf(host).config.write(4, 2, 7);
+    const fn = functionOf(host);
+    let resets = 0;
+    const reset = fn.reset.bind(fn);
+    fn.reset = () => {
+      resets++;
+      return reset();
+    };
+    fn.config.write(4, 2, 7);
     write(tree, `${device}/reset`, '1\n');
-    expect(functionOf(host).config.read(4, 2)).toBe(0);
+    // What was programmed is there again afterwards (pci_dev_restore()).
+    expect([resets, fn.config.read(4, 2)]).toEqual([1, 7]);
+  });
+
+  it('reset_subordinate resets what is behind a bridge, however deep, and keeps what was programmed', () => {
+    const { tree, host } = machine();
+    const file = '/sys/bus/pci/devices/0000:00:1d.0/reset_subordinate';
+    expect(list(tree, device)).not.toContain('reset_subordinate');
+    expect(() => write(tree, file, '1', nobody)).toThrow(errno('EPERM'));
+    expect(() => write(tree, file, 'y')).toThrow(errno('EINVAL'));
+    const fn = functionOf(host, '0000:04:00.0');
+    let resets = 0;
+    const reset = fn.reset.bind(fn);
+    fn.reset = () => {
+      resets++;
+      return reset();
+    };
+    fn.config.write(4, 2, 7);
+    write(tree, file, '0');
+    expect(resets).toBe(0);
+    write(tree, file, '1\n');
+    expect([resets, fn.config.read(4, 2)]).toEqual([1, 7]);
   });
 
   it('goes by the methods in reset_method', () => {
@@ -193,6 +221,33 @@ describe('power', () => {
 
   it('virtual devices have none to manage', () => {
     expect(read(machine().tree, '/sys/class/misc/vfio/power/runtime_status')).toBe('unsupported\n');
+  });
+});
+
+describe('msi_irqs', () => {
+  const functions = [
+    { bdf: '0000:00:06.0', vendor: 0x8086, device: 0x10d3, msi: { vectors: 2 }, interruptPin: 1 },
+    { bdf: '0000:00:07.0', vendor: 0x8086, device: 0x10d3, interruptPin: 1 },
+  ] as const;
+
+  it('has a file per vector while a driver has them, and irq is the first one with MSI', async () => {
+    const { tree, host } = machine({ rootBuses: ['0000:00'], functions });
+    const path = '/sys/bus/pci/devices/0000:00:06.0';
+    expect(list(tree, '/sys/bus/pci/devices/0000:00:07.0')).not.toContain('msi_irqs');
+    expect(list(tree, `${path}/msi_irqs`)).toEqual(['24', '25']);
+    expect([read(tree, `${path}/msi_irqs/25`), read(tree, `${path}/irq`)]).toEqual(['msi\n', '24\n']);
+    await write(tree, '/sys/bus/pci/drivers/e1000e/unbind', '0000:00:06.0');
+    expect(list(tree, path)).not.toContain('msi_irqs');
+    expect(read(tree, `${path}/irq`)).toBe(`${functionOf(host, '0000:00:06.0').irq}\n`);
+  });
+
+  it('MSI-X leaves irq the line', () => {
+    const { tree } = machine();
+    const path = '/sys/bus/pci/devices/0000:01:00.0';
+    expect(list(tree, `${path}/msi_irqs`)).toHaveLength(4);
+    expect(read(tree, `${path}/irq`)).toBe('16\n');
+    for (const number of list(tree, `${path}/msi_irqs`))
+      expect(read(tree, `${path}/msi_irqs/${number}`)).toBe('msix\n');
   });
 });
 

@@ -1,14 +1,15 @@
 /**
- * /dev as a command under `run` sees it: the pretend host's names, and the real entries beside them. The real devtmpfs is shared by
- * the whole machine, so no name can be made in it; instead the fake tree offers a place for every real entry (a file, a directory or
- * the same link) and the launcher binds the real ones onto them. What appears in the real /dev later does not appear here.
+ * Directories that a command under `run` sees with both the pretend host's names and the real entries beside them: /dev, and /lib
+ * where the real one has no `modules` to cover. No name can be made in the real directories, which the whole machine shares; instead
+ * the fake tree offers a place for every real entry (a file, a directory or the same link) and the launcher binds the real ones onto
+ * them. What appears in the real directory later does not appear here.
  */
 import { type Dirent, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { refuse } from '../abi/errno.js';
 import type { DirectoryNode, FileNode, SymlinkNode, VfsNode } from '../vfs/node.js';
 
-/** A real entry of /dev: a link is copied, everything else bound. */
+/** A real entry: a link is copied, everything else bound. */
 export type RealEntry =
   | { readonly name: string; readonly kind: 'link'; readonly target: string }
   | { readonly name: string; readonly kind: 'file' | 'directory' };
@@ -19,7 +20,7 @@ function realEntry(directory: string, entry: Dirent): RealEntry {
   return { name, kind: entry.isDirectory() ? 'directory' : 'file' };
 }
 
-export function realEntries(directory = '/dev'): RealEntry[] {
+export function realEntries(directory: string): RealEntry[] {
   return readdirSync(directory, { withFileTypes: true }).map((entry) => realEntry(directory, entry));
 }
 
@@ -44,25 +45,26 @@ function placeholder(entry: RealEntry): VfsNode {
   const file: FileNode = {
     kind: 'file',
     attributes: () => ({ mode: 0o600, size: 0 }),
-    open: () => refuse('ENXIO', `the real /dev/${entry.name} is not bound here`),
+    open: () => refuse('ENXIO', `the real ${entry.name} is not bound here`),
   };
   return file;
 }
 
-/** The tree `root` (with `sys`, `dev` …) with places in its `dev` for those of `real` whose names the pretend host has not taken. */
-export function withRealDev(
+/** The tree `root` with places in its directory `name` for those of `real` whose names the pretend host has not taken. */
+export function withReal(
   root: DirectoryNode,
+  name: string,
   real: readonly RealEntry[],
 ): { root: DirectoryNode; places: RealEntry[] } {
-  const fake = root.lookup('dev');
-  if (fake?.kind !== 'directory') throw new Error('the pretend host has no /dev');
+  const fake = root.lookup(name);
+  if (fake?.kind !== 'directory') throw new Error(`the pretend host has no /${name}`);
   const places = real.filter((entry) => !fake.lookup(entry.name));
   const nodes = new Map(places.map((entry) => [entry.name, placeholder(entry)]));
-  const dev: DirectoryNode = {
+  const both: DirectoryNode = {
     kind: 'directory',
     ...(fake.key === undefined ? {} : { key: fake.key }),
     attributes: () => fake.attributes(),
-    lookup: (name) => fake.lookup(name) ?? nodes.get(name),
+    lookup: (child) => fake.lookup(child) ?? nodes.get(child),
     names: () => new Set([...fake.names(), ...nodes.keys()]),
   };
   return {
@@ -71,7 +73,7 @@ export function withRealDev(
       kind: 'directory',
       ...(root.key === undefined ? {} : { key: root.key }),
       attributes: () => root.attributes(),
-      lookup: (name) => (name === 'dev' ? dev : root.lookup(name)),
+      lookup: (child) => (child === name ? both : root.lookup(child)),
       names: () => root.names(),
     },
   };

@@ -1,0 +1,117 @@
+/** MSI and MSI-X as the kernel hands them to drivers: which are on, and the Linux interrupt numbers they have (drivers/pci/msi). */
+import * as pci from '../abi/pci/index.js';
+import type { ConfigSpace } from './config-space.js';
+
+export type MessageKind = 'msi' | 'msix';
+
+/** Interrupt numbers below are the pins of the IOAPIC. */
+const firstNumber = 24;
+
+/** Numbers of one machine; the lowest free one is taken (irq_alloc_descs()). */
+export class IrqNumbers {
+  private readonly taken = new Set<number>();
+  private lowest = firstNumber;
+
+  /** `remapped`: messages name an entry of Intel's interrupt-remapping table, not a CPU and its vector. */
+  constructor(readonly remapped: boolean) {}
+
+  take(): number {
+    while (this.taken.has(this.lowest)) this.lowest++;
+    this.taken.add(this.lowest);
+    return this.lowest;
+  }
+
+  release(number: number): void {
+    if (this.taken.delete(number)) this.lowest = Math.min(this.lowest, number);
+  }
+}
+
+/** pci_intx(): lets a function drive its line, or not. */
+export function allowLine(config: ConfigSpace, allowed: boolean): void {
+  const command = config.read(pci.PCI_COMMAND, 2);
+  const off = pci.PCI_COMMAND_INTX_DISABLE;
+  const wanted = allowed ? command & ~off : command | off;
+  if (wanted !== command) config.write(pci.PCI_COMMAND, 2, wanted);
+}
+
+/** What one function's driver has allocated. */
+export class MessageVectors {
+  private current: MessageKind | undefined;
+  private readonly numbers = new Map<number, number>();
+
+  constructor(
+    private readonly config: () => ConfigSpace,
+    private readonly pool: IrqNumbers,
+  ) {}
+
+  get kind(): MessageKind | undefined {
+    return this.current;
+  }
+
+  /** Linux interrupt number of each allocated vector: names in msi_irqs/. */
+  get irqs(): ReadonlyMap<number, number> {
+    return this.numbers;
+  }
+
+  /** pci_alloc_irq_vectors(): vectors 0…count - 1; the line is off while messages are on. The function has the capability. */
+  enable(kind: MessageKind, count: number): void {
+    this.current = kind;
+    for (let vector = 0; vector < count; vector++) this.add(vector);
+    const flags = this.flags(kind);
+    if (kind === 'msix') this.change(flags, 0, pci.PCI_MSIX_FLAGS_ENABLE);
+    else {
+      this.writeMessage(this.numbers.get(0)!);
+      const queueSize = Math.ceil(Math.log2(count)) << 4;
+      this.change(flags, pci.PCI_MSI_FLAGS_QSIZE, queueSize | pci.PCI_MSI_FLAGS_ENABLE);
+    }
+    allowLine(this.config(), false);
+  }
+
+  /** One more MSI-X vector while they are on (pci_msix_alloc_irq_at()); nothing when it is there. */
+  add(vector: number): void {
+    if (!this.numbers.has(vector)) this.numbers.set(vector, this.pool.take());
+  }
+
+  /** pci_free_irq_vectors(). */
+  disable(): void {
+    if (!this.current) return;
+    const enabled =
+      this.current === 'msix'
+        ? pci.PCI_MSIX_FLAGS_ENABLE
+        : pci.PCI_MSI_FLAGS_ENABLE | pci.PCI_MSI_FLAGS_QSIZE;
+    this.change(this.flags(this.current), enabled, 0);
+    allowLine(this.config(), true);
+    this.forget();
+  }
+
+  /** The function has left the machine: its numbers are free, its registers nobody's. */
+  forget(): void {
+    for (const number of this.numbers.values()) this.pool.release(number);
+    this.numbers.clear();
+    this.current = undefined;
+  }
+
+  private flags(kind: MessageKind): number {
+    const [id, register] =
+      kind === 'msi' ? [pci.PCI_CAP_ID_MSI, pci.PCI_MSI_FLAGS] : [pci.PCI_CAP_ID_MSIX, pci.PCI_MSIX_FLAGS];
+    return this.config().find(id)!.offset + register;
+  }
+
+  private change(at: number, clear: number, set: number): void {
+    const config = this.config();
+    config.write(at, 2, (config.read(at, 2) & ~clear) | set);
+  }
+
+  /** Where MSI goes: the remapping entry of that number (VT-d 5.1.2.2), or a vector of CPU 0 (Intel SDM 11.11). */
+  private writeMessage(number: number): void {
+    const config = this.config();
+    const at = config.find(pci.PCI_CAP_ID_MSI)!.offset;
+    const remappable = 0x18;
+    const [address, data] = this.pool.remapped
+      ? [0xfee0_0000 + (((number & 0x7fff) << 5) | remappable), 0]
+      : [0xfee0_0000, 0x4020 + (number % 0xc0)];
+    config.write(at + pci.PCI_MSI_ADDRESS_LO, 4, address);
+    config.write(at + pci.PCI_MSI_ADDRESS_HI, 4, 0);
+    config.write(at + pci.PCI_MSI_DATA_64, 2, data);
+  }
+}
