@@ -155,8 +155,10 @@ class Doorbells {
     const held = vfio.isOpen(fn);
     if (held && !this.watchers.has(fn)) this.watchers.set(fn, this.create(fn));
     for (const { watcher } of this.watchers.get(fn) ?? []) {
-      if (held) watcher.start();
-      else watcher.stop();
+      if (held) {
+        watcher.start();
+        watcher.kick();
+      } else watcher.stop();
     }
   }
 

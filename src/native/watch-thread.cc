@@ -13,7 +13,8 @@ using std::chrono::microseconds;
 using Clock = std::chrono::steady_clock;
 
 namespace {
-constexpr microseconds kBusy{50};      // after something happened: no sleep at all
+// After something happened: no sleep at all, but the CPU goes to whoever wants it after every look.
+constexpr microseconds kBusy{1500};
 constexpr microseconds kFirstStep{10};
 constexpr microseconds kLastStep{1000};
 

@@ -16,6 +16,7 @@ import {
   DMA_COMP_V2,
   type RegisterFile,
 } from './registers.js';
+import { restsSuspended } from './rest.js';
 import { transfer, writeCompletion } from './transfer.js';
 
 /** Operations until the main loop gets its turn: a client can ring 65535 at once. */
@@ -41,12 +42,16 @@ export class IoatChannel implements DoorbellListener {
   private suspended = false;
   /** CHAINADDR was written and no doorbell rang since. */
   private armed = false;
+  /** The chain follows an error, and no doorbell rang since: __ioat_recover() of DPDK wants to see it armed. */
+  private recovered = false;
 
   /** Grows when the walk in progress must end: its transfer may finish, nothing of it counts any more. */
   private epoch = 0;
   private running = false;
   /** In the middle of an operation. */
   private walking = false;
+  /** The epoch of the walk: another one says that it was abandoned. */
+  private walked = 0;
   private destroyed = false;
 
   constructor(
@@ -79,6 +84,7 @@ export class IoatChannel implements DoorbellListener {
     this.doorbells.powerOn();
     this.beginChain(0n);
     this.armed = false;
+    this.recovered = false;
     this.interrupts.resetLine(this.index);
     this.publish();
   }
@@ -120,11 +126,12 @@ export class IoatChannel implements DoorbellListener {
   rung(count: number): void {
     this.count = count;
     this.armed = false;
+    this.recovered = false;
   }
 
   /**
    * CHANCTRL, CHANCMP and CHAINADDR stay as they read: __ioat_recover() of DPDK writes them without waiting for the reset. Real
-   * channels are halted until CHAINADDR is written; this one reads idle at once, because ioat_dev_start() looks right after that
+   * channels are halted until CHAINADDR is written; this one reads idle (or suspended: rest.ts) at once, because ioat_dev_start() looks right after that
    * store, and ioat_alloc_chan_resources() 20 us after the first doorbell: sooner than a store is seen.
    */
   private resetChannel(): void {
@@ -142,6 +149,7 @@ export class IoatChannel implements DoorbellListener {
     this.done = 0;
     this.completed = 0n;
     this.completionDue = false;
+    this.recovered ||= this.halted;
     this.halted = false;
     this.suspended = false;
     this.armed = true;
@@ -176,6 +184,7 @@ export class IoatChannel implements DoorbellListener {
 
   private async walk(epoch: number): Promise<void> {
     this.walking = true;
+    this.walked = epoch;
     this.publish();
     try {
       let budget = OPERATIONS_PER_TURN;
@@ -225,7 +234,7 @@ export class IoatChannel implements DoorbellListener {
     if (!this.completionDue) return;
     this.completionDue = false;
     this.publish();
-    return this.writeStatus(this.status);
+    return this.writeStatus(this.pending > 0 ? Chansts.ACTIVE : Chansts.IDLE);
   }
 
   private writeStatus(status: number): MaybeAsync<void> {
@@ -269,8 +278,11 @@ export class IoatChannel implements DoorbellListener {
 
   private get status(): number {
     if (this.halted) return Chansts.HALTED;
+    // Until the completion is written, too: suspended means that nothing of ours lands any more.
+    if (this.walking && this.walked === this.epoch) return Chansts.ACTIVE;
     if (this.suspended && !this.walking) return Chansts.SUSPENDED;
     if (this.pending > 0) return Chansts.ACTIVE;
+    if (!this.recovered && restsSuspended(this.registers, this.base)) return Chansts.SUSPENDED;
     return this.armed ? Chansts.ARMED : Chansts.IDLE;
   }
 
@@ -279,7 +291,7 @@ export class IoatChannel implements DoorbellListener {
   }
 
   /** Refreshes what only the engine writes. */
-  private publish(): void {
+  publish(): void {
     this.registers.u64[(this.base + Channel.CHANSTS) >> 3] = this.chansts(this.status);
     this.registers.u16[(this.base + Channel.DMA_COMP) >> 1] = DMA_COMP_V2;
   }

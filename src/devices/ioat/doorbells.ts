@@ -11,7 +11,14 @@
  * - Writing 1s to CHANERR clears them. A driver that writes back just what it read leaves no trace: RESET and CHAINADDR clear too.
  */
 import type { DeviceContext, WatchedRegister } from '../contract.js';
-import { CHANNEL_STRIDE, Chanctrl, Channel, type RegisterFile } from './registers.js';
+import {
+  CHANNEL_STRIDE,
+  CHANSTS_STATUS,
+  Chanctrl,
+  Channel,
+  Chansts,
+  type RegisterFile,
+} from './registers.js';
 
 /** What the channel does about them. `false`: not now, the transfer under way must end first; asked again by attend(). */
 export interface DoorbellListener {
@@ -105,10 +112,19 @@ export class Doorbells {
     return this.shownErrors;
   }
 
-  /** Sets DMACOUNT to 0, dropping a doorbell not taken yet. */
+  /**
+   * RESET: DMACOUNT counts from 0, and a doorbell not taken yet is dropped. Unless CHANSTS reads suspended and CHAINADDR was written:
+   * ioat_dev_stop() of DPDK 24.11 waits for no more than that before the next start, so the doorbell is the new chain's.
+   */
   clearCount(): void {
+    const { u16, u64 } = this.registers;
+    // Loaded before the others: one rung after the reset is not dropped.
+    const count = Atomics.load(u16, this.count.offset >> 1);
+    const status = Atomics.load(u64, (this.base + Channel.CHANSTS) >> 3) & CHANSTS_STATUS;
+    const chained = Atomics.load(u64, this.chain.offset >> 3) !== this.shownChain;
+    if (count !== this.shownCount && chained && status === BigInt(Chansts.SUSPENDED)) return;
+    if (Atomics.compareExchange(u16, this.count.offset >> 1, count, 0) !== count) return;
     this.shownCount = 0;
-    this.registers.u16[this.count.offset >> 1] = 0;
     this.context.settled(this.count);
   }
 

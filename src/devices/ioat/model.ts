@@ -51,6 +51,8 @@ export class IoatModel implements DeviceModel {
     else {
       this.publish();
       this.interrupts.attend();
+      // Whether they rest suspended depends on INTRCTRL.
+      for (const channel of this.channels) channel.publish();
     }
   }
 

@@ -49,6 +49,7 @@ export const Chanctrl = { INT_REARM: 0x01, ERR_COMPLETION_EN: 0x04, ERR_INT_EN: 
 export const Chancmd = { SUSPEND: 0x04, RESUME: 0x10, RESET: 0x20 } as const;
 /** CHANSTS bits 2:0; bits 63:6 are the address of the last completed descriptor. */
 export const Chansts = { ACTIVE: 0, IDLE: 1, SUSPENDED: 2, HALTED: 3, ARMED: 4 } as const;
+export const CHANSTS_STATUS = 0x7n;
 export const CHANSTS_ADDRESS = ~0x3fn;
 
 export const Chanerr = {

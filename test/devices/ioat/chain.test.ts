@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { BUFFER, COMPL_WRITE, Driver, FENCE, FILL, IDLE, INT_EN, NULL } from './driver.js';
+import { BUFFER, COMPL_WRITE, Driver, FENCE, FILL, IDLE, INT_EN, LOOKS, NULL } from './driver.js';
 
 const MIB = 1 << 20;
 
 describe.each(['now', 'later'] as const)('a chain of descriptors, memory that answers %s', (timing) => {
   function driver(options = {}, entries = 64): Driver {
-    const made = new Driver(options, entries).start();
+    const made = new Driver(options, entries).start(undefined, LOOKS);
     made.context.dma.timing = timing;
     return made;
   }

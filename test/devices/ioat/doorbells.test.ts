@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { ARMED, BUFFER, Driver, IDLE, SUSPENDED } from './driver.js';
+import { ARMED, BUFFER, Driver, IDLE, LOOKS, SUSPENDED } from './driver.js';
 
 /** How the watcher may report several changes: in any order. */
 const orders = {
@@ -57,7 +57,7 @@ describe('doorbells through a mapping', () => {
     for (let i = 0; i < 5; i++) d.push({});
     await d.submit().look();
     const asked = d.context.dma.operations.length;
-    await d.start(d.slot(8)).look();
+    await d.start(d.slot(8), LOOKS).look();
     await d.look();
     expect(d.context.dma.operations.length).toBe(asked);
     expect(d.state).toBe(ARMED);

@@ -104,11 +104,11 @@ export class Driver {
     this.put(this.count++, entry);
   }
 
-  /** As ioat_dev_start() of DPDK. */
-  start(head = this.slot(0)): this {
+  /** As ioat_dev_start() of DPDK 24.11: CHANCTRL gets ANY_ERR_ABORT_EN and ERR_COMPLETION_EN. */
+  start(head = this.slot(0), control = 0x0c): this {
     return this.set('CHAINADDR', head)
       .set('CHANCMP', STATUS + (BigInt(this.channel) << 32n))
-      .set('CHANCTRL', 0x0c);
+      .set('CHANCTRL', control);
   }
 
   submit(count = this.count): this {
@@ -135,6 +135,9 @@ export class Driver {
     return Buffer.from(bytes);
   }
 }
+
+/** CHANCTRL of a driver that looks at CHANSTS itself: no ERR_COMPLETION_EN. */
+export const LOOKS = 0x08;
 
 export const ACTIVE = 0;
 export const IDLE = 1;

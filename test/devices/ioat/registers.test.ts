@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { ioat } from '../../../src/devices/ioat/index.js';
 import { FakeDeviceContext } from '../../../src/testkit/fake-device-context.js';
-import { Driver, IDLE } from './driver.js';
+import { Driver, SUSPENDED } from './driver.js';
 
 describe('options of ioat', () => {
   it.each([
@@ -44,7 +44,7 @@ describe('registers of ioat', () => {
     ['CS_STATUS', 0x0e, 2, 0n],
     ['DMACAPABILITY', 0x10, 4, 0x40n],
     ['DMA_COMP of channel 1', 0x102, 2, 2n],
-    ['CHANSTS of channel 2', 0x188, 8, BigInt(IDLE)],
+    ['CHANSTS of channel 2', 0x188, 8, BigInt(SUSPENDED)],
   ] as const)('%s reads right and survives a trapped store', (_name, offset, width, value) => {
     expect(context.load(0, offset, width)).toBe(value);
     context.trap(0, offset, width, -1);

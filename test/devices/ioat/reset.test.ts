@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ACTIVE, BUFFER, Driver, HALTED, IDLE, INT_EN, SUSPENDED } from './driver.js';
+import { ACTIVE, BUFFER, Driver, HALTED, IDLE, INT_EN, LOOKS, SUSPENDED } from './driver.js';
 
 const SUSPEND = 0x04;
 const RESUME = 0x10;
@@ -7,7 +7,7 @@ const RESET = 0x20;
 
 /** Three copies that can't be joined, held in client memory that does not answer yet. */
 async function atWork(): Promise<Driver> {
-  const d = new Driver().start();
+  const d = new Driver().start(undefined, LOOKS);
   d.randomize(64);
   d.context.dma.timing = 'held';
   for (let i = 1; i <= 3; i++) d.push({ destination: BUFFER + BigInt(i * 4096), control: 0x08 | INT_EN });
@@ -49,7 +49,7 @@ describe('CHANCMD', () => {
   });
 
   it('reset drops a doorbell that was not seen before it', async () => {
-    const d = new Driver().start();
+    const d = new Driver().start(undefined, LOOKS);
     await d.look();
     d.push({});
     d.submit().set('CHANCMD', RESET);
@@ -110,7 +110,7 @@ describe('function-level reset', () => {
     const d = await atWork();
     d.model.reset();
     expect([d.get('CHANSTS'), d.get('DMACOUNT'), d.get('CHAINADDR'), d.get('CHANCTRL')]).toEqual([
-      1n,
+      BigInt(SUSPENDED),
       0n,
       0n,
       0n,
