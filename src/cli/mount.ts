@@ -1,7 +1,9 @@
 /** `vfiofs mount` and `vfiofs umount`. */
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createMachine } from '../machine.js';
+import { type Control, defaultSocket, startControl } from '../control/index.js';
+import { createMachine, type Machine } from '../machine.js';
 import { type Ready, type Served, serve } from '../run/serve.js';
 import { unmount } from '../run/unmount.js';
 import { UserError } from '../run/user-error.js';
@@ -37,18 +39,47 @@ export async function mount(topology: string | undefined, options: MountOptions)
     machine.destroy();
     throw error;
   }
+  let control: Control | string;
+  try {
+    control = await openControl(machine, served.ready.directory, options.control);
+  } catch (error) {
+    await served.stop();
+    machine.destroy();
+    throw error;
+  }
+  const ready: Ready = {
+    ...served.ready,
+    ...(typeof control === 'string' ? { controlWhy: control } : { control: control.path }),
+  };
   if (served.ready.recovered)
     process.stderr.write(`vfiofs: detached the dead mount of ${served.ready.recovered}\n`);
   if (hasParent()) {
     ignoreParent();
-    tellParent({ ready: served.ready });
-  } else announce(served.ready, options.json);
+    tellParent({ ready });
+  } else announce(ready, options.json);
   try {
     const unmountedOutside = await Promise.race([asked.then(() => false), served.closed.then(() => true)]);
     if (unmountedOutside) process.stderr.write(`vfiofs: ${served.ready.directory} was unmounted; ending\n`);
+    // Before the mount: whoever waits for its end finds no socket any more.
+    if (typeof control !== 'string') await control.close();
     await served.stop();
   } finally {
     machine.destroy();
+  }
+}
+
+/** A socket that was asked for must be; beside the mount one that can't be is told: nothing else depends on it. */
+async function openControl(
+  machine: Machine,
+  directory: string,
+  wanted: string | undefined,
+): Promise<Control | string> {
+  try {
+    return await startControl(machine, wanted === undefined ? defaultSocket(directory) : resolve(wanted));
+  } catch (cause) {
+    const { message } = cause as Error;
+    if (wanted === undefined) return message;
+    throw new UserError(`no control socket: ${message}`, 'choose another place with --control', { cause });
   }
 }
 
@@ -61,6 +92,7 @@ async function background(topology: string | undefined, options: MountOptions): 
     options.at,
     '--transport',
     options.transport,
+    ...(options.control === undefined ? [] : ['--control', options.control]),
   ];
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, main, ...args], {

@@ -1,9 +1,11 @@
 /** From a description to a running pretend machine. */
+import { refuse } from '../abi/errno.js';
+import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
 import { assertDescription } from './check.js';
-import type { HostDescription } from './description.js';
+import type { FunctionDescription, HostDescription } from './description.js';
 import { DriverCore } from './drivers.js';
-import { ChangeBus } from './events.js';
+import { ChangeBus, type KobjectEvent } from './events.js';
 import { HostFunction, type HostHooks } from './function.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { commonRegions, mergeRegions, resolveIommu } from './iommu-defaults.js';
@@ -28,11 +30,12 @@ export function buildHost(
   hooks: HostHooks = {},
 ): Host {
   assertDescription(description, models);
-  return new PretendHost(description, planMachine(description, models), pages, hooks);
+  return new PretendHost(description, planMachine(description, models), pages, models, hooks);
 }
 
 class PretendHost implements Host {
   readonly changes = new ChangeBus();
+  readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly groups = new Map<number, IommuGroup>();
@@ -41,12 +44,13 @@ class PretendHost implements Host {
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
-  private readonly regions: ReadonlyMap<number, readonly ReservedRegion[]>;
+  private regions: ReadonlyMap<number, readonly ReservedRegion[]>;
 
   constructor(
     readonly description: HostDescription,
     private readonly plan: MachinePlan,
     private readonly provider: PageProvider,
+    private readonly models: ModelLookup,
     private readonly hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
@@ -54,7 +58,9 @@ class PretendHost implements Host {
     this.tainted = description.kernel?.tainted ?? 0;
     const modules = new Modules(description.modules ?? {});
     this.modules = modules.byName;
-    this.drivers = new DriverCore(this.functions, this.changes, (driver) => modules.claim(driver));
+    this.drivers = new DriverCore(this.functions, this.changes, this.uevents, (driver) =>
+      modules.claim(driver),
+    );
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
@@ -62,7 +68,7 @@ class PretendHost implements Host {
     for (const driver of described) this.drivers.register(plainDriver(driver));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
     this.regions = regionsByGroup(plan.functions, this.iommu.kind);
-    for (const fn of plan.functions) this.add(fn);
+    for (const fn of plan.functions) this.enter(fn);
   }
 
   applyInitialBindings(): void {
@@ -96,23 +102,64 @@ class PretendHost implements Host {
   async remove(fn: PciFunction): Promise<void> {
     const mine = this.functions.get(fn.bdf);
     if (!mine || mine !== fn) return;
-    for (const child of [...mine.children]) await this.remove(child);
-    await this.drivers.release(mine);
-    this.functions.delete(mine.bdf);
-    const bus = this.neighbours(mine);
-    bus.splice(bus.indexOf(mine), 1);
-    const group = mine.iommuGroup;
-    mine.destroy();
-    this.changes.emit({ kind: 'function-removed', function: mine });
-    if (group) this.leaveGroup(mine, group);
+    // Others may remove, add and bind while this waits for users.
+    while (mine.present && (mine.children.length > 0 || mine.driver || mine.unbinding))
+      await (mine.children[0] ? this.remove(mine.children[0]) : this.drivers.release(mine));
+    if (mine.present) this.takeOut(mine);
+  }
+
+  add(description: FunctionDescription): PciFunction {
+    const plan = planAddition(this.plan, description, {
+      description: this.description,
+      models: this.models,
+      freeGroup: () => this.lowestFreeGroup(new Set(this.plan.functions.map(({ group }) => group))),
+      retired: (group) => this.groups.get(group)?.retired ?? new Set(),
+    });
+    if (description.reservedRegions) this.reserve(plan);
+    for (const other of this.functions.values())
+      if (other.isBridge || other.plan.multifunction) other.refreshHeader();
+    const fn = this.enter(plan);
+    this.announce(fn);
+    try {
+      this.drivers.deviceAddedFor(fn, description.driver);
+    } catch (error) {
+      this.takeOut(fn);
+      forgetPlan(this.plan, plan);
+      throw error;
+    }
+    return fn;
+  }
+
+  async unplug(fn: PciFunction, { surprise = false } = {}): Promise<void> {
+    const mine = this.functions.get(fn.bdf);
+    if (!mine || mine !== fn) refuse('ENODEV', `${fn.bdf} is not in the machine`);
+    if (surprise) this.lose(mine);
+    else await this.remove(mine);
+    if (this.plan.functions.includes(mine.plan)) forgetPlan(this.plan, mine.plan);
+  }
+
+  setParameter(module: string, name: string, value: boolean | number): void {
+    const parameter = this.modules.get(module)?.parameters.find((row) => row.name === name);
+    if (!parameter) refuse('ENOENT', `there is no parameter ${name} of a module ${module}`);
+    if ((parameter.mode & 0o222) === 0) refuse('EPERM', `${module}.${name} can't be written at run time`);
+    const fits =
+      parameter.kind === 'bool'
+        ? typeof value === 'boolean'
+        : Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffffffff;
+    if (!fits)
+      refuse(
+        'EINVAL',
+        `${value}: expected ${parameter.kind === 'bool' ? 'true or false' : 'an unsigned integer'}`,
+      );
+    parameter.value = value;
   }
 
   rescan(): void {
     for (const plan of this.plan.functions) {
       if (this.functions.has(plan.bdf)) continue;
       if (plan.parent && !this.functions.has(plan.parent.bdf)) continue;
-      const fn = this.add({ ...plan, description: withoutBinding(plan.description) });
-      this.changes.emit({ kind: 'function-added', function: fn });
+      const fn = this.enter({ ...plan, description: withoutBinding(plan.description) });
+      this.announce(fn);
       this.drivers.deviceAdded(fn);
     }
   }
@@ -124,7 +171,46 @@ class PretendHost implements Host {
     this.groups.clear();
   }
 
-  private add(plan: FunctionPlan): HostFunction {
+  private announce(fn: HostFunction): void {
+    this.changes.emit({ kind: 'function-added', function: fn });
+    this.uevents.emit({ action: 'add', subject: { kind: 'pci', function: fn } });
+  }
+
+  /** Gone at once, with everything below: users are told, and nobody waits for them. */
+  private lose(fn: HostFunction): void {
+    for (const child of [...fn.children]) this.lose(child);
+    const inUse = fn.driver !== undefined || fn.unbinding !== undefined;
+    fn.vanish();
+    this.changes.emit({ kind: 'function-lost', function: fn });
+    if (inUse) {
+      fn.iommuGroup?.retired.add(fn.plan.window);
+      void this.drivers.release(fn);
+      this.uevents.emit({ action: 'unbind', subject: { kind: 'pci', function: fn } });
+    }
+    this.takeOut(fn);
+  }
+
+  /** `fn` has no driver any more (or was lost), and nothing is below it. */
+  private takeOut(fn: HostFunction): void {
+    this.functions.delete(fn.bdf);
+    const bus = this.neighbours(fn);
+    bus.splice(bus.indexOf(fn), 1);
+    fn.present = false;
+    // Before its memory goes: watchers look at it.
+    this.changes.emit({ kind: 'function-removed', function: fn });
+    this.uevents.emit({ action: 'remove', subject: { kind: 'pci', function: fn } });
+    const group = fn.iommuGroup;
+    fn.destroy();
+    // A vfio-noiommu group is VFIO's, which lets go of it with the last user.
+    if (group && group.options.name === undefined) this.leaveGroup(fn, group);
+  }
+
+  private reserve(plan: FunctionPlan): void {
+    this.regions = regionsByGroup(this.plan.functions, this.iommu.kind);
+    this.groups.get(plan.group!)?.reserve(this.regions.get(plan.group!)!);
+  }
+
+  private enter(plan: FunctionPlan): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
     const fn = new HostFunction(plan, parent, { provider: this.provider, hooks: this.hooks });
     this.functions.set(fn.bdf, fn);
@@ -172,9 +258,9 @@ class PretendHost implements Host {
     return this.roots.find((root) => root.domain === domain && root.bus === bus)!.functions;
   }
 
-  private lowestFreeGroup(): number {
+  private lowestFreeGroup(taken?: ReadonlySet<number | undefined>): number {
     let id = 0;
-    while (this.groups.has(id)) id++;
+    while (this.groups.has(id) || taken?.has(id)) id++;
     return id;
   }
 }

@@ -1,7 +1,7 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
-import { checkGroups } from './check-groups.js';
+import { checkGroups, checkNoIommu } from './check-groups.js';
 import type { HostDescription } from './description.js';
 import type { ModelLookup } from './models.js';
 import { vfioModules } from './modules.js';
@@ -25,6 +25,19 @@ export function checkDescription(description: HostDescription, models: ModelLook
   });
   // Groups are only meaningful for functions that have a place and a shape.
   if (problems.length === 0) checkGroups(description, models, report);
+  return problems;
+}
+
+/** What is wrong with the last function, which comes to a machine of all the others; its group and address are not judged here. */
+export function checkAddition(description: HostDescription, models: ModelLookup): Problem[] {
+  const problems: Problem[] = [];
+  const report: Report = (path, message) => void problems.push({ path, message });
+  const i = description.functions.length - 1;
+  const below: Report = (path, message) => report(['functions', i, ...path], message);
+  const row = description.functions[i]!;
+  checkBuses(description, report);
+  checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
+  if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   return problems;
 }
 

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import type { Machine } from '../machine.js';
 import { native } from '../native/index.js';
+import type { FuseSession } from '../transports/fuse/session.js';
 import {
   type Choice,
   chooseTransport,
@@ -12,6 +13,11 @@ import {
 } from '../transports/index.js';
 import { asVfiofs, canonical, mountOn, servesFuse } from './mount-table.js';
 import { UsageError, UserError } from './user-error.js';
+
+/** Lets the kernel drop what it caches of directories that go. Returns the function that ends it. */
+export function forgetVanished(machine: Machine, session: FuseSession): () => void {
+  return machine.vanished.subscribe(({ path, name }) => void session.invalidateEntry(path, name));
+}
 
 export type TransportChoice = 'auto' | TransportName;
 
@@ -27,6 +33,9 @@ export interface Ready {
   readonly mmapWhy?: string;
   readonly functions: number;
   readonly groups: number;
+  /** The control socket, if there is one; if not, `controlWhy` says what went wrong. */
+  readonly control?: string;
+  readonly controlWhy?: string;
   /** A dead mount of this daemon was found here and detached. */
   readonly recovered?: string;
 }
@@ -101,6 +110,8 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
   const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
   const { passthrough, why } = await running.session.ready;
   machine.setMappable(passthrough);
+  const stopForgetting = forgetVanished(machine, running.session);
+  void running.closed.then(stopForgetting);
   return {
     ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },
     closed: running.closed,

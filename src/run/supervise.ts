@@ -12,6 +12,7 @@ import { hostMounts } from '../projections/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
 import { realEntries, withRealDev } from './dev-view.js';
+import { forgetVanished } from './serve.js';
 import { UserError } from './user-error.js';
 import { findStage, realKind, viewSteps } from './view.js';
 
@@ -57,6 +58,7 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
   }
   const { root, places } = withRealDev(machine.root, realEntries());
   const session = new FuseSession(root, machine.dispatcher);
+  const stopForgetting = forgetVanished(machine, session);
   try {
     const steps = viewSteps({
       stage: findStage(),
@@ -82,6 +84,7 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
       stopForwarding();
     }
   } finally {
+    stopForgetting();
     session.close();
   }
 }

@@ -62,13 +62,27 @@ export class OpenDevice {
 
   /** __vfio_pci_memory_enabled(): by the client's COMMAND and the power state. */
   get memoryEnabled(): boolean {
-    return (this.config.command & PCI_COMMAND_MEMORY) !== 0 && powerStateOf(this.fn) < D3HOT;
+    const { present } = this.fn;
+    return present && (this.config.command & PCI_COMMAND_MEMORY) !== 0 && powerStateOf(this.fn) < D3HOT;
   }
 
   /** VFIO_DEVICE_RESET: configuration, interrupts and ioeventfds persist. False without a reset method. */
   reset(): boolean {
     if (powerStateOf(this.fn) !== D0) setPowerState(this.fn, D0);
     return resetFunction(this.fn);
+  }
+
+  /** The function was pulled out: the user is told, and nothing it does reaches anybody any more. */
+  lose(): void {
+    this.irqs.err.signal();
+    this.cutOff();
+  }
+
+  private cutOff(): void {
+    const { sinks } = this.fn;
+    sinks.dma = undefined;
+    sinks.msi = undefined;
+    sinks.intx = undefined;
   }
 
   /** The last close: no DMA, no interrupts, and the device as it was before. */
@@ -81,9 +95,7 @@ export class OpenDevice {
     setPowerState(fn, D0);
     if (this.resetWorks) fn.reset();
     restoreState(fn, this.saved);
-    fn.sinks.dma = undefined;
-    fn.sinks.msi = undefined;
-    fn.sinks.intx = undefined;
+    this.cutOff();
     fn.enableCount--;
   }
 
