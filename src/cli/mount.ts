@@ -1,9 +1,9 @@
 /** `vfiofs mount` and `vfiofs umount`. */
 import { spawn } from 'node:child_process';
-import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Control, defaultSocket, startControl } from '../control/index.js';
 import { createMachine, type Machine } from '../machine.js';
+import { canonical } from '../run/mount-table.js';
 import { type Ready, type Served, serve } from '../run/serve.js';
 import { unmount } from '../run/unmount.js';
 import { UserError } from '../run/user-error.js';
@@ -31,6 +31,7 @@ function askedToStop(): { asked: Promise<void>; ignoreParent(): void } {
 export async function mount(topology: string | undefined, options: MountOptions): Promise<void> {
   if (options.background) return background(topology, options);
   const { asked, ignoreParent } = askedToStop();
+  const socket = options.control === undefined ? undefined : socketPath(options.control, options.at);
   const machine = createMachine(loadHost(topology), traceOptions());
   let served: Served;
   try {
@@ -41,7 +42,7 @@ export async function mount(topology: string | undefined, options: MountOptions)
   }
   let control: Control | string;
   try {
-    control = await openControl(machine, served.ready.directory, options.control);
+    control = await openControl(machine, served.ready.directory, socket);
   } catch (error) {
     await served.stop();
     machine.destroy();
@@ -68,6 +69,28 @@ export async function mount(topology: string | undefined, options: MountOptions)
   }
 }
 
+/** Absolute, links resolved. Not below the mount: this very thread would wait for itself there. Call before it is mounted. */
+function socketPath(wanted: string, at: string): string {
+  let path: string;
+  try {
+    path = canonical(wanted);
+  } catch (cause) {
+    throw new UserError(
+      `no control socket: ${(cause as Error).message}`,
+      'choose another place with --control',
+      {
+        cause,
+      },
+    );
+  }
+  if (`${path}/`.startsWith(`${canonical(at)}/`))
+    throw new UserError(
+      `no control socket: ${path} lies below the mount`,
+      'choose another place with --control',
+    );
+  return path;
+}
+
 /** A socket that was asked for must be; beside the mount one that can't be is told: nothing else depends on it. */
 async function openControl(
   machine: Machine,
@@ -75,7 +98,7 @@ async function openControl(
   wanted: string | undefined,
 ): Promise<Control | string> {
   try {
-    return await startControl(machine, wanted === undefined ? defaultSocket(directory) : resolve(wanted));
+    return await startControl(machine, wanted ?? defaultSocket(directory));
   } catch (cause) {
     const { message } = cause as Error;
     if (wanted === undefined) return message;

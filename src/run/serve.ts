@@ -16,7 +16,7 @@ import { UsageError, UserError } from './user-error.js';
 
 /** Lets the kernel drop what it caches of directories that go. Returns the function that ends it. */
 export function forgetVanished(machine: Machine, session: FuseSession): () => void {
-  return machine.vanished.subscribe(({ path, name }) => void session.invalidateEntry(path, name));
+  return machine.vanished.subscribe(({ path, name }) => void session.invalidateTree(path, name));
 }
 
 export type TransportChoice = 'auto' | TransportName;
@@ -44,6 +44,8 @@ export interface Served {
   readonly ready: Ready;
   /** Resolves when serving ended without stop(): somebody unmounted it. */
   readonly closed: Promise<void>;
+  /** Nodes that the kernel has looked up and not forgotten; undefined where the transport does not know. */
+  nodes(): number | undefined;
   /** Unmounts; clients that still hold files get errors. */
   stop(): Promise<void>;
 }
@@ -105,7 +107,12 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
   if (transport === 'fuse-native') {
     const running = await fuseNativeTransport.serve(machine.root, machine.dispatcher, directory);
     const mmapWhy = gap(fuseNativeTransport, 'mmap') as string;
-    return { ready: { ...common, mmap: false, mmapWhy }, closed: running.closed, stop: () => running.stop() };
+    return {
+      ready: { ...common, mmap: false, mmapWhy },
+      closed: running.closed,
+      nodes: () => undefined,
+      stop: () => running.stop(),
+    };
   }
   const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
   const { passthrough, why } = await running.session.ready;
@@ -115,6 +122,7 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
   return {
     ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },
     closed: running.closed,
+    nodes: () => running.session.nodes.size,
     stop: () => running.stop(),
   };
 }
