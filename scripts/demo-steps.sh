@@ -36,7 +36,7 @@ dpdk_dmadev() {
   shows "DPDK_TEST=dmadev_autotest vfiofs run -- ${command[*]}"
   RUNTIME_DIRECTORY=$work DPDK_TEST=dmadev_autotest scripts/vfiofs run -- "${command[@]}" </dev/null 2>&1 |
     tr '\r' '\n' >"$log" || failed "$log"
-  expect "$log" "Probe PCI driver: .* device: $function"
+  expect "$log" "ioat_dmadev_probe\\(\\): Init $function"
   expect "$log" "Test dmadev instance [0-9]+ \[$function\]"
   expect "$log" '^Test OK'
 }

@@ -34,10 +34,11 @@ export const layers = {
   trace: ['abi', 'vfs', 'devices'],
   topology: ['abi', 'devices', 'host'],
   machine: below,
+  control: ['machine', 'topology', 'host', 'abi', 'devices', 'vfs'],
   run: ['machine', 'client', 'native', 'projections', 'transports', 'vfs', 'abi'],
   testkit: ['machine', 'run', 'topology', 'vfs', 'devices', 'abi', 'host'],
-  cli: ['machine', 'run', 'topology', 'trace', 'devices', 'host'],
-  index: [...below, 'machine', 'run', 'testkit'],
+  cli: ['machine', 'run', 'control', 'topology', 'trace', 'devices', 'host'],
+  index: [...below, 'machine', 'run', 'control', 'testkit'],
 };
 
 /** Parts of an allowed layer, and node: modules, that a layer must not see all the same. */

@@ -1,5 +1,12 @@
 /** The public interface: what programs and plugins may import from 'vfiofs'. */
 export { Errno, type ErrnoName, errnoName, KernelError } from './abi/errno.js';
+export {
+  type Control,
+  ControlClient,
+  ControlError,
+  defaultSocket,
+  startControl,
+} from './control/index.js';
 export * from './devices/index.js';
 export type {
   BridgeDescription,
@@ -12,7 +19,7 @@ export type {
 export type { HostChange } from './host/events.js';
 export type { Host } from './host/host.js';
 export type { PciFunction } from './host/pci-function.js';
-export { createMachine, Machine, type MachineOptions } from './machine.js';
+export { createMachine, Machine, type MachineOptions, type Uevent } from './machine.js';
 export { type Ready, type Served, serve, type TransportChoice } from './run/serve.js';
 export { type Exit, runCommand } from './run/supervise.js';
 export {

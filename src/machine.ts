@@ -3,16 +3,18 @@ import type { WatchedRegister } from './devices/contract.js';
 import { models } from './devices/index.js';
 import { buildHost } from './host/build.js';
 import type { HostDescription } from './host/description.js';
-import type { HostChange } from './host/events.js';
+import { ChangeBus, type HostChange } from './host/events.js';
 import type { Host } from './host/host.js';
 import type { PageProvider, Pages } from './host/pages.js';
 import type { PciFunction } from './host/pci-function.js';
 import { createType1, openIommufd } from './iommu/index.js';
 import { type MappedMemory, native, type PageWatcher } from './native/index.js';
-import { createRoot } from './projections/index.js';
+import { createRoot, toUevent, type Uevent, type Vanished, vanishedBy } from './projections/index.js';
 import { Vfio } from './vfio/vfio.js';
 import { Dispatcher, loudObserver, type Observer } from './vfs/dispatch.js';
 import type { DirectoryNode } from './vfs/node.js';
+
+export type { Uevent };
 
 const PAGE = 4096;
 
@@ -42,6 +44,10 @@ export class MemfdProvider implements PageProvider {
         this.mappings.set(memory.buffer.buffer, memory);
         return memory.buffer.subarray(0, length);
       },
+      unmap: (buffer) => {
+        const index = mapped.findIndex((memory) => memory.buffer.buffer === buffer.buffer);
+        if (index >= 0) mapped.splice(index, 1)[0]!.unmap();
+      },
       release: () => {
         for (const memory of mapped) memory.unmap();
         native().close(fd);
@@ -57,7 +63,12 @@ export class MemfdProvider implements PageProvider {
 
 /** Plain buffers: for transports without mmap, and in-process use. */
 export const bufferProvider: PageProvider = {
-  create: () => ({ fd: undefined, map: (_offset, length) => Buffer.alloc(length), release: () => {} }),
+  create: () => ({
+    fd: undefined,
+    map: (_offset, length) => Buffer.alloc(length),
+    unmap: () => {},
+    release: () => {},
+  }),
 };
 
 export interface MachineOptions {
@@ -76,6 +87,11 @@ export class Machine {
   readonly vfio: Vfio;
   readonly root: DirectoryNode;
   readonly dispatcher: Dispatcher;
+  /** What a netlink socket would tell udev, told synchronously. */
+  readonly uevents = new ChangeBus<Uevent>();
+  /** Directories that are gone: whoever serves the tree makes its clients forget them. */
+  readonly vanished = new ChangeBus<Vanished>();
+  private seqnum = 0;
   private readonly memfds: MemfdProvider | undefined;
   private readonly doorbells: Doorbells | undefined;
 
@@ -90,6 +106,13 @@ export class Machine {
     });
     this.vfio = new Vfio(this.host, { createType1 });
     this.host.changes.subscribe((change) => this.doorbells?.changed(change, this.vfio));
+    this.host.uevents.subscribe((event) =>
+      this.uevents.emit(toUevent(event, ++this.seqnum, this.vfio.majors)),
+    );
+    this.host.changes.subscribe((change) => {
+      const gone = vanishedBy(change);
+      if (gone) this.vanished.emit(gone);
+    });
     this.host.applyInitialBindings();
     this.dispatcher = new Dispatcher(options.observers ?? [loudObserver]);
     this.root = createRoot({
@@ -98,6 +121,11 @@ export class Machine {
       openIommufd: () => openIommufd(this.host),
       hostMounts: options.hostMounts ?? false,
     });
+  }
+
+  /** SEQNUM of the last event. */
+  get lastSeqnum(): number {
+    return this.seqnum;
   }
 
   /** What clients hold now; all zero when nobody is connected. */
@@ -152,7 +180,7 @@ class Doorbells {
     }
     if (change.kind !== 'vfio-changed') return;
     const fn = change.function;
-    const held = vfio.isOpen(fn);
+    const held = fn.present && vfio.isOpen(fn);
     if (held && !this.watchers.has(fn)) this.watchers.set(fn, this.create(fn));
     for (const { watcher } of this.watchers.get(fn) ?? []) {
       if (held) {

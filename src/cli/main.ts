@@ -11,6 +11,8 @@ const actions: Actions = {
   run: async (topology, command) => (await import('./run.js')).run(topology, command),
   validate: async (topology, options) => (await import('./topology.js')).validate(topology, options),
   show: async (topology, options) => (await import('./topology.js')).show(topology, options),
+  ctl: async (method, params, options) => (await import('./ctl.js')).ctl(method, params, options),
+  ls: async (options) => (await import('./ctl.js')).ls(options),
   presets: async (options) => (await import('./topology.js')).presets(options),
 };
 

@@ -1,7 +1,9 @@
 /** `vfiofs mount` and `vfiofs umount`. */
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { createMachine } from '../machine.js';
+import { type Control, defaultSocket, startControl } from '../control/index.js';
+import { createMachine, type Machine } from '../machine.js';
+import { canonical } from '../run/mount-table.js';
 import { type Ready, type Served, serve } from '../run/serve.js';
 import { unmount } from '../run/unmount.js';
 import { UserError } from '../run/user-error.js';
@@ -29,6 +31,7 @@ function askedToStop(): { asked: Promise<void>; ignoreParent(): void } {
 export async function mount(topology: string | undefined, options: MountOptions): Promise<void> {
   if (options.background) return background(topology, options);
   const { asked, ignoreParent } = askedToStop();
+  const socket = options.control === undefined ? undefined : socketPath(options.control, options.at);
   const machine = createMachine(loadHost(topology), traceOptions());
   let served: Served;
   try {
@@ -37,18 +40,69 @@ export async function mount(topology: string | undefined, options: MountOptions)
     machine.destroy();
     throw error;
   }
+  let control: Control | string;
+  try {
+    control = await openControl(machine, served.ready.directory, socket);
+  } catch (error) {
+    await served.stop();
+    machine.destroy();
+    throw error;
+  }
+  const ready: Ready = {
+    ...served.ready,
+    ...(typeof control === 'string' ? { controlWhy: control } : { control: control.path }),
+  };
   if (served.ready.recovered)
     process.stderr.write(`vfiofs: detached the dead mount of ${served.ready.recovered}\n`);
   if (hasParent()) {
     ignoreParent();
-    tellParent({ ready: served.ready });
-  } else announce(served.ready, options.json);
+    tellParent({ ready });
+  } else announce(ready, options.json);
   try {
     const unmountedOutside = await Promise.race([asked.then(() => false), served.closed.then(() => true)]);
     if (unmountedOutside) process.stderr.write(`vfiofs: ${served.ready.directory} was unmounted; ending\n`);
+    // Before the mount: whoever waits for its end finds no socket any more.
+    if (typeof control !== 'string') await control.close();
     await served.stop();
   } finally {
     machine.destroy();
+  }
+}
+
+/** Absolute, links resolved. Not below the mount: this very thread would wait for itself there. Call before it is mounted. */
+function socketPath(wanted: string, at: string): string {
+  let path: string;
+  try {
+    path = canonical(wanted);
+  } catch (cause) {
+    throw new UserError(
+      `no control socket: ${(cause as Error).message}`,
+      'choose another place with --control',
+      {
+        cause,
+      },
+    );
+  }
+  if (`${path}/`.startsWith(`${canonical(at)}/`))
+    throw new UserError(
+      `no control socket: ${path} lies below the mount`,
+      'choose another place with --control',
+    );
+  return path;
+}
+
+/** A socket that was asked for must be; beside the mount one that can't be is told: nothing else depends on it. */
+async function openControl(
+  machine: Machine,
+  directory: string,
+  wanted: string | undefined,
+): Promise<Control | string> {
+  try {
+    return await startControl(machine, wanted ?? defaultSocket(directory));
+  } catch (cause) {
+    const { message } = cause as Error;
+    if (wanted === undefined) return message;
+    throw new UserError(`no control socket: ${message}`, 'choose another place with --control', { cause });
   }
 }
 
@@ -61,6 +115,7 @@ async function background(topology: string | undefined, options: MountOptions): 
     options.at,
     '--transport',
     options.transport,
+    ...(options.control === undefined ? [] : ['--control', options.control]),
   ];
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, main, ...args], {

@@ -27,6 +27,7 @@ export function readyLine(ready: Ready): string {
     mmap,
     count(ready.functions, 'PCI function'),
     count(ready.groups, 'IOMMU group'),
+    ready.control ? `control ${ready.control}` : paint('yellow', `no control socket (${ready.controlWhy})`),
   ].join(' · ');
 }
 

@@ -7,12 +7,19 @@ import type { TransportChoice } from '../run/serve.js';
 export interface MountOptions {
   readonly at: string;
   readonly transport: TransportChoice;
+  /** Path of the control socket; default: beside the directory. */
+  readonly control?: string;
   readonly background?: boolean;
   readonly json?: boolean;
 }
 
 /** The checkout's (or the package's) own mount points. */
 export const defaultDirectory = fileURLToPath(new URL('../../mountpoints', import.meta.url));
+
+export interface CtlOptions {
+  readonly at: string;
+  readonly socket?: string;
+}
 
 export interface Actions {
   mount(topology: string | undefined, options: MountOptions): Promise<void>;
@@ -21,6 +28,8 @@ export interface Actions {
   validate(topology: string, options: { json?: boolean }): Promise<void>;
   show(topology: string | undefined, options: { json?: boolean }): Promise<void>;
   presets(options: { json?: boolean }): Promise<void>;
+  ctl(method: string, params: string | undefined, options: CtlOptions): Promise<void>;
+  ls(options: { json?: boolean }): Promise<void>;
 }
 
 export const transports: readonly TransportChoice[] = ['auto', 'fuse', 'fuse-native', 'memfs'];
@@ -67,6 +76,7 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
     .addArgument(topologyArgument())
     .option('--at <directory>', 'where', defaultDirectory)
     .addOption(new Option('--transport <name>', 'how').choices(transports).default('auto'))
+    .option('--control <path>', 'where the control socket is (default: the directory with .sock behind it)')
     .option('--background', 'return when it is ready; end it with vfiofs umount')
     .addOption(jsonOption())
     .addHelpText(
@@ -86,6 +96,39 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
     .addOption(jsonOption())
     .addHelpText('after', examples('vfiofs umount', 'vfiofs umount /tmp/host') + exits)
     .action((directory: string, options: { json?: boolean }) => actions.umount(directory, options));
+
+  program
+    .command('ls')
+    .description('Lists the pretend hosts that are mounted: directory, process, control socket.')
+    .addOption(jsonOption())
+    .addHelpText('after', examples('vfiofs ls', 'vfiofs ls --json') + exits)
+    .action((options: { json?: boolean }) => actions.ls(options));
+
+  program
+    .command('ctl')
+    .summary('change a mounted host while it runs, or watch it')
+    .description(
+      'Calls a method of the control socket of a mounted host and prints its result as JSON. `events` prints one line of JSON for each ' +
+        'uevent until Ctrl-C. docs/control.md has all methods.',
+    )
+    .argument('<method>', 'host.describe, function.add, function.remove, driver.bind …, or events')
+    .argument('[params]', 'its parameters as JSON')
+    .option('--at <directory>', 'where the host is mounted', defaultDirectory)
+    .option('--socket <path>', 'its control socket, instead')
+    .addHelpText(
+      'after',
+      examples(
+        'vfiofs ctl host.describe',
+        `vfiofs ctl function.add '{"bdf": "0000:00:05.0", "model": "ioat", "driver": "vfio-pci"}'`,
+        `vfiofs ctl function.remove '{"bdf": "0000:00:05.0", "surprise": true}'`,
+        `vfiofs ctl driver.bind '{"bdf": "0000:00:05.0", "driver": "vfio-pci"}' --at /tmp/host`,
+        `vfiofs ctl parameter.set '{"module": "vfio_pci", "parameter": "disable_idle_d3", "value": true}'`,
+        'vfiofs ctl events',
+      ) + exits,
+    )
+    .action((method: string, params: string | undefined, options: CtlOptions) =>
+      actions.ctl(method, params, options),
+    );
 
   program
     .command('run')

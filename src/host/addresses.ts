@@ -7,7 +7,7 @@ import type { Window } from './pci-function.js';
 import type { BarPlan, FunctionPlan, RootPlan } from './plan.js';
 
 /** Where each kind of resource may lie; ends are exclusive. */
-const ranges = {
+export const ranges = {
   io: { start: 0x1000n, end: 0x1_0000n, granule: 0x1000n, name: 'I/O ports 0x1000-0xffff' },
   memory: {
     start: 0xc000_0000n,
@@ -22,7 +22,7 @@ const ranges = {
     name: 'memory above 0x380000000000',
   },
 } as const;
-type Kind = keyof typeof ranges;
+export type Kind = keyof typeof ranges;
 
 /** A non-prefetchable 64-bit BAR below a bridge has only the 32-bit window; larger ones use the prefetchable one (PCIe 7.5.1.2.1). */
 const largestBelowBridge = 16 * 2 ** 20;
@@ -59,7 +59,7 @@ function place(fn: FunctionPlan, cursors: Cursors): void {
 }
 
 /** `count`: VF BARs lie side by side, one per VF. */
-function kindOf(bar: BarPlan, belowBridge: boolean, count = 1): Kind {
+export function kindOf(bar: BarPlan, belowBridge: boolean, count = 1): Kind {
   if (bar.kind === 'io') return 'io';
   if (bar.kind === 'memory32') return 'memory';
   return !belowBridge || bar.prefetchable || bar.size * count > largestBelowBridge ? 'high' : 'memory';
@@ -93,7 +93,7 @@ function alignmentBelow(bridge: FunctionPlan, kind: Kind): bigint {
   return largest > ranges[kind].granule ? largest : ranges[kind].granule;
 }
 
-function align(value: bigint, to: bigint): bigint {
+export function align(value: bigint, to: bigint): bigint {
   return ((value + to - 1n) / to) * to;
 }
 

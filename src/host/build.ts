@@ -1,9 +1,11 @@
 /** From a description to a running pretend machine. */
+import { refuse } from '../abi/errno.js';
+import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
 import { assertDescription } from './check.js';
-import type { HostDescription } from './description.js';
+import type { FunctionDescription, HostDescription } from './description.js';
 import { DriverCore } from './drivers.js';
-import { ChangeBus } from './events.js';
+import { ChangeBus, type KobjectEvent } from './events.js';
 import { HostFunction, type HostHooks } from './function.js';
 import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
@@ -31,11 +33,12 @@ export function buildHost(
   hooks: HostHooks = {},
 ): Host {
   assertDescription(description, models);
-  return new PretendHost(description, planMachine(description, models), pages, hooks);
+  return new PretendHost(description, planMachine(description, models), pages, models, hooks);
 }
 
 class PretendHost implements Host {
   readonly changes = new ChangeBus();
+  readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly groups = new Map<number, IommuGroup>();
@@ -46,12 +49,13 @@ class PretendHost implements Host {
   readonly release: string;
   tainted: number;
   private readonly irqNumbers: IrqNumbers;
-  private readonly regions: ReadonlyMap<number, readonly ReservedRegion[]>;
+  private regions: ReadonlyMap<number, readonly ReservedRegion[]>;
 
   constructor(
     readonly description: HostDescription,
     private readonly plan: MachinePlan,
     private readonly provider: PageProvider,
+    private readonly models: ModelLookup,
     private readonly hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
@@ -60,15 +64,19 @@ class PretendHost implements Host {
     this.tainted = description.kernel?.tainted ?? 0;
     const modules = new Modules(description.modules ?? {});
     this.modules = modules.byName;
-    this.drivers = new DriverCore(this.functions, this.changes, (driver) => modules.claim(driver));
-    this.sriov = new Sriov(
-      {
-        addVirtual: (vf, pf) => this.addVirtual(vf, pf),
-        remove: (fn) => this.remove(fn),
-        probe: (fn) => this.drivers.deviceAdded(fn),
-      },
-      this.changes,
+    this.drivers = new DriverCore(this.functions, this.changes, this.uevents, (driver) =>
+      modules.claim(driver),
     );
+    this.sriov = new Sriov({
+      addVirtual: (vf, pf) => this.addVirtual(vf, pf),
+      announce: (fn) => this.announce(fn),
+      remove: (fn) => this.remove(fn),
+      probe: (fn) => this.drivers.deviceAdded(fn),
+      changed: (pf) => {
+        this.changes.emit({ kind: 'vfs-changed', function: pf });
+        this.uevents.emit({ action: 'change', subject: { kind: 'pci', function: pf } });
+      },
+    });
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
@@ -76,7 +84,7 @@ class PretendHost implements Host {
     for (const driver of described) this.drivers.register(plainDriver(driver, () => this.sriov));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
     this.regions = regionsByGroup(plan.functions, this.iommu.kind);
-    for (const fn of plan.functions) this.add(fn);
+    for (const fn of plan.functions) this.enter(fn);
   }
 
   applyInitialBindings(): void {
@@ -122,26 +130,68 @@ class PretendHost implements Host {
   async remove(fn: PciFunction): Promise<void> {
     const mine = this.functions.get(fn.bdf);
     if (!mine || mine !== fn) return;
-    for (const child of [...mine.children]) await this.remove(child);
-    await this.drivers.release(mine);
-    if (mine.sriov) await this.sriov.disable(mine);
-    // Whoever removed it meanwhile (a VF goes with its PF, and with the bridge above) has done the rest.
-    if (this.functions.get(mine.bdf) !== mine) return;
-    this.functions.delete(mine.bdf);
-    const bus = this.neighbours(mine);
-    bus.splice(bus.indexOf(mine), 1);
-    const group = mine.iommuGroup;
-    mine.destroy();
-    this.changes.emit({ kind: 'function-removed', function: mine });
-    if (group) this.leaveGroup(mine, group);
+    // Others may remove, add and bind while this waits for users.
+    while (mine.present && (mine.children.length > 0 || mine.driver || mine.unbinding))
+      await (mine.children[0] ? this.remove(mine.children[0]) : this.drivers.release(mine));
+    if (mine.present && mine.sriov?.numVfs) {
+      await this.sriov.disable(mine);
+      return this.remove(mine);
+    }
+    if (mine.present) this.takeOut(mine);
+  }
+
+  add(description: FunctionDescription): PciFunction {
+    const plan = planAddition(this.plan, description, {
+      description: this.description,
+      models: this.models,
+      freeGroup: () => this.lowestFreeGroup(),
+      retired: (group) => this.groups.get(group)?.retired ?? new Set(),
+    });
+    if (description.reservedRegions) this.reserve(plan);
+    for (const other of this.functions.values())
+      if (other.isBridge || other.plan.multifunction) other.refreshHeader();
+    const fn = this.enter(plan);
+    this.announce(fn);
+    try {
+      this.drivers.deviceAddedFor(fn, description.driver);
+    } catch (error) {
+      this.takeOut(fn);
+      forgetPlan(this.plan, plan);
+      throw error;
+    }
+    return fn;
+  }
+
+  async unplug(fn: PciFunction, { surprise = false } = {}): Promise<void> {
+    const mine = this.functions.get(fn.bdf);
+    if (!mine || mine !== fn) refuse('ENODEV', `${fn.bdf} is not in the machine`);
+    if (surprise) this.lose(mine);
+    else await this.remove(mine);
+    if (this.plan.functions.includes(mine.plan)) forgetPlan(this.plan, mine.plan);
+  }
+
+  setParameter(module: string, name: string, value: boolean | number): void {
+    const parameter = this.modules.get(module)?.parameters.find((row) => row.name === name);
+    if (!parameter) refuse('ENOENT', `there is no parameter ${name} of a module ${module}`);
+    if ((parameter.mode & 0o222) === 0) refuse('EPERM', `${module}.${name} can't be written at run time`);
+    const fits =
+      parameter.kind === 'bool'
+        ? typeof value === 'boolean'
+        : Number.isInteger(value) && (value as number) >= 0 && (value as number) <= 0xffffffff;
+    if (!fits)
+      refuse(
+        'EINVAL',
+        `${value}: expected ${parameter.kind === 'bool' ? 'true or false' : 'an unsigned integer'}`,
+      );
+    parameter.value = value;
   }
 
   rescan(): void {
     for (const plan of this.plan.functions) {
       if (this.functions.has(plan.bdf)) continue;
       if (plan.parent && !this.functions.has(plan.parent.bdf)) continue;
-      const fn = this.add({ ...plan, description: withoutBinding(plan.description) });
-      this.changes.emit({ kind: 'function-added', function: fn });
+      const fn = this.enter({ ...plan, description: withoutBinding(plan.description) });
+      this.announce(fn);
       this.drivers.deviceAdded(fn);
     }
   }
@@ -155,7 +205,7 @@ class PretendHost implements Host {
 
   /** A VF that can be told apart from its neighbours gets a group of its own, any other joins what it can't be told apart from. */
   private addVirtual(plan: FunctionPlan, pf: HostFunction): HostFunction {
-    if (this.iommu.kind === 'none') return this.add(plan, pf);
+    if (this.iommu.kind === 'none') return this.enter(plan, pf);
     const head = isolationHead(plan);
     const group = head === plan ? this.lowestFreeGroup() : head.group!;
     const taken = new Set<number>();
@@ -163,10 +213,51 @@ class PretendHost implements Host {
     for (const member of this.groups.get(group)?.functions ?? []) taken.add(member.pagesBase / WINDOW_SIZE);
     let window = 0;
     while (taken.has(window)) window++;
-    return this.add({ ...plan, group, window }, pf);
+    return this.enter({ ...plan, group, window }, pf);
   }
 
-  private add(plan: FunctionPlan, pf?: HostFunction): HostFunction {
+  private announce(fn: HostFunction): void {
+    this.changes.emit({ kind: 'function-added', function: fn });
+    this.uevents.emit({ action: 'add', subject: { kind: 'pci', function: fn } });
+  }
+
+  /** Gone at once, with everything below: users are told, and nobody waits for them. */
+  private lose(fn: HostFunction): void {
+    for (const child of [...fn.children]) this.lose(child);
+    for (const vf of fn.sriov?.vfs.values() ?? []) this.lose(vf);
+    fn.sriov?.vfs.clear();
+    const inUse = fn.driver !== undefined || fn.unbinding !== undefined;
+    fn.vanish();
+    this.changes.emit({ kind: 'function-lost', function: fn });
+    if (inUse) {
+      fn.iommuGroup?.retired.add(fn.plan.window);
+      void this.drivers.release(fn);
+      this.uevents.emit({ action: 'unbind', subject: { kind: 'pci', function: fn } });
+    }
+    this.takeOut(fn);
+  }
+
+  /** `fn` has no driver any more (or was lost), and nothing is below it. */
+  private takeOut(fn: HostFunction): void {
+    this.functions.delete(fn.bdf);
+    const bus = this.neighbours(fn);
+    bus.splice(bus.indexOf(fn), 1);
+    fn.present = false;
+    // Before its memory goes: watchers look at it.
+    this.changes.emit({ kind: 'function-removed', function: fn });
+    this.uevents.emit({ action: 'remove', subject: { kind: 'pci', function: fn } });
+    const group = fn.iommuGroup;
+    fn.destroy();
+    // A vfio-noiommu group is VFIO's, which lets go of it with the last user.
+    if (group && group.options.name === undefined) this.leaveGroup(fn, group);
+  }
+
+  private reserve(plan: FunctionPlan): void {
+    this.regions = regionsByGroup(this.plan.functions, this.iommu.kind);
+    this.groups.get(plan.group!)?.reserve(this.regions.get(plan.group!)!);
+  }
+
+  private enter(plan: FunctionPlan, pf?: HostFunction): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
     const { provider, hooks, irqNumbers } = this;
     const fn = new HostFunction(plan, parent, { provider, hooks, irqNumbers }, pf);
@@ -216,9 +307,10 @@ class PretendHost implements Host {
   }
 
   private lowestFreeGroup(): number {
-    // Numbers of functions that were removed are kept for them.
+    // Numbers of functions that were removed are kept for them, as long as a rescan can find them again.
+    const kept = new Set(this.plan.functions.map(({ group }) => group));
     let id = 0;
-    while (this.groups.has(id) || this.regions.has(id)) id++;
+    while (this.groups.has(id) || kept.has(id)) id++;
     return id;
   }
 }

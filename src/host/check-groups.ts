@@ -1,5 +1,5 @@
 /** IOMMU groups of a description: what hardware can't tell apart stays together, and reserved regions make sense. */
-import type { HostDescription } from './description.js';
+import type { FunctionDescription, HostDescription } from './description.js';
 import { isolationUnit } from './grouping.js';
 import { commonRegions } from './iommu-defaults.js';
 import type { ReservedRegion } from './iommu-group.js';
@@ -8,14 +8,13 @@ import { type FunctionPlan, planMachine } from './plan.js';
 import { hex, type Report } from './problem.js';
 
 /** Offsets in a group's pages stay exact numbers for this many windows (pages.ts). */
-const largestGroup = 512;
+export const largestGroup = 512;
 
 /** `description` has no other problem. */
 export function checkGroups(description: HostDescription, models: ModelLookup, report: Report): void {
   if (description.iommu?.kind === 'none') {
     description.functions.forEach((row, i) => {
-      for (const key of ['iommuGroup', 'reservedRegions'] as const)
-        if (row[key] !== undefined) report(['functions', i, key], 'there is no IOMMU (iommu.kind is none)');
+      checkNoIommu(row, (path, message) => report(['functions', i, ...path], message));
     });
     return;
   }
@@ -26,12 +25,26 @@ export function checkGroups(description: HostDescription, models: ModelLookup, r
     report([], (error as Error).message);
     return;
   }
+  checkGroupPlans(plan, description, report);
+}
+
+/** `report` takes paths below the function. */
+export function checkNoIommu(row: FunctionDescription, report: Report): void {
+  for (const key of ['iommuGroup', 'reservedRegions'] as const)
+    if (row[key] !== undefined) report([key], 'there is no IOMMU (iommu.kind is none)');
+}
+
+/** `plan` has every function of `description`, with the numbers of their groups. */
+export function checkGroupPlans(
+  plan: readonly FunctionPlan[],
+  description: HostDescription,
+  report: Report,
+): void {
   const index = new Map(description.functions.map((row, i) => [row, i]));
   const at = (fn: FunctionPlan, key: string) => ['functions', index.get(fn.description)!, key];
   checkUnits(plan, (fn, message) => report(at(fn, 'iommuGroup'), message));
-  checkRegions(plan, description.iommu?.kind ?? 'intel', (fn, i, message) =>
-    report([...at(fn, 'reservedRegions'), i], message),
-  );
+  const kind = description.iommu?.kind === 'amd' ? 'amd' : 'intel';
+  checkRegions(plan, kind, (fn, i, message) => report([...at(fn, 'reservedRegions'), i], message));
 }
 
 function checkUnits(

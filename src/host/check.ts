@@ -1,7 +1,7 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
-import { checkGroups } from './check-groups.js';
+import { checkGroups, checkNoIommu } from './check-groups.js';
 import { checkVfPlaces } from './check-sriov.js';
 import type { HostDescription } from './description.js';
 import type { ModelLookup } from './models.js';
@@ -27,6 +27,22 @@ export function checkDescription(description: HostDescription, models: ModelLook
   // Groups are only meaningful for functions that have a place and a shape.
   if (problems.length === 0) checkGroups(description, models, report);
   if (problems.length === 0) checkVfPlaces(description, models, report);
+  return problems;
+}
+
+/** What is wrong with the last function, which comes to a machine of all the others; its group and address are not judged here. */
+export function checkAddition(description: HostDescription, models: ModelLookup): Problem[] {
+  const problems: Problem[] = [];
+  const report: Report = (path, message) => void problems.push({ path, message });
+  const i = description.functions.length - 1;
+  const below: Report = (path, message) => report(['functions', i, ...path], message);
+  const row = description.functions[i]!;
+  checkBuses(description, report);
+  checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
+  if (description.iommu?.kind === 'none') checkNoIommu(row, below);
+  // Neither may it stand where a VF could come, nor its VFs where somebody is.
+  if (problems.length === 0 && description.functions.some(({ sriov }) => sriov))
+    checkVfPlaces(description, models, report);
   return problems;
 }
 

@@ -22,7 +22,7 @@ function describeBridge({ kind, secondary, subordinate, io, memory, prefetchable
   };
 }
 
-function describeFunction(fn: PciFunction) {
+export function describeFunction(fn: PciFunction) {
   const { shape } = fn;
   return {
     bdf: fn.bdf,

@@ -4,7 +4,7 @@
  */
 import { KernelError, refuse } from '../abi/errno.js';
 import type { PciDriver, PciId } from './driver.js';
-import type { ChangeBus } from './events.js';
+import type { ChangeBus, KobjectEvent } from './events.js';
 import type { HostFunction } from './function.js';
 import type { PciDrivers } from './host.js';
 import { findDynamicId, type Identity, matchesTable, parseDynamicId } from './pci-id.js';
@@ -20,6 +20,7 @@ export class DriverCore implements PciDrivers {
   constructor(
     private readonly functions: ReadonlyMap<string, HostFunction>,
     private readonly changes: ChangeBus,
+    private readonly uevents: ChangeBus<KobjectEvent>,
     /** Told of each driver, so that its module exists and lists it. */
     private readonly registered: (driver: PciDriver) => void,
   ) {}
@@ -69,13 +70,16 @@ export class DriverCore implements PciDrivers {
 
   /** The link first, then the driver's remove, then DMA back to whoever comes next. */
   private async detach(driver: PciDriver, fn: HostFunction): Promise<void> {
+    // A function that is pulled out leaves its group before its driver is through with it.
+    const { iommuGroup } = fn;
     fn.driver = undefined;
     this.changes.emit({ kind: 'driver-unbound', function: fn, driver: driver.name });
     try {
       await driver.remove?.(fn);
     } finally {
-      if (!driver.managesDma) fn.iommuGroup?.unuseKernelDma();
+      if (!driver.managesDma) iommuGroup?.unuseKernelDma();
     }
+    if (fn.present) this.uevents.emit({ action: 'unbind', subject: { kind: 'pci', function: fn } });
   }
 
   probe(name: string): void {
@@ -114,6 +118,12 @@ export class DriverCore implements PciDrivers {
     if (this.started && this.autoprobe) this.attachAny(fn);
   }
 
+  /** A new device that comes with a driver (`none`: with none). Throws the KernelError of the driver that refuses it. */
+  deviceAddedFor(fn: HostFunction, name: string | undefined): void {
+    if (name === undefined) this.deviceAdded(fn);
+    else if (name !== 'none') this.bindDescribed(fn, name);
+  }
+
   /**
    * What boot leaves: each function bound to the driver its description names, others to whichever matches, `none` to nothing.
    * A driver that has no id for the function gets a driver_override, as driverctl does. Throws what can't be bound.
@@ -129,14 +139,18 @@ export class DriverCore implements PciDrivers {
   }
 
   private bindInitially(fn: HostFunction, name: string): void {
-    const driver = this.drivers.get(name);
-    if (!driver) throw new Error(`${fn.bdf}: no driver "${name}"${didYouMean(name, this.drivers.keys())}`);
-    if (!this.matches(driver, fn)) fn.driverOverride = name;
     try {
-      this.attach(driver, fn);
+      this.bindDescribed(fn, name);
     } catch (cause) {
       throw new Error(`${fn.bdf}: ${name} does not bind: ${(cause as Error).message}`, { cause });
     }
+  }
+
+  private bindDescribed(fn: HostFunction, name: string): void {
+    const driver = this.drivers.get(name);
+    if (!driver) refuse('ENODEV', `${fn.bdf}: no driver "${name}"${didYouMean(name, this.drivers.keys())}`);
+    if (!this.matches(driver, fn)) fn.driverOverride = name;
+    this.attach(driver, fn);
   }
 
   /** driver_attach(): every unbound match; probe errors are swallowed. */
@@ -177,6 +191,7 @@ export class DriverCore implements PciDrivers {
       this.changes.emit({ kind: 'driver-unbound', function: fn, driver: driver.name });
       throw error;
     }
+    this.uevents.emit({ action: 'bind', subject: { kind: 'pci', function: fn } });
   }
 }
 

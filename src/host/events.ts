@@ -12,18 +12,37 @@ export type HostChange =
   | { readonly kind: 'group-added' | 'group-removed'; readonly group: IommuGroup }
   /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
+  /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
+  | { readonly kind: 'function-lost'; readonly function: PciFunction }
   | { readonly kind: 'vfio-changed'; readonly function: PciFunction };
 
-export class ChangeBus {
-  private readonly listeners = new Set<(change: HostChange) => void>();
+/** What a uevent is about: a PCI function, or what VFIO makes of it. `minor` is undefined for devices without a node. */
+export type Kobject =
+  | { readonly kind: 'pci'; readonly function: PciFunction }
+  | {
+      readonly kind: 'vfio-device';
+      readonly function: PciFunction;
+      readonly name: string;
+      readonly minor: number | undefined;
+    }
+  | { readonly kind: 'vfio-group'; readonly name: string; readonly minor: number };
+
+/** kobject_uevent(): told at the point where the kernel tells udev. */
+export interface KobjectEvent {
+  readonly action: 'add' | 'remove' | 'bind' | 'unbind' | 'change';
+  readonly subject: Kobject;
+}
+
+export class ChangeBus<T = HostChange> {
+  private readonly listeners = new Set<(change: T) => void>();
 
   /** Returns the function that unsubscribes. */
-  subscribe(listener: (change: HostChange) => void): () => void {
+  subscribe(listener: (change: T) => void): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
   }
 
-  emit(change: HostChange): void {
+  emit(change: T): void {
     for (const listener of this.listeners) listener(change);
   }
 }

@@ -31,6 +31,14 @@ export interface FunctionServices {
 }
 
 const page = 4096;
+/** Filling a BAR makes its pages: not of one that is large and mostly untouched. */
+const largestEmptied = 16 * 2 ** 20;
+/** Byte ranges of a bridge's header that follow from what is below: bus numbers, windows. */
+const bridgeRegisters = [
+  [0x18, 0x1b],
+  [0x1c, 0x1e],
+  [0x20, 0x34],
+] as const;
 
 export class HostFunction implements PciFunction {
   readonly bdf: Bdf;
@@ -54,6 +62,7 @@ export class HostFunction implements PciFunction {
   private readonly memory = new Map<number, Buffer>();
   private attached: AttachedModel | undefined;
   private interrupts: FunctionInterrupts | undefined;
+  private destroyed = false;
   private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
   constructor(
@@ -199,15 +208,33 @@ export class HostFunction implements PciFunction {
     this.services.hooks.modelAttached?.(this, this.attached!);
   }
 
+  /** Pulled out: what reads it by a mapping gets the ones of an empty bus, as far as anybody has touched it and it is no huge BAR. */
+  vanish(): void {
+    this.present = false;
+    for (const memory of this.memory.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
+  }
+
+  /** Slot mates or what is below a bridge have changed: those parts of the header are as the plan says now. */
+  refreshHeader(): void {
+    if (!this.builtConfig) return;
+    const { bytes } = buildConfig(this.plan);
+    const changed = this.isBridge ? bridgeRegisters : [];
+    for (const [offset, end] of [[pci.PCI_HEADER_TYPE, pci.PCI_HEADER_TYPE + 1] as const, ...changed])
+      this.builtConfig.poke(offset, bytes.subarray(offset, end));
+  }
+
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
     this.interrupts?.reset();
     this.messages.forget();
     this.attached?.model.destroy?.();
     this.present = false;
+    this.destroyed = true;
     this.model = undefined;
     this.interrupts = undefined;
     // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
+    const pages = this.ownPages ?? this.iommuGroup?.pages;
+    for (const memory of this.memory.values()) pages?.unmap(memory);
     this.memory.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
@@ -215,7 +242,7 @@ export class HostFunction implements PciFunction {
 
   /** Grouped functions share the group's file; one without a group (or in a no-IOMMU group, which comes and goes) has its own. */
   private rawPages(): Pages {
-    if (!this.present) throw new Error(`${this.bdf} has left the machine`);
+    if (this.destroyed) throw new Error(`${this.bdf} has left the machine`);
     const { provider } = this.services;
     if (this.plan.group === undefined) {
       this.ownPages ??= provider.create(`vfiofs ${this.bdf}`);

@@ -1,7 +1,8 @@
 /** The pretend machine: everything sysfs, devfs and procfs are computed from. */
 import type { Bdf } from './bdf.js';
+import type { FunctionDescription } from './description.js';
 import type { PciDriver } from './driver.js';
-import type { ChangeBus } from './events.js';
+import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { PciFunction } from './pci-function.js';
 
@@ -71,6 +72,8 @@ export interface SriovControl {
 
 export interface Host {
   readonly changes: ChangeBus;
+  /** What the kernel would tell udev of. */
+  readonly uevents: ChangeBus<KobjectEvent>;
   readonly iommu: IommuDescription;
   readonly roots: readonly RootBus[];
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
@@ -90,6 +93,18 @@ export interface Host {
   remove(fn: PciFunction): Promise<void>;
   /** Sysfs `rescan`: finds again, as new objects, what was removed and whose bridge is there. */
   rescan(): void;
+  /**
+   * A function is plugged in: checked as in a topology (KernelError EINVAL, all problems in its reason), given a place beside what is
+   * there (ENOSPC), shown, and bound as its description says. When the named driver refuses, nothing stays and its errno is thrown.
+   */
+  add(description: FunctionDescription): PciFunction;
+  /**
+   * A function and everything below it is unplugged: like `remove`, but no rescan finds it again. With `surprise` it is gone at once:
+   * open files answer ENODEV, users are told by the error and request interrupts. ENODEV for what is not there (any more).
+   */
+  unplug(fn: PciFunction, options?: { readonly surprise?: boolean }): Promise<void>;
+  /** Writes a module parameter: ENOENT (unknown), EPERM (read-only at run time), EINVAL (wrong kind). */
+  setParameter(module: string, parameter: string, value: boolean | number): void;
   /** /proc/sys/kernel/tainted bits. */
   tainted: number;
   readonly release: string;

@@ -20,7 +20,7 @@ export class IommuGroup {
 
   constructor(
     readonly id: number,
-    readonly options: {
+    public options: {
       /** `vfio-noiommu` for no-IOMMU and mdev groups; most groups have no name. */
       readonly name?: string;
       /** As in the `type` attribute: DMA, DMA-FQ, identity … */
@@ -28,6 +28,14 @@ export class IommuGroup {
       readonly reservedRegions: readonly ReservedRegion[];
     },
   ) {}
+
+  /** Windows of `pages` that clients may still map though their functions were pulled out: given to nobody else. */
+  readonly retired = new Set<number>();
+
+  /** A member came with regions of its own. Who is attached already keeps what it saw then. */
+  reserve(regions: readonly ReservedRegion[]): void {
+    this.options = { ...this.options, reservedRegions: regions };
+  }
 
   /** True while nobody owns the group's DMA exclusively and no kernel driver uses the DMA API on a member. */
   get viable(): boolean {

@@ -6,6 +6,8 @@ export interface Pages {
   readonly fd: number | undefined;
   /** Makes [offset, offset+length) part of the file and maps it; the buffer stays valid until release(). */
   map(offset: number, length: number): Buffer;
+  /** Gives back a buffer that map() gave; the file keeps its contents. */
+  unmap(memory: Buffer): void;
   release(): void;
 }
 

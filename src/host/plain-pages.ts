@@ -17,6 +17,11 @@ class PlainPages implements Pages {
     return buffer.subarray(0, length);
   }
 
+  unmap(memory: Buffer): void {
+    for (const [offset, buffer] of this.buffers)
+      if (buffer.buffer === memory.buffer) this.buffers.delete(offset);
+  }
+
   release(): void {
     this.buffers.clear();
   }

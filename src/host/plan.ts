@@ -52,7 +52,7 @@ export interface RootPlan {
 export interface MachinePlan {
   readonly roots: readonly RootPlan[];
   /** By domain, bus, devfn: the order in which the kernel finds and numbers them. */
-  readonly functions: readonly FunctionPlan[];
+  readonly functions: FunctionPlan[];
 }
 
 /** `0000:80` as its numbers. */
@@ -74,7 +74,7 @@ export function planMachine(description: HostDescription, models: ModelLookup): 
   return { roots, functions };
 }
 
-function compareAddresses(a: PciAddress, b: PciAddress): number {
+export function compareAddresses(a: PciAddress, b: PciAddress): number {
   return a.domain - b.domain || a.bus - b.bus || a.device - b.device || a.function - b.function;
 }
 

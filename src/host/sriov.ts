@@ -4,7 +4,6 @@
  */
 import { refuse } from '../abi/errno.js';
 import * as pci from '../abi/pci/index.js';
-import type { ChangeBus } from './events.js';
 import type { HostFunction } from './function.js';
 import type { SriovControl } from './host.js';
 import type { PciFunction } from './pci-function.js';
@@ -45,16 +44,16 @@ export class PhysicalFunction {
 export interface FunctionKeeper {
   /** Puts the VF on its bus and in a group of its own where it can be isolated; nobody has probed it yet. */
   addVirtual(plan: FunctionPlan, pf: HostFunction): HostFunction;
+  announce(fn: HostFunction): void;
   remove(fn: PciFunction): Promise<void>;
   /** The kernel's choice of a driver, when autoprobe is on. */
   probe(fn: HostFunction): void;
+  /** VFs of `pf` have come or gone. */
+  changed(pf: PciFunction): void;
 }
 
 export class Sriov implements SriovControl {
-  constructor(
-    private readonly keeper: FunctionKeeper,
-    private readonly changes: ChangeBus,
-  ) {}
+  constructor(private readonly keeper: FunctionKeeper) {}
 
   setNumVfs(fn: PciFunction, count: number): void | Promise<void> {
     const pf = physical(fn);
@@ -79,11 +78,11 @@ export class Sriov implements SriovControl {
       // Before anybody else can take it (vfio_pci_bus_notifier()).
       if (driverOverride !== undefined) vf.driverOverride = driverOverride;
       pf.vfs.set(index, vf);
-      this.changes.emit({ kind: 'function-added', function: vf });
+      this.keeper.announce(vf);
       this.keeper.probe(vf);
     }
     pf.numVfs = count;
-    this.changes.emit({ kind: 'vfs-changed', function: fn });
+    this.keeper.changed(fn);
   }
 
   async disable(fn: PciFunction): Promise<void> {
@@ -103,7 +102,7 @@ export class Sriov implements SriovControl {
     }
     this.control(fn, 0, 0);
     pf.numVfs = 0;
-    this.changes.emit({ kind: 'vfs-changed', function: fn });
+    this.keeper.changed(fn);
   }
 
   /** sriov_numvfs_store(), with the PF locked. */

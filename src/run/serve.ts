@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import type { Machine } from '../machine.js';
 import { native } from '../native/index.js';
+import type { FuseSession } from '../transports/fuse/session.js';
 import {
   type Choice,
   chooseTransport,
@@ -12,6 +13,11 @@ import {
 } from '../transports/index.js';
 import { asVfiofs, canonical, mountOn, servesFuse } from './mount-table.js';
 import { UsageError, UserError } from './user-error.js';
+
+/** Lets the kernel drop what it caches of directories that go. Returns the function that ends it. */
+export function forgetVanished(machine: Machine, session: FuseSession): () => void {
+  return machine.vanished.subscribe(({ path, name }) => void session.invalidateTree(path, name));
+}
 
 export type TransportChoice = 'auto' | TransportName;
 
@@ -27,6 +33,9 @@ export interface Ready {
   readonly mmapWhy?: string;
   readonly functions: number;
   readonly groups: number;
+  /** The control socket, if there is one; if not, `controlWhy` says what went wrong. */
+  readonly control?: string;
+  readonly controlWhy?: string;
   /** A dead mount of this daemon was found here and detached. */
   readonly recovered?: string;
 }
@@ -35,6 +44,8 @@ export interface Served {
   readonly ready: Ready;
   /** Resolves when serving ended without stop(): somebody unmounted it. */
   readonly closed: Promise<void>;
+  /** Nodes that the kernel has looked up and not forgotten; undefined where the transport does not know. */
+  nodes(): number | undefined;
   /** Unmounts; clients that still hold files get errors. */
   stop(): Promise<void>;
 }
@@ -96,14 +107,22 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
   if (transport === 'fuse-native') {
     const running = await fuseNativeTransport.serve(machine.root, machine.dispatcher, directory);
     const mmapWhy = gap(fuseNativeTransport, 'mmap') as string;
-    return { ready: { ...common, mmap: false, mmapWhy }, closed: running.closed, stop: () => running.stop() };
+    return {
+      ready: { ...common, mmap: false, mmapWhy },
+      closed: running.closed,
+      nodes: () => undefined,
+      stop: () => running.stop(),
+    };
   }
   const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
   const { passthrough, why } = await running.session.ready;
   machine.setMappable(passthrough);
+  const stopForgetting = forgetVanished(machine, running.session);
+  void running.closed.then(stopForgetting);
   return {
     ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },
     closed: running.closed,
+    nodes: () => running.session.nodes.size,
     stop: () => running.stop(),
   };
 }

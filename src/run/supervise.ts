@@ -12,6 +12,7 @@ import { hostMounts } from '../projections/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
 import { realEntries, withReal } from './beside.js';
+import { forgetVanished } from './serve.js';
 import { UserError } from './user-error.js';
 import { findStage, realKind, viewSteps } from './view.js';
 
@@ -61,6 +62,7 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
   const lib = library === undefined ? undefined : withReal(dev.root, 'lib', realEntries(library));
   const root = lib?.root ?? dev.root;
   const session = new FuseSession(root, machine.dispatcher);
+  const stopForgetting = forgetVanished(machine, session);
   try {
     const steps = viewSteps({
       stage: findStage(),
@@ -86,6 +88,7 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
       stopForwarding();
     }
   } finally {
+    stopForgetting();
     session.close();
   }
 }

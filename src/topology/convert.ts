@@ -35,6 +35,11 @@ export function toDescription(file: Row): HostDescription {
   };
 }
 
+/** One row of `functions`. */
+export function toFunctionDescription(row: Row): FunctionDescription {
+  return toFunction(camelKeys(row) as Row);
+}
+
 function camelKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(camelKeys);
   if (typeof value !== 'object' || value === null) return value;

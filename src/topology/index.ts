@@ -1,7 +1,9 @@
 /** Topologies: files, presets, the schema, and the checks that descriptions written in TypeScript get too. */
 
-export { describeHost } from '../host/describe.js';
+export { describeFunction, describeHost } from '../host/describe.js';
 export { assertTopology, checkTopology } from './check.js';
+export { addFunction, readFunction } from './function.js';
 export { loadPreset, loadTopology, parseTopology, TopologyError, type TopologyProblem } from './load.js';
 export { presetNames, presetPath } from './presets.js';
 export { topologySchema } from './schema.js';
+export { schemaProblems } from './schema-problems.js';

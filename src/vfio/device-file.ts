@@ -34,8 +34,9 @@ export class DeviceFile implements OpenFile {
     this.granted = true;
   }
 
-  /** The device's open state; EINVAL on a cdev before BIND. */
+  /** The device's open state; EINVAL on a cdev before BIND, ENODEV once the function was pulled out. */
   get open(): OpenDevice {
+    this.checkPresent();
     const { opened } = this.device;
     if (!this.granted || !opened) return refuse('EINVAL', `${this.describe()} is not bound to an iommufd`);
     return opened;
@@ -52,6 +53,7 @@ export class DeviceFile implements OpenFile {
   }
 
   ioctl(command: number, argument: bigint, caller: Caller): MaybeAsync<number | NewDescriptor> {
+    this.checkPresent();
     const run = () => this.table.run(this, command, argument, caller);
     return this.granted ? this.open.power.during(run) : run();
   }
@@ -70,6 +72,10 @@ export class DeviceFile implements OpenFile {
 
   describe(): string {
     return `device ${this.device.fn.bdf}`;
+  }
+
+  private checkPresent(): void {
+    if (!this.device.fn.present) refuse('ENODEV', `${this.describe()} was pulled out`);
   }
 
   private get table(): IoctlTable<DeviceFile> {

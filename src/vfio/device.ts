@@ -108,6 +108,7 @@ export class VfioDevice {
 
   /** vfio_df_open(); `bind` runs for the first open only. The caller holds `lock`. */
   async open(bind: () => DeviceBinding): Promise<void> {
+    if (!this.fn.present) refuse('ENODEV', `${this.fn.bdf} was pulled out`);
     if (this.opens === 0) {
       const binding = bind();
       let open: OpenDevice | undefined;

@@ -111,6 +111,11 @@ export class VfioGroup {
     });
   }
 
+  /** Its node is gone: nothing can be opened or attached any more. */
+  retire(): void {
+    this.alive = false;
+  }
+
   /** The last device is unregistered: the group leaves its container, an iommufd keeps it until the file closes. */
   unregister(): MaybeAsync<void> {
     return this.lock.run(() => {

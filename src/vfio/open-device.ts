@@ -62,7 +62,7 @@ export class OpenDevice {
 
   /** __vfio_pci_memory_enabled(): by the client's COMMAND and the power state; a VF has no bit of its own. */
   get memoryEnabled(): boolean {
-    if (powerStateOf(this.fn) >= D3HOT) return false;
+    if (!this.fn.present || powerStateOf(this.fn) >= D3HOT) return false;
     return this.fn.physfn !== undefined || (this.config.command & PCI_COMMAND_MEMORY) !== 0;
   }
 
@@ -70,6 +70,19 @@ export class OpenDevice {
   reset(): boolean {
     if (powerStateOf(this.fn) !== D0) setPowerState(this.fn, D0);
     return resetFunction(this.fn);
+  }
+
+  /** The function was pulled out: the user is told, and nothing it does reaches anybody any more. */
+  lose(): void {
+    this.irqs.err.signal();
+    this.cutOff();
+  }
+
+  private cutOff(): void {
+    const { sinks } = this.fn;
+    sinks.dma = undefined;
+    sinks.msi = undefined;
+    sinks.intx = undefined;
   }
 
   /** The last close: no DMA, no interrupts, and the device as it was before. */
@@ -82,9 +95,7 @@ export class OpenDevice {
     setPowerState(fn, D0);
     if (this.resetWorks) fn.reset();
     restoreState(fn, this.saved);
-    fn.sinks.dma = undefined;
-    fn.sinks.msi = undefined;
-    fn.sinks.intx = undefined;
+    this.cutOff();
     fn.enableCount--;
   }
 

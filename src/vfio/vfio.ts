@@ -39,6 +39,9 @@ export class Vfio implements DeviceRegistry {
     private readonly backends: VfioBackends,
   ) {
     host.drivers.register(vfioPciDriver(this));
+    host.changes.subscribe((change) => {
+      if (change.kind === 'function-lost') this.lost(change.function);
+    });
   }
 
   /** By group number. */
@@ -85,6 +88,7 @@ export class Vfio implements DeviceRegistry {
     group.drivers++;
     group.members.add(device);
     this.changed(fn);
+    this.tellDevice('add', device);
   }
 
   /** vfio_unregister_group_dev(): returns once every open file of the device is closed. */
@@ -95,10 +99,12 @@ export class Vfio implements DeviceRegistry {
     group.members.delete(device);
     this.devicesByIndex.delete(device.index);
     this.changed(fn);
+    this.tellDevice('remove', device);
+    this.retireIfLost(group);
     await device.unregister();
     this.allDevices.delete(device.index);
     if (--group.drivers > 0) return;
-    this.groupsById.delete(group.iommuGroup.id);
+    this.retireGroup(group);
     await group.unregister();
     if (group.noiommu) this.host.removeNoiommuGroup(fn);
     this.changed(fn);
@@ -111,11 +117,45 @@ export class Vfio implements DeviceRegistry {
   private groupFor(fn: PciFunction): VfioGroup {
     const iommuGroup = fn.iommuGroup ?? this.noiommuGroupFor(fn);
     const known = this.groupsById.get(iommuGroup.id);
-    if (known) return known;
+    if (known?.iommuGroup === iommuGroup) return known;
     const minor = lowestFree(new Set([...this.groupsById.values()].map((group) => group.minor)));
     const group = new VfioGroup(iommuGroup, iommuGroup.options.name === NOIOMMU, minor, this.tally);
     this.groupsById.set(iommuGroup.id, group);
+    this.tellGroup('add', group);
     return group;
+  }
+
+  /** The group's node and its place in sysfs go. */
+  private retireGroup(group: VfioGroup): void {
+    if (this.groupsById.get(group.iommuGroup.id) !== group) return;
+    this.groupsById.delete(group.iommuGroup.id);
+    group.retire();
+    this.tellGroup('remove', group);
+  }
+
+  /** A group of lost functions has no node to keep: the next one that gets its number is another. */
+  private retireIfLost(group: VfioGroup): void {
+    if ([...group.iommuGroup.functions].every(({ present }) => !present)) this.retireGroup(group);
+  }
+
+  /** vfio_pci_core_aer_err_detected(), pci_channel_io_perm_failure: also where the unbinding waits already. */
+  private lost(fn: PciFunction): void {
+    for (const device of this.allDevices.values()) {
+      if (device.fn !== fn) continue;
+      device.opened?.lose();
+      this.retireIfLost(device.group);
+    }
+  }
+
+  private tellDevice(action: 'add' | 'remove', { fn, name, cdevMinor }: VfioDevice): void {
+    this.host.uevents.emit({
+      action,
+      subject: { kind: 'vfio-device', function: fn, name, minor: cdevMinor },
+    });
+  }
+
+  private tellGroup(action: 'add' | 'remove', { name, minor }: VfioGroup): void {
+    this.host.uevents.emit({ action, subject: { kind: 'vfio-group', name, minor } });
   }
 
   /** vfio_noiommu_group_alloc(), which taints the kernel. */

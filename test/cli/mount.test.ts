@@ -96,7 +96,7 @@ test('the ready line says what works; the tree is there', async () => {
   const { out } = await daemon.ended;
   expect(out).toMatch(
     new RegExp(
-      `^ready ${place.path} · pid ${daemon.pid} · transport fuse.* · BARs can.* · \\d+ PCI functions? · \\d+ IOMMU groups?\n$`,
+      `^ready ${place.path} · pid ${daemon.pid} · transport fuse.* · BARs can.* · \\d+ PCI functions? · \\d+ IOMMU groups? · control ${place.path}.sock\n$`,
     ),
   );
 });

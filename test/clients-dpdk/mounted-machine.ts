@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, type TestContext, vi } from 'vitest';
 import { models } from '../../src/devices/index.js';
 import type { HostDescription } from '../../src/host/description.js';
-import { createMachine } from '../../src/machine.js';
+import { createMachine, type Machine } from '../../src/machine.js';
 import { native } from '../../src/native/index.js';
 import { serve } from '../../src/run/serve.js';
 import { loadPreset } from '../../src/topology/index.js';
@@ -26,6 +26,9 @@ export function client(name: string, context: TestContext): string {
 
 export interface MountedMachine {
   readonly directory: string;
+  readonly machine: Machine;
+  /** Nodes that the kernel holds a reference on. */
+  nodes(): number;
   /** Everything that must be as before when clients are gone: descriptors of this process, the addon's objects, the machine's. */
   counts(): Record<string, number>;
   stop(): Promise<void>;
@@ -37,6 +40,8 @@ export async function mountMachine(description?: HostDescription): Promise<Mount
   const served = await serve(machine, directory, 'fuse');
   return {
     directory,
+    machine,
+    nodes: () => served.nodes()!,
     counts: () => ({
       ...native().counts(),
       ...machine.counts(),

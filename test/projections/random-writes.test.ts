@@ -24,6 +24,14 @@ const drivers: ModelDriver[] = [
   { name: 'nvme', static: [{ class: 0x010802 }], enables: true },
   { name: 'e1000e', static: [{ vendor: 0x8086, device: 0x10d3 }], enables: true },
   { name: 'igb', static: [{ vendor: 0x8086, device: 0x1521 }], enables: true },
+  {
+    name: 'igbvf',
+    static: [
+      { vendor: 0x8086, device: 0x10ca },
+      { vendor: 0x8086, device: 0x1520 },
+    ],
+    enables: true,
+  },
   { name: 'virtio-pci', static: [{ vendor: 0x1af4 }], enables: true },
   { name: 'vfio-pci', static: [], enables: false },
 ];
@@ -224,7 +232,7 @@ function checkWhole(tree: Tree): void {
 
 const chosen = process.env.VFIOFS_SEED;
 const seeds = chosen === undefined ? [1, 7, 20261120] : [Number(chosen)];
-const count = 400;
+const count = 1000;
 
 const visited = [
   ...['bind ok', 'bind ENODEV', 'bind EBUSY', 'unbind ok', 'unbind ENODEV', 'drivers_probe ok'],

@@ -26,7 +26,12 @@ export const ioctls = { ...ContainerIoctl, ...GroupIoctl, ...DeviceIoctl };
 const mappablePages: PageProvider = {
   create(name) {
     const pages = plainPages.create(name);
-    return { fd: 1000, map: (offset, length) => pages.map(offset, length), release: () => pages.release() };
+    return {
+      fd: 1000,
+      map: (offset, length) => pages.map(offset, length),
+      unmap: (memory) => pages.unmap(memory),
+      release: () => pages.release(),
+    };
   },
 };
 

@@ -5,7 +5,7 @@
  */
 import { refuse } from '../../abi/errno.js';
 import type { Caller, MaybeAsync } from '../../vfs/caller.js';
-import type { Backing, FileNode, OpenFile, OpenRequest } from '../../vfs/node.js';
+import { type Backing, type FileNode, type OpenFile, type OpenRequest, Poll } from '../../vfs/node.js';
 
 const PAGE_SIZE = 4096;
 
@@ -51,6 +51,14 @@ export function render(shown: Shown): Buffer {
   return Buffer.from(lines.map((line) => `${line}\n`).join(''), 'latin1');
 }
 
+/**
+ * kernfs_fop_poll(): always ready; an event when the object has gone. Nobody is woken by that, as kernfs_drain() wakes nobody, and no
+ * attribute of PCI, drivers or groups calls sysfs_notify().
+ */
+function polled({ alive }: Place): number {
+  return alive() ? Poll.IN | Poll.OUT : Poll.IN | Poll.OUT | Poll.ERR | Poll.PRI;
+}
+
 class TextFile implements OpenFile {
   private content: Buffer | undefined;
   constructor(
@@ -74,6 +82,10 @@ class TextFile implements OpenFile {
     const taken = Math.min(data.length, PAGE_SIZE);
     const done = this.spec.store(data.toString('latin1', 0, taken), caller);
     return done ? done.then(() => taken) : taken;
+  }
+
+  poll(): number {
+    return polled(this.place);
   }
 
   describe(): string {
@@ -122,6 +134,10 @@ class BinaryFile implements OpenFile {
     if (!this.spec.write) return refuse('EIO', `${this.place.path} is for mmap only`);
     this.spec.write(Number(offset), data.subarray(0, count));
     return count;
+  }
+
+  poll(): number {
+    return polled(this.place);
   }
 
   describe(): string {

@@ -78,6 +78,8 @@ class TableDirectory<S> implements DirectoryNode {
 
   lookup(name: string): VfsNode | undefined {
     const { path, alive } = this.place;
+    // kernfs takes the names away with the object; who stands inside finds nothing any more.
+    if (!alive()) return undefined;
     const place = { path: path ? `${path}/${name}` : name, alive };
     const row = this.type.rows.get(name);
     if (row) return this.has(row) ? row.node(this.subject, place) : undefined;
@@ -89,6 +91,7 @@ class TableDirectory<S> implements DirectoryNode {
   }
 
   *names(): Iterable<string> {
+    if (!this.place.alive()) return;
     for (const row of this.type.rows.values()) if (this.has(row)) yield row.name;
     for (const family of this.type.families) yield* family.names(this.subject);
   }

@@ -21,7 +21,8 @@ export function modalias(fn: PciFunction): string {
   return `pci:${numbers}bc${upper(classCode >> 16, 2)}sc${upper((classCode >> 8) & 0xff, 2)}i${upper(classCode & 0xff, 2)}`;
 }
 
-function variables(fn: PciFunction): string[] {
+/** pci_uevent(). */
+export function variables(fn: PciFunction): string[] {
   const { vendor, device, subvendor, subdevice } = ids(fn);
   return [
     ...(fn.driver ? [`DRIVER=${fn.driver.name}`] : []),

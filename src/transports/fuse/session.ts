@@ -178,6 +178,17 @@ export class FuseSession {
     await this.notify(Notify.INVAL_ENTRY, Buffer.concat([head, text]));
   }
 
+  /**
+   * Forgets entry `name` in directory `path` and all that the kernel knows below it: dropping a directory keeps those of its entries that
+   * are in use (d_invalidate()), and who stands inside it would go on finding them.
+   */
+  async invalidateTree(path: string, name: string): Promise<void> {
+    const known = this.nodes.find(`${path}/${name}`);
+    if (!known) return;
+    const below = [...(known.children?.keys() ?? [])].map((child) => this.invalidateTree(known.path, child));
+    await Promise.all([...below, this.invalidateEntry(path, name)]);
+  }
+
   /** Forgets the cached attributes of `path`. */
   async invalidateAttributes(path: string): Promise<void> {
     const known = this.nodes.find(path);

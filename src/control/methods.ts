@@ -1,0 +1,164 @@
+/** The methods of the control socket: one row each, with the schema of its parameters. */
+import { refuse } from '../abi/errno.js';
+import type { Bdf } from '../host/bdf.js';
+import type { PciDriver } from '../host/driver.js';
+import type { PciFunction } from '../host/pci-function.js';
+import { formatProblem } from '../host/problem.js';
+import { didYouMean, list } from '../host/suggest.js';
+import type { Machine } from '../machine.js';
+import { addFunction, describeFunction, describeHost, schemaProblems } from '../topology/index.js';
+import { Code, ProtocolError } from './protocol.js';
+
+/** Who asks, as far as methods care. */
+export interface Subscriber {
+  /** From now on every uevent is sent. */
+  subscribe(): void;
+}
+
+interface Method {
+  readonly params: Schema;
+  call(machine: Machine, params: never, subscriber: Subscriber): unknown;
+}
+
+type Schema = Readonly<Record<string, unknown>>;
+
+const text = (description: string): Schema => ({ type: 'string', description });
+const bdf = text('a BDF, like 0000:00:04.0');
+
+/** Every parameter is required but those named `optional`. */
+function named(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
+  const required = Object.keys(properties).filter((key) => !optional.includes(key));
+  return {
+    type: 'object',
+    description: 'named parameters',
+    properties,
+    required,
+    additionalProperties: false,
+  };
+}
+
+function find(machine: Machine, name: string): PciFunction {
+  return machine.host.functions.get(name as Bdf) ?? refuse('ENODEV', `there is no function ${name}`);
+}
+
+function driverNamed({ host }: Machine, name: string): PciDriver {
+  const driver = host.drivers.get(name);
+  if (driver) return driver;
+  const names = [...host.drivers.all()].map((row) => row.name);
+  return refuse('ENOENT', `there is no driver ${name}${didYouMean(name, names)}`);
+}
+
+export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
+  ['host.describe', { params: named({}), call: ({ host }) => describeHost(host) }],
+  [
+    'function.add',
+    {
+      params: { type: 'object', description: 'a function as in a topology file' },
+      call: ({ host }, params: object) => describeFunction(addFunction(host, params)),
+    },
+  ],
+  [
+    'function.remove',
+    {
+      params: named({ bdf, surprise: { type: 'boolean', description: 'true or false' } }, ['surprise']),
+      async call(machine, { bdf, surprise = false }: { bdf: string; surprise?: boolean }) {
+        const fn = find(machine, bdf);
+        await machine.host.unplug(fn, { surprise });
+        return { removed: bdf };
+      },
+    },
+  ],
+  [
+    'driver.bind',
+    {
+      params: named({ bdf, driver: text('the name of a driver') }),
+      call(machine, { bdf, driver }: { bdf: string; driver: string }) {
+        find(machine, bdf);
+        machine.host.drivers.bind(driverNamed(machine, driver), bdf);
+        return { bdf, driver };
+      },
+    },
+  ],
+  [
+    'driver.unbind',
+    {
+      params: named({ bdf }),
+      async call(machine, { bdf }: { bdf: string }) {
+        const { driver } = find(machine, bdf);
+        if (!driver) refuse('ENODEV', `${bdf} is bound to no driver`);
+        await machine.host.drivers.unbind(driver, bdf);
+        return { bdf, driver: null };
+      },
+    },
+  ],
+  [
+    'driver.override',
+    {
+      params: named({
+        bdf,
+        driver: {
+          type: ['string', 'null'],
+          pattern: '^[^\\n\\0]{1,4094}$',
+          description: 'the name of a driver, or null',
+        },
+      }),
+      call(machine, { bdf, driver }: { bdf: string; driver: string | null }) {
+        find(machine, bdf).driverOverride = driver;
+        return { bdf, driver_override: driver };
+      },
+    },
+  ],
+  [
+    'parameter.set',
+    {
+      params: named({
+        module: text('the name of a module, like vfio_pci'),
+        parameter: text('the name of a parameter'),
+        value: { type: ['boolean', 'integer'], description: 'true, false or an integer' },
+      }),
+      call(
+        { host },
+        { module, parameter, value }: { module: string; parameter: string; value: boolean | number },
+      ) {
+        host.setParameter(module, parameter, value);
+        return { module, parameter, value };
+      },
+    },
+  ],
+  [
+    'counts',
+    {
+      params: named({}),
+      call: (machine) => ({
+        functions: machine.host.functions.size,
+        groups: machine.host.groups.size,
+        open: machine.counts(),
+      }),
+    },
+  ],
+  [
+    'events.subscribe',
+    {
+      params: named({}),
+      call(machine, _params, subscriber) {
+        subscriber.subscribe();
+        return { seqnum: machine.lastSeqnum };
+      },
+    },
+  ],
+]);
+
+/** Throws ProtocolError for an unknown method or misshapen parameters, KernelError for what the machine refuses. */
+export function call(machine: Machine, name: string, params: unknown, subscriber: Subscriber): unknown {
+  const method = methods.get(name);
+  if (!method) {
+    const names = [...methods.keys()];
+    throw new ProtocolError(
+      Code.method,
+      `unknown method "${name}"${didYouMean(name.slice(0, 64), names)}; there are: ${list(names)}`,
+    );
+  }
+  const problems = schemaProblems(method.params, params);
+  if (problems.length > 0) throw new ProtocolError(Code.params, problems.map(formatProblem).join('\n'));
+  return method.call(machine, params as never, subscriber);
+}

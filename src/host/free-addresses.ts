@@ -1,0 +1,143 @@
+/**
+ * Bus addresses for a function that comes to a running machine: beside what is there, nobody moves. Below a bridge it must fit
+ * into the bridge's window, which opens or grows where the bus above has room (pci_assign_unassigned_bridge_resources()).
+ */
+import { refuse } from '../abi/errno.js';
+import { align, type Kind, kindOf, ranges } from './addresses.js';
+import type { Window } from './pci-function.js';
+import type { BridgePlan, FunctionPlan, RootPlan } from './plan.js';
+
+const windowOf = { io: 'io', memory: 'memory', high: 'prefetchable' } as const;
+const kinds = ['io', 'memory', 'high'] as const;
+
+/**
+ * Fills in the addresses of `fn`, whose `parent` is set but which is not among its children yet. ENOSPC when there is no room; the
+ * windows of the bridges above are then as before.
+ */
+export function placeAmong(roots: readonly RootPlan[], fn: FunctionPlan): void {
+  const above: BridgePlan[] = [];
+  for (let up = fn.parent; up; up = up.parent) above.push(up.bridge!);
+  const before = above.map(({ io, memory, prefetchable }) => ({ io, memory, prefetchable }));
+  try {
+    const own: Occupied[] = [];
+    const take = (kind: Kind, size: number, count = 1): bigint => {
+      const aligned = BigInt(kind === 'io' ? size : Math.max(size, 4096));
+      const length = BigInt(size) * BigInt(count);
+      const start = allocate(roots, fn, kind, length, aligned, own);
+      own.push({ kind, start, end: start + length });
+      return start;
+    };
+    const below = fn.parent !== undefined;
+    for (const bar of fn.bars) if (bar) bar.address = take(kindOf(bar, below), bar.size);
+    const vfs = fn.description.sriov?.totalVfs ?? 0;
+    for (const bar of fn.vfBars) if (bar) bar.address = take(kindOf(bar, below, vfs), bar.size, vfs);
+    if (fn.rom.size > 0) fn.rom.address = take('memory', fn.rom.size);
+  } catch (error) {
+    above.forEach((bridge, i) => {
+      Object.assign(bridge, before[i]);
+    });
+    throw error;
+  }
+}
+
+/** [start, end) of one kind. */
+interface Occupied {
+  readonly kind: Kind;
+  readonly start: bigint;
+  readonly end: bigint;
+}
+
+/** What stands on one bus (all root buses are one), windows of its bridges included. */
+function* occupied(functions: Iterable<FunctionPlan>, belowBridge: boolean): Iterable<Occupied> {
+  for (const fn of functions) {
+    for (const bar of fn.bars)
+      if (bar)
+        yield { kind: kindOf(bar, belowBridge), start: bar.address, end: bar.address + BigInt(bar.size) };
+    const vfs = fn.description.sriov?.totalVfs ?? 0;
+    for (const bar of fn.vfBars)
+      if (bar) {
+        const end = bar.address + BigInt(bar.size) * BigInt(vfs);
+        yield { kind: kindOf(bar, belowBridge, vfs), start: bar.address, end };
+      }
+    if (fn.rom.size > 0)
+      yield { kind: 'memory', start: fn.rom.address, end: fn.rom.address + BigInt(fn.rom.size) };
+    for (const kind of kinds) {
+      const window = fn.bridge?.[windowOf[kind]];
+      if (window) yield { kind, start: window.start, end: window.end + 1n };
+    }
+  }
+}
+
+function neighbours(roots: readonly RootPlan[], parent: FunctionPlan | undefined, kind: Kind): Occupied[] {
+  const functions = parent ? parent.children : roots.flatMap((root) => root.functions);
+  return [...occupied(functions, parent !== undefined)]
+    .filter((row) => row.kind === kind)
+    .sort((a, b) => (a.start < b.start ? -1 : 1));
+}
+
+/** The lowest free place on the bus of `fn`; `own` is what it has taken already. */
+function allocate(
+  roots: readonly RootPlan[],
+  fn: FunctionPlan,
+  kind: Kind,
+  size: bigint,
+  alignment: bigint,
+  own: readonly Occupied[],
+): bigint {
+  const { parent } = fn;
+  const mine = own.filter((row) => row.kind === kind);
+  const taken = [...neighbours(roots, parent, kind), ...mine].sort((a, b) => (a.start < b.start ? -1 : 1));
+  const limits = () => (parent ? parent.bridge![windowOf[kind]] : whole(kind));
+  const found = limits() && firstGap(limits()!, taken, size, alignment);
+  if (found !== undefined) return found;
+  if (!parent) return refuse('ENOSPC', `${fn.bdf}: no room left in ${ranges[kind].name}`);
+  grow(roots, parent, kind, size, alignment, taken.at(-1)?.end);
+  return firstGap(limits()!, taken, size, alignment)!;
+}
+
+const whole = (kind: Kind): Window => ({ start: ranges[kind].start, end: ranges[kind].end - 1n });
+
+function firstGap(
+  { start, end }: Window,
+  taken: readonly Occupied[],
+  size: bigint,
+  alignment: bigint,
+): bigint | undefined {
+  let at = align(start, alignment);
+  for (const row of taken) {
+    if (at + size <= row.start) break;
+    if (row.end > at) at = align(row.end, alignment);
+  }
+  return at + size <= end + 1n ? at : undefined;
+}
+
+/** Opens the window of `bridge`, or moves its end up, so that `size` more bytes fit behind `lastEnd`. */
+function grow(
+  roots: readonly RootPlan[],
+  bridge: FunctionPlan,
+  kind: Kind,
+  size: bigint,
+  alignment: bigint,
+  lastEnd: bigint | undefined,
+): void {
+  const { granule } = ranges[kind];
+  const key = windowOf[kind];
+  const window = bridge.bridge![key];
+  if (!window) {
+    const length = align(size, granule);
+    const start = allocate(roots, bridge, kind, length, alignment > granule ? alignment : granule, []);
+    bridge.bridge![key] = { start, end: start + length - 1n };
+    return;
+  }
+  const end = align(align(lastEnd ?? window.start, alignment) + size, granule);
+  const blocked = neighbours(roots, bridge.parent, kind).some(
+    (row) => row.start < end && row.end > window.end + 1n,
+  );
+  const limit = bridge.parent ? bridge.parent.bridge![key] : whole(kind);
+  if (blocked || !limit || end > limit.end + 1n)
+    refuse(
+      'ENOSPC',
+      `the ${kind === 'high' ? 'prefetchable' : kind} window of ${bridge.bdf} has no room for ${size} more bytes`,
+    );
+  bridge.bridge![key] = { start: window.start, end: end - 1n };
+}

@@ -1,0 +1,57 @@
+/** What udev would be told: a kobject event as netlink carries it (lib/kobject_uevent.c), less the parts that only a socket has. */
+import type { KobjectEvent } from '../host/events.js';
+import { paths } from './paths.js';
+import { variables } from './sysfs/function-identity.js';
+import { nodeVariables } from './sysfs/uevent.js';
+
+export interface Uevent {
+  /** Counts every event of the machine from 1 (uevent_seqnum). */
+  readonly seqnum: number;
+  readonly action: KobjectEvent['action'];
+  /** Below /sys: `/devices/pci0000:00/0000:00:04.0`. */
+  readonly devpath: string;
+  readonly subsystem: 'pci' | 'vfio-dev' | 'vfio';
+  /** All of the message's KEY=VALUE pairs, in its order. */
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+type Majors = { readonly group: number; readonly device: number };
+
+export function toUevent({ action, subject }: KobjectEvent, seqnum: number, majors: Majors): Uevent {
+  const { path, subsystem, lines } = describe(subject, majors);
+  const devpath = path.replace(/^sys/, '');
+  const pairs = [
+    `ACTION=${action}`,
+    `DEVPATH=${devpath}`,
+    `SUBSYSTEM=${subsystem}`,
+    ...lines,
+    `SEQNUM=${seqnum}`,
+  ];
+  const properties = Object.fromEntries(
+    pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
+  );
+  return { seqnum, action, devpath, subsystem, properties };
+}
+
+function describe(
+  subject: KobjectEvent['subject'],
+  majors: Majors,
+): { path: string; subsystem: Uevent['subsystem']; lines: readonly string[] } {
+  if (subject.kind === 'pci') {
+    const { function: fn } = subject;
+    return { path: paths.function(fn), subsystem: 'pci', lines: variables(fn) };
+  }
+  const { name, minor } = subject;
+  if (subject.kind === 'vfio-group')
+    return {
+      path: `sys/devices/virtual/vfio/${name}`,
+      subsystem: 'vfio',
+      lines: nodeVariables({ major: majors.group, minor: subject.minor, name: `vfio/${name}` }),
+    };
+  return {
+    path: `${paths.function(subject.function)}/vfio-dev/${name}`,
+    subsystem: 'vfio-dev',
+    lines:
+      minor === undefined ? [] : nodeVariables({ major: majors.device, minor, name: `vfio/devices/${name}` }),
+  };
+}
