@@ -33,7 +33,7 @@ export class RequestCaller implements Caller {
   }
 
   get memory(): CallerMemory {
-    return new ClientMemory(this.process);
+    return new ClientMemory(this.clients, this.tid);
   }
 
   capable(capability: CapabilityName): boolean {

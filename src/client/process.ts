@@ -54,6 +54,14 @@ export class Clients {
     return this.byPid.size;
   }
 
+  /**
+   * The process that `tid` belonged to when last asked: right unless the number has changed hands since. Good for looking whether its
+   * pages are there, while the copy itself goes by the number of the thread that waits; for nothing else.
+   */
+  remembered(tid: number): Client | undefined {
+    return this.byThread.get(tid);
+  }
+
   /** The process that thread `tid` belongs to now. Thread ids are reused, so a remembered one is checked again. */
   of(tid: number): Client {
     if (tid === 0)

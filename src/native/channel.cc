@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "arguments.h"
 #include "backing.h"
@@ -185,7 +186,10 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
   void deliver(size_t length) {
     Napi::Env env = environment_->env();
     Napi::HandleScope scope(env);
-    Turn turn;
+    // fuse_in_header.pid
+    uint32_t caller = 0;
+    if (length >= 36) memcpy(&caller, data_ + 32, sizeof caller);
+    Turn turn(static_cast<pid_t>(caller));
     environment_->call(onRequest_, {Napi::Number::New(env, static_cast<double>(length))});
   }
 

@@ -59,6 +59,12 @@ export interface ProcessHandle {
   read(address: number, target: Uint8Array): number;
   /** As read, for writing; -1 where a page is not resident (or is copy-on-write of a file: not known to be cheap). */
   write(address: number, source: Uint8Array): number;
+  /**
+   * As read and write, for thread `tid` that waits for the answer to the request being handled: the kernel need not be asked who has that
+   * number. -1 also when it doesn't wait (any more, or for another request), or when a page is not resident. Throws EFAULT.
+   */
+  readWaiting(tid: number, address: number, target: Uint8Array): number;
+  writeWaiting(tid: number, address: number, source: Uint8Array): number;
   /** On a thread, faulting pages in; rejects EFAULT, or ETIMEDOUT after `timeoutMs`. */
   readBlocking(address: number, target: Uint8Array, timeoutMs: number): Promise<void>;
   writeBlocking(address: number, source: Uint8Array, timeoutMs: number): Promise<void>;

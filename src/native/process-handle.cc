@@ -14,6 +14,7 @@
 #include "errors.h"
 #include "pin-handle.h"
 #include "process.h"
+#include "turn.h"
 #include "wrap.h"
 
 namespace {
@@ -39,6 +40,8 @@ class ProcessHandle : public Wrap<ProcessHandle> {
         InstanceMethod("onExit", &ProcessHandle::onExit),
         InstanceMethod("read", &ProcessHandle::read),
         InstanceMethod("write", &ProcessHandle::write),
+        InstanceMethod("readWaiting", &ProcessHandle::readWaiting),
+        InstanceMethod("writeWaiting", &ProcessHandle::writeWaiting),
         InstanceMethod("readBlocking", &ProcessHandle::readBlocking),
         InstanceMethod("writeBlocking", &ProcessHandle::writeBlocking),
         InstanceMethod("getFd", &ProcessHandle::getFd),
@@ -85,6 +88,26 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     Bytes source = bytesArgument(info, 1, "source");
     if (!resident(env, address, source.length, true)) return Napi::Number::New(env, -1);
     if (int error = process_->writeNow(address, source.data, source.length)) fail(env, error, "process_vm_writev");
+    return Napi::Number::New(env, static_cast<double>(source.length));
+  }
+
+  Napi::Value readWaiting(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", 0, INT_MAX));
+    uint64_t address = addressArgument(info, 1);
+    Bytes target = bytesArgument(info, 2, "target");
+    if (!plain(tid, address, target.length, false)) return Napi::Number::New(env, -1);
+    if (int error = Process::readWaiting(tid, address, target.data, target.length)) fail(env, error, "process_vm_readv");
+    return Napi::Number::New(env, static_cast<double>(target.length));
+  }
+
+  Napi::Value writeWaiting(const Napi::CallbackInfo& info) {
+    Napi::Env env = info.Env();
+    auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", 0, INT_MAX));
+    uint64_t address = addressArgument(info, 1);
+    Bytes source = bytesArgument(info, 2, "source");
+    if (!plain(tid, address, source.length, true)) return Napi::Number::New(env, -1);
+    if (int error = Process::writeWaiting(tid, address, source.data, source.length)) fail(env, error, "process_vm_writev");
     return Napi::Number::New(env, static_cast<double>(source.length));
   }
 
@@ -155,11 +178,16 @@ class ProcessHandle : public Wrap<ProcessHandle> {
   }
 
   // User pointers end at 2^47 (2^56 with five levels): whatever is no safe integer is no address.
-  static uint64_t addressArgument(const Napi::CallbackInfo& info) {
-    if (!info[0].IsNumber()) throw Napi::TypeError::New(info.Env(), "address must be a number");
-    double address = info[0].As<Napi::Number>().DoubleValue();
+  static uint64_t addressArgument(const Napi::CallbackInfo& info, size_t index = 0) {
+    if (!info[index].IsNumber()) throw Napi::TypeError::New(info.Env(), "address must be a number");
+    double address = info[index].As<Napi::Number>().DoubleValue();
     if (address > static_cast<double>(kMaxSafeInteger)) fail(info.Env(), EFAULT, "process_vm_readv");
-    return static_cast<uint64_t>(integerArgument(info, 0, "address", 0, kMaxSafeInteger));
+    return static_cast<uint64_t>(integerArgument(info, index, "address", 0, kMaxSafeInteger));
+  }
+
+  // `tid` waits in this turn, and what it points to is there.
+  bool plain(pid_t tid, uint64_t address, size_t length, bool write) const {
+    return process_ && Turn::isWaiting(tid) && process_->residency(address, length, write) == Residency::Resident;
   }
 
   bool resident(Napi::Env env, uint64_t address, size_t length, bool write) const {

@@ -165,3 +165,11 @@ int Process::writeNow(uint64_t address, const void* source, size_t length) {
   if (!aliveInTurn()) return EFAULT;
   return copyAll(process_vm_writev, pid, address, const_cast<void*>(source), length);
 }
+
+int Process::readWaiting(pid_t tid, uint64_t address, void* target, size_t length) {
+  return copyAll(process_vm_readv, tid, address, target, length);
+}
+
+int Process::writeWaiting(pid_t tid, uint64_t address, const void* source, size_t length) {
+  return copyAll(process_vm_writev, tid, address, const_cast<void*>(source), length);
+}

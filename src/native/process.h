@@ -40,6 +40,9 @@ class Process {
   int write(uint64_t address, const void* source, size_t length) const;
   // The same on the loop, for what residency() has found to be there.
   int readNow(uint64_t address, void* target, size_t length);
+  // For the thread that waits for the present turn: its number is enough, whoever has it.
+  static int readWaiting(pid_t tid, uint64_t address, void* target, size_t length);
+  static int writeWaiting(pid_t tid, uint64_t address, const void* source, size_t length);
   int writeNow(uint64_t address, const void* source, size_t length);
 
  private:
