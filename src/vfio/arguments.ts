@@ -2,8 +2,9 @@
 import { refuse } from '../abi/errno.js';
 import type { Fields, Struct, ValueOf } from '../abi/struct.js';
 import { capabilityChain, type InfoCapability } from '../abi/vfio/index.js';
-import type { Caller } from '../vfs/caller.js';
+import type { Caller, MaybeAsync } from '../vfs/caller.js';
 import type { IoctlCall } from '../vfs/ioctl.js';
+import { andThen } from './lock.js';
 
 const PAGE_SIZE = 4096;
 
@@ -11,15 +12,16 @@ const PAGE_SIZE = 4096;
  * Copies in the first `minimum` bytes (EFAULT) and checks argsz, the struct's first field, against them (EINVAL). Fields past
  * `minimum` decode as zero; a larger argsz is fine and what lies there is not looked at.
  */
-export async function readArgument<F extends Fields>(
+export function readArgument<F extends Fields>(
   call: IoctlCall,
   layout: Struct<F>,
   minimum: number = layout.size,
-): Promise<ValueOf<F>> {
-  const bytes = await call.caller.memory.read(call.argument, minimum);
-  const argsz = bytes.readUInt32LE(0);
-  if (argsz < minimum) refuse('EINVAL', `${layout.name}: argsz ${argsz} is below ${minimum}`);
-  return layout.decode(bytes);
+): MaybeAsync<ValueOf<F>> {
+  return andThen(call.caller.memory.read(call.argument, minimum), (bytes) => {
+    const argsz = bytes.readUInt32LE(0);
+    if (argsz < minimum) refuse('EINVAL', `${layout.name}: argsz ${argsz} is below ${minimum}`);
+    return layout.decode(bytes);
+  });
 }
 
 /** What the INFO structs with a capability chain have in common. */

@@ -2,7 +2,7 @@
 import { refuse } from '../abi/errno.js';
 import { GroupFlag, GroupIoctl, groupStatus } from '../abi/vfio/index.js';
 import { type IommufdFile, isIommufd } from '../iommu/contract.js';
-import type { Caller } from '../vfs/caller.js';
+import type { Caller, MaybeAsync } from '../vfs/caller.js';
 import { type IoctlCall, type IoctlRow, IoctlTable } from '../vfs/ioctl.js';
 import { NewDescriptor, type OpenFile } from '../vfs/node.js';
 import { readArgument, readString } from './arguments.js';
@@ -11,6 +11,7 @@ import { ContainerFile } from './container-file.js';
 import type { VfioDevice } from './device.js';
 import type { VfioGroup } from './group.js';
 import { openFromGroup } from './group-open.js';
+import { andThen } from './lock.js';
 import { validateToken } from './token.js';
 
 export class GroupFile implements OpenFile {
@@ -34,13 +35,14 @@ export class GroupFile implements OpenFile {
 }
 
 /** VIABLE follows from an attachment; else from nobody using the group's DMA (vfio_group_ioctl_get_status()). */
-async function getStatus({ group }: GroupFile, call: IoctlCall): Promise<number> {
-  const status = await readArgument(call, groupStatus);
-  if (!group.registered) refuse('ENODEV', `group ${group.name} has no vfio device any more`);
-  if (group.attachment) status.flags = GroupFlag.VIABLE | GroupFlag.CONTAINER_SET;
-  else status.flags = group.iommuGroup.viable ? GroupFlag.VIABLE : 0;
-  await call.caller.memory.write(call.argument, groupStatus.encode(status));
-  return 0;
+function getStatus({ group }: GroupFile, call: IoctlCall): MaybeAsync<number> {
+  const written = andThen(readArgument(call, groupStatus), (status) => {
+    if (!group.registered) refuse('ENODEV', `group ${group.name} has no vfio device any more`);
+    if (group.attachment) status.flags = GroupFlag.VIABLE | GroupFlag.CONTAINER_SET;
+    else status.flags = group.iommuGroup.viable ? GroupFlag.VIABLE : 0;
+    return call.caller.memory.write(call.argument, groupStatus.encode(status));
+  });
+  return andThen(written, () => 0);
 }
 
 async function setContainer({ group }: GroupFile, { argument, caller }: IoctlCall): Promise<number> {
