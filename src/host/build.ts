@@ -9,8 +9,9 @@ import { ChangeBus, type KobjectEvent } from './events.js';
 import { HostFunction, type HostHooks } from './function.js';
 import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
-import { commonRegions, mergeRegions, resolveIommu } from './iommu-defaults.js';
-import { IommuGroup, type ReservedRegion } from './iommu-group.js';
+import { resolveIommu } from './iommu-defaults.js';
+import type { IommuGroup } from './iommu-group.js';
+import { IommuGroups } from './iommu-groups.js';
 import { IrqNumbers } from './messages.js';
 import type { ModelLookup } from './models.js';
 import { Modules } from './modules.js';
@@ -41,7 +42,6 @@ class PretendHost implements Host {
   readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
   readonly functions = new Map<Bdf, HostFunction>();
-  readonly groups = new Map<number, IommuGroup>();
   readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
   readonly sriov: Sriov;
@@ -49,7 +49,7 @@ class PretendHost implements Host {
   readonly release: string;
   tainted: number;
   private readonly irqNumbers: IrqNumbers;
-  private regions: ReadonlyMap<number, readonly ReservedRegion[]>;
+  private readonly iommuGroups: IommuGroups;
 
   constructor(
     readonly description: HostDescription,
@@ -83,7 +83,7 @@ class PretendHost implements Host {
       if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, () => this.sriov));
     for (const driver of described) this.drivers.register(plainDriver(driver, () => this.sriov));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
-    this.regions = regionsByGroup(plan.functions, this.iommu.kind);
+    this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
     for (const fn of plan.functions) this.enter(fn);
   }
 
@@ -103,28 +103,17 @@ class PretendHost implements Host {
     }
   }
 
+  get groups(): ReadonlyMap<number, IommuGroup> {
+    return this.iommuGroups.byId;
+  }
+
   createNoiommuGroup(fn: PciFunction): IommuGroup {
-    if (fn.iommuGroup) throw new Error(`${fn.bdf} is in group ${fn.iommuGroup.id}`);
-    const group = new IommuGroup(this.lowestFreeGroup(), {
-      name: 'vfio-noiommu',
-      type: 'unknown',
-      reservedRegions: [],
-    });
-    group.pages = fn.pages;
-    fn.iommuGroup = group;
-    group.functions.add(fn);
-    this.groups.set(group.id, group);
     this.tainted |= noiommuTaint;
-    this.changes.emit({ kind: 'group-added', group });
-    return group;
+    return this.iommuGroups.createNoiommu(fn);
   }
 
   removeNoiommuGroup(fn: PciFunction): void {
-    const group = fn.iommuGroup;
-    if (group?.options.name !== 'vfio-noiommu') throw new Error(`${fn.bdf} is in no vfio-noiommu group`);
-    // The pages are the function's own and outlive the group.
-    group.pages = undefined;
-    this.leaveGroup(fn, group);
+    this.iommuGroups.removeNoiommu(fn);
   }
 
   async remove(fn: PciFunction): Promise<void> {
@@ -144,10 +133,10 @@ class PretendHost implements Host {
     const plan = planAddition(this.plan, description, {
       description: this.description,
       models: this.models,
-      freeGroup: () => this.lowestFreeGroup(),
+      freeGroup: () => this.iommuGroups.lowestFree(),
       retired: (group) => this.groups.get(group)?.retired ?? new Set(),
     });
-    if (description.reservedRegions) this.reserve(plan);
+    if (description.reservedRegions) this.iommuGroups.reserve(plan);
     for (const other of this.functions.values())
       if (other.isBridge || other.plan.multifunction) other.refreshHeader();
     const fn = this.enter(plan);
@@ -198,16 +187,15 @@ class PretendHost implements Host {
 
   destroy(): void {
     for (const fn of this.functions.values()) fn.destroy();
-    for (const group of this.groups.values()) if (group.options.name === undefined) group.pages?.release();
+    this.iommuGroups.release();
     this.functions.clear();
-    this.groups.clear();
   }
 
   /** A VF that can be told apart from its neighbours gets a group of its own, any other joins what it can't be told apart from. */
   private addVirtual(plan: FunctionPlan, pf: HostFunction): HostFunction {
     if (this.iommu.kind === 'none') return this.enter(plan, pf);
     const head = isolationHead(plan);
-    const group = head === plan ? this.lowestFreeGroup() : head.group!;
+    const group = head === plan ? this.iommuGroups.lowestFree() : head.group!;
     const taken = new Set<number>();
     for (const member of this.plan.functions) if (member.group === group) taken.add(member.window);
     for (const member of this.groups.get(group)?.functions ?? []) taken.add(member.pagesBase / WINDOW_SIZE);
@@ -249,12 +237,7 @@ class PretendHost implements Host {
     const group = fn.iommuGroup;
     fn.destroy();
     // A vfio-noiommu group is VFIO's, which lets go of it with the last user.
-    if (group && group.options.name === undefined) this.leaveGroup(fn, group);
-  }
-
-  private reserve(plan: FunctionPlan): void {
-    this.regions = regionsByGroup(this.plan.functions, this.iommu.kind);
-    this.groups.get(plan.group!)?.reserve(this.regions.get(plan.group!)!);
+    if (group && group.options.name === undefined) this.iommuGroups.leave(fn, group);
   }
 
   private enter(plan: FunctionPlan, pf?: HostFunction): HostFunction {
@@ -271,32 +254,8 @@ class PretendHost implements Host {
         fn,
       );
     else bus.push(fn);
-    if (plan.group !== undefined) this.joinGroup(fn, plan.group);
+    if (plan.group !== undefined) this.iommuGroups.join(fn, plan.group);
     return fn;
-  }
-
-  private joinGroup(fn: HostFunction, id: number): void {
-    let group = this.groups.get(id);
-    if (!group) {
-      group = new IommuGroup(id, {
-        type: this.description.iommu?.domainType ?? 'DMA-FQ',
-        reservedRegions: this.regions.get(id) ?? mergeRegions(commonRegions(this.iommu.kind)),
-      });
-      this.groups.set(id, group);
-      this.changes.emit({ kind: 'group-added', group });
-    }
-    group.functions.add(fn);
-    fn.iommuGroup = group;
-  }
-
-  private leaveGroup(fn: PciFunction, group: IommuGroup): void {
-    group.functions.delete(fn);
-    fn.iommuGroup = undefined;
-    if (group.functions.size > 0) return;
-    group.pages?.release();
-    group.pages = undefined;
-    this.groups.delete(group.id);
-    this.changes.emit({ kind: 'group-removed', group });
   }
 
   /** Functions beside `fn`, in the order of their addresses: VFs stand beside their PF, even on a bus of another number. */
@@ -305,28 +264,6 @@ class PretendHost implements Host {
     const { domain, bus } = (fn.physfn ?? fn).address;
     return this.roots.find((root) => root.domain === domain && root.bus === bus)!.functions;
   }
-
-  private lowestFreeGroup(): number {
-    // Numbers of functions that were removed are kept for them, as long as a rescan can find them again.
-    const kept = new Set(this.plan.functions.map(({ group }) => group));
-    let id = 0;
-    while (this.groups.has(id) || kept.has(id)) id++;
-    return id;
-  }
-}
-
-function regionsByGroup(
-  functions: readonly FunctionPlan[],
-  kind: IommuDescription['kind'],
-): ReadonlyMap<number, readonly ReservedRegion[]> {
-  const groups = new Map<number, ReservedRegion[]>();
-  for (const fn of functions) {
-    if (fn.group === undefined) continue;
-    const regions = groups.get(fn.group) ?? [...commonRegions(kind)];
-    regions.push(...(fn.description.reservedRegions ?? []));
-    groups.set(fn.group, regions);
-  }
-  return new Map([...groups].map(([group, regions]) => [group, mergeRegions(regions)]));
 }
 
 /** A function found again by a rescan is a new one: nobody has bound it or set its driver_override. */
