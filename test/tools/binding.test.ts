@@ -1,4 +1,5 @@
 /** The programs that bind drivers: driverctl, dpdk-devbind.py, and the shell scripts that people write instead. */
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { build, output, realState, sh } from './host.js';
 
@@ -42,8 +43,10 @@ describe('driverctl', () => {
       driverctl list-overrides; driverctl --nosave unset-override 0000:00:1f.0 2>&1 || echo failed
       ls /sys/bus/pci/drivers/vfio-pci`);
     expect(out).toMatch(/^0000:00:04\.0 vfio-pci\n0000:00:1f\.0 vfio-pci\n/);
-    expect(out).toContain('failed\n');
-    expect(out.match(/0000:00:1f\.0/g)).toHaveLength(2);
+    // 0.115 (Debian 13) gives vfio-pci the device's id too (new_id), which the device goes on matching when the override has gone.
+    const leavesId = readFileSync('/usr/sbin/driverctl', 'utf8').includes('new_id');
+    expect(out.includes('failed\n')).toBe(!leavesId);
+    expect(out.match(/0000:00:1f\.0/g)).toHaveLength(leavesId ? 3 : 2);
   });
 });
 
@@ -53,9 +56,9 @@ describe('dpdk-devbind.py', () => {
     const line = (bdf: string) => text.split('\n').find((row) => row.startsWith(bdf));
     expect(text).toMatch(/DMA devices using DPDK-compatible driver\n=+\n0000:00:04\.0 /);
     expect(text).toMatch(/DMA devices using kernel driver\n=+\n0000:00:04\.1 /);
-    expect(line('0000:00:04.0')).toMatch(/ 2021' drv=vfio-pci unused=ioatdma ?$/);
-    expect(line('0000:00:04.1')).toMatch(/ 2021' drv=ioatdma unused=vfio-pci ?$/);
-    expect(line('0000:01:00.0')).toMatch(/ 10d3' if= drv=e1000e unused=vfio-pci ?$/);
+    expect(line('0000:00:04.0')).toMatch(/ 2021' (numa_node=0 )?drv=vfio-pci unused=ioatdma ?$/);
+    expect(line('0000:00:04.1')).toMatch(/ 2021' (numa_node=0 )?drv=ioatdma unused=vfio-pci ?$/);
+    expect(line('0000:01:00.0')).toMatch(/ 10d3' (numa_node=0 )?if= drv=e1000e unused=vfio-pci ?$/);
     expect(text).toContain("No 'Crypto' devices detected");
   });
 
@@ -66,7 +69,7 @@ describe('dpdk-devbind.py', () => {
       dpdk-devbind.py --status-dev net | grep 10d3
       dpdk-devbind.py --unbind 01:00.0; show
       dpdk-devbind.py --bind=e1000e 0000:01:00.0; show`);
-    expect(text.replace(/^.* 10d3' /m, '')).toBe(
+    expect(text.replace(/^.* 10d3' (numa_node=0 )?/m, '')).toBe(
       'vfio-pci\n(null)\nvfio-dev\ndrv=vfio-pci unused=e1000e\nnone\n(null)\ne1000e\n(null)\n',
     );
   });
