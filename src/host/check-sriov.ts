@@ -3,6 +3,7 @@
 import type { FunctionShape } from '../devices/contract.js';
 import { formatBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
+import { largestGroup } from './check-groups.js';
 import type { FunctionDescription, HostDescription, SriovDescription } from './description.js';
 import { isolationHead } from './grouping.js';
 import type { ModelLookup } from './models.js';
@@ -10,8 +11,6 @@ import { type FunctionPlan, parseRootBus, planMachine } from './plan.js';
 import { hex, type Report } from './problem.js';
 import { lastVfBus, vfAddress } from './virtual-plan.js';
 
-/** Offsets in a group's pages stay exact numbers for this many windows (pages.ts). */
-const largestGroup = 512;
 const page = 4096;
 
 /** The block alone; `shape` is the PF's, `report` takes paths below the function. */

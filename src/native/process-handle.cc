@@ -78,7 +78,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info);
     Bytes target = bytesArgument(info, 1, "target");
     if (!resident(env, address, target.length, false)) return Napi::Number::New(env, -1);
-    if (int error = process_->readNow(address, target.data, target.length)) fail(env, error, "process_vm_readv");
+    if (int error = process_->read(address, target.data, target.length)) fail(env, error, "process_vm_readv");
     return Napi::Number::New(env, static_cast<double>(target.length));
   }
 
@@ -87,7 +87,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info);
     Bytes source = bytesArgument(info, 1, "source");
     if (!resident(env, address, source.length, true)) return Napi::Number::New(env, -1);
-    if (int error = process_->writeNow(address, source.data, source.length)) fail(env, error, "process_vm_writev");
+    if (int error = process_->write(address, source.data, source.length)) fail(env, error, "process_vm_writev");
     return Napi::Number::New(env, static_cast<double>(source.length));
   }
 

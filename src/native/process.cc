@@ -86,17 +86,9 @@ bool Process::alive() const {
   return ready == 0;
 }
 
-bool Process::aliveInTurn() {
-  uint64_t turn = Turn::current();
-  if (turn != 0 && turn == aliveTurn_) return true;
-  if (!alive()) return false;
-  aliveTurn_ = turn;
-  return true;
-}
-
 // The leader's number is the process's as long as that lives.
-bool Process::hasThread(pid_t tid) {
-  return tid > 0 && (tid == pid || syscall(SYS_tgkill, pid, tid, 0) == 0) && aliveInTurn();
+bool Process::hasThread(pid_t tid) const {
+  return tid > 0 && (tid == pid || syscall(SYS_tgkill, pid, tid, 0) == 0) && alive();
 }
 
 ssize_t Process::readPagemap(uint64_t firstPage, uint64_t* entries, size_t pages) {
@@ -153,16 +145,6 @@ int Process::read(uint64_t address, void* target, size_t length) const {
 
 int Process::write(uint64_t address, const void* source, size_t length) const {
   if (!alive()) return EFAULT;
-  return copyAll(process_vm_writev, pid, address, const_cast<void*>(source), length);
-}
-
-int Process::readNow(uint64_t address, void* target, size_t length) {
-  int error = copyAll(process_vm_readv, pid, address, target, length);
-  return error == 0 && !aliveInTurn() ? EFAULT : error;
-}
-
-int Process::writeNow(uint64_t address, const void* source, size_t length) {
-  if (!aliveInTurn()) return EFAULT;
   return copyAll(process_vm_writev, pid, address, const_cast<void*>(source), length);
 }
 

@@ -26,9 +26,7 @@ class Process {
   // Whether the pidfd says so: a zombie is not alive, and as long as this is true `pid` means this very
   // process.
   bool alive() const;
-  // Loop only: asked once per turn (turn.h).
-  bool aliveInTurn();
-  bool hasThread(pid_t tid);
+  bool hasThread(pid_t tid) const;
 
   // Whether [address, +length) can be read (or written) without sleeping. Loop only: it keeps the pagemap
   // open.
@@ -38,19 +36,15 @@ class Process {
   // processes that are gone.
   int read(uint64_t address, void* target, size_t length) const;
   int write(uint64_t address, const void* source, size_t length) const;
-  // The same on the loop, for what residency() has found to be there.
-  int readNow(uint64_t address, void* target, size_t length);
   // For the thread that waits for the present turn: its number is enough, whoever has it.
   static int readWaiting(pid_t tid, uint64_t address, void* target, size_t length);
   static int writeWaiting(pid_t tid, uint64_t address, const void* source, size_t length);
-  int writeNow(uint64_t address, const void* source, size_t length);
 
  private:
   Process(pid_t pid, int pidfd) : pid(pid), pidfd(pidfd) {}
   ssize_t readPagemap(uint64_t firstPage, uint64_t* entries, size_t pages);
 
   int pagemap_ = -1;
-  uint64_t aliveTurn_ = 0;
   // The last page looked at, and in which turn.
   uint64_t pageTurn_ = 0;
   uint64_t page_ = 0;

@@ -2,9 +2,8 @@
 import { refuse } from '../abi/errno.js';
 import type { Fields, Struct, ValueOf } from '../abi/struct.js';
 import { capabilityChain, type InfoCapability } from '../abi/vfio/index.js';
-import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import { andThen, type Caller, type MaybeAsync } from '../vfs/caller.js';
 import type { IoctlCall } from '../vfs/ioctl.js';
-import { andThen } from './lock.js';
 
 const PAGE_SIZE = 4096;
 

@@ -5,7 +5,7 @@
 import { KernelError } from '../abi/errno.js';
 import { type Dma, DmaFault, type MaybeAsync } from '../devices/contract.js';
 import type { Access, AddressSpace, Piece } from '../iommu/contract.js';
-import { andThen } from './lock.js';
+import { andThen } from '../vfs/caller.js';
 
 export class IommuDma implements Dma {
   /** `space` gives undefined while nothing is attached: all DMA is blocked. Bus mastering is the function's own business. */

@@ -2,7 +2,7 @@
 import { refuse } from '../abi/errno.js';
 import { GroupFlag, GroupIoctl, groupStatus } from '../abi/vfio/index.js';
 import { type IommufdFile, isIommufd } from '../iommu/contract.js';
-import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import { andThen, type Caller, type MaybeAsync } from '../vfs/caller.js';
 import { type IoctlCall, type IoctlRow, IoctlTable } from '../vfs/ioctl.js';
 import { NewDescriptor, type OpenFile } from '../vfs/node.js';
 import { readArgument, readString } from './arguments.js';
@@ -11,7 +11,6 @@ import { ContainerFile } from './container-file.js';
 import type { VfioDevice } from './device.js';
 import type { VfioGroup } from './group.js';
 import { openFromGroup } from './group-open.js';
-import { andThen } from './lock.js';
 import { validateToken } from './token.js';
 
 export class GroupFile implements OpenFile {

@@ -5,12 +5,12 @@
 import { refuse } from '../abi/errno.js';
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { IommufdFile } from '../iommu/contract.js';
-import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import { andThen, type Caller, type MaybeAsync } from '../vfs/caller.js';
 import type { OpenFile, OpenRequest } from '../vfs/node.js';
 import type { Container } from './container.js';
 import type { VfioDevice } from './device.js';
 import { GroupFile } from './group-file.js';
-import { andThen, Lock } from './lock.js';
+import { Lock } from './lock.js';
 import type { Tally } from './tally.js';
 
 export type Attachment =

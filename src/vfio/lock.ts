@@ -23,8 +23,3 @@ export class Lock {
     this.tail = done;
   }
 }
-
-/** `result`, then `next`: at once when the result is there. */
-export function andThen<T, R>(result: MaybeAsync<T>, next: (value: T) => R): MaybeAsync<R> {
-  return result instanceof Promise ? result.then(next) : next(result);
-}

@@ -31,6 +31,7 @@ export class Vfio implements DeviceRegistry {
   readonly tally = new Tally();
   private readonly groupsById = new Map<number, VfioGroup>();
   private readonly devicesByIndex = new Map<number, VfioDevice>();
+  private readonly devicesByFunction = new Map<PciFunction, VfioDevice>();
   /** All devices by index, those that are being unbound included. */
   private readonly allDevices = new Map<number, VfioDevice>();
 
@@ -55,8 +56,7 @@ export class Vfio implements DeviceRegistry {
   }
 
   deviceOf(fn: PciFunction): VfioDevice | undefined {
-    for (const device of this.devicesByIndex.values()) if (device.fn === fn) return device;
-    return undefined;
+    return this.devicesByFunction.get(fn);
   }
 
   /** True while a client has `fn` open, also when its driver is being unbound and waits for that client. */
@@ -85,6 +85,7 @@ export class Vfio implements DeviceRegistry {
     const device = new VfioDevice(this, fn, group, index);
     this.allDevices.set(index, device);
     this.devicesByIndex.set(index, device);
+    this.devicesByFunction.set(fn, device);
     group.drivers++;
     group.members.add(device);
     this.changed(fn);
@@ -98,6 +99,7 @@ export class Vfio implements DeviceRegistry {
     const { group } = device;
     group.members.delete(device);
     this.devicesByIndex.delete(device.index);
+    this.devicesByFunction.delete(fn);
     this.changed(fn);
     this.tellDevice('remove', device);
     this.retireIfLost(group);

@@ -3,6 +3,11 @@ import type { OpenFile } from './node.js';
 
 export type MaybeAsync<T> = T | Promise<T>;
 
+/** `result`, then `next`: at once when the result is there. */
+export function andThen<T, R>(result: MaybeAsync<T>, next: (value: T) => MaybeAsync<R>): MaybeAsync<R> {
+  return result instanceof Promise ? result.then(next) : next(result);
+}
+
 /** Linux capabilities that answers depend on (capability.h). */
 export const Capability = { SYS_RAWIO: 17, SYS_ADMIN: 21, SYS_RESOURCE: 24, IPC_LOCK: 14 } as const;
 export type CapabilityName = keyof typeof Capability;

@@ -1,26 +1,8 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { native } from '../../src/native/index.js';
-import { Client, compile } from './client.js';
-import { FuseServer } from './fuse-server.js';
+import { serveEachTest, server, start } from './served.js';
 
-let server: FuseServer;
-let clients: Client[];
-
-beforeEach(() => {
-  server = new FuseServer();
-  clients = [];
-});
-
-afterEach(async () => {
-  server.stop();
-  for (const client of clients) await client.kill();
-});
-
-function start(program: string, path = server.file, ...more: string[]): Client {
-  const client = new Client(compile(program), [path, ...more]);
-  clients.push(client);
-  return client;
-}
+serveEachTest();
 
 describe('backings', () => {
   it('refuse what is not /dev/fuse, and descriptors that are not open', async () => {

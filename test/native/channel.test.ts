@@ -1,32 +1,14 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import type { Duplex } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { native } from '../../src/native/index.js';
-import { Client, compile } from './client.js';
 import { script } from './fixtures.js';
-import { FuseServer } from './fuse-server.js';
+import { serveEachTest, server, start } from './served.js';
 
 const { ENODEV, ENOENT, EBADF, EINVAL, ENOTTY, ETIMEDOUT } = constants.errno;
 
-let server: FuseServer;
-let clients: Client[];
-
-beforeEach(() => {
-  server = new FuseServer();
-  clients = [];
-});
-
-afterEach(async () => {
-  server.stop();
-  for (const client of clients) await client.kill();
-});
-
-function start(program: string, path = server.file, ...more: string[]): Client {
-  const client = new Client(compile(program), [path, ...more]);
-  clients.push(client);
-  return client;
-}
+serveEachTest();
 
 describe('createChannel', () => {
   it('refuses a bad descriptor and a buffer the kernel would refuse', () => {

@@ -1,32 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Client, compile } from './client.js';
-import { FuseServer } from './fuse-server.js';
+import { describe, expect, it } from 'vitest';
+import { serveEachTest, server, start } from './served.js';
 
 const { ENOENT, EINVAL } = constants.errno;
 const LOOKUP = 1;
 const FUSE_NOTIFY_INVAL_ENTRY = 3;
 const FUSE_NOTIFY_INVAL_INODE = 2;
 
-let server: FuseServer;
-let clients: Client[];
-
-beforeEach(() => {
-  server = new FuseServer();
-  clients = [];
-});
-
-afterEach(async () => {
-  server.stop();
-  for (const client of clients) await client.kill();
-});
-
-function start(program: string, path = server.file, ...more: string[]): Client {
-  const client = new Client(compile(program), [path, ...more]);
-  clients.push(client);
-  return client;
-}
+serveEachTest();
 
 /** fuse_out_header of a notification and its struct. */
 function notification(code: number, body: Buffer): Buffer {

@@ -1,6 +1,7 @@
 /** The mutex of handlers that may await. */
 import { describe, expect, test } from 'vitest';
-import { andThen, Lock } from '../../src/vfio/lock.js';
+import { Lock } from '../../src/vfio/lock.js';
+import { andThen } from '../../src/vfs/caller.js';
 
 test('without contention a synchronous body is synchronous, its failure too', () => {
   const lock = new Lock();

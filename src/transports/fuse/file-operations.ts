@@ -13,18 +13,13 @@ import {
   TransferIn,
 } from '../../abi/fuse/protocol.js';
 import { PROBE_COMMAND } from '../../client/probe.js';
-import type { MaybeAsync } from '../../vfs/caller.js';
+import { andThen } from '../../vfs/caller.js';
 import { NewDescriptor, type OpenFile, Poll } from '../../vfs/node.js';
 import { openRequest } from '../file-mode.js';
 import type { KnownFile } from './file-table.js';
 import type { KnownNode } from './node-table.js';
 import type { FuseRequest } from './request.js';
 import type { FuseSession } from './session.js';
-
-/** Runs `then` on the value now, or when it comes. */
-function settle<T>(value: MaybeAsync<T>, then: (value: T) => void | Promise<void>): void | Promise<void> {
-  return value instanceof Promise ? value.then(then) : then(value);
-}
 
 function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
   const known = session.files.get(request.body.readUInt32LE(0) + request.body.readUInt32LE(4) * 2 ** 32);
@@ -39,7 +34,7 @@ export function open(session: FuseSession, request: FuseRequest): void | Promise
   if (grafted) return replyOpened(session, request, known, grafted);
   const { flags } = fuseOpenIn.decode(request.body);
   const file = session.dispatcher.open(known.path, known.node, openRequest(flags), session.callerOf(request));
-  return settle(file, (opened) => replyOpened(session, request, known, opened));
+  return andThen(file, (opened) => replyOpened(session, request, known, opened));
 }
 
 function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNode, file: OpenFile): void {
@@ -66,7 +61,7 @@ export function read(session: FuseSession, request: FuseRequest): void | Promise
   const { file, node } = fileOf(session, request);
   const offset = request.body.readBigUInt64LE(TransferIn.offset);
   const length = request.body.readUInt32LE(TransferIn.length);
-  return settle(
+  return andThen(
     session.dispatcher.read(node.path, file, offset, length, session.callerOf(request)),
     (bytes) => request.reply(bytes.length > length ? bytes.subarray(0, length) : bytes),
   );
@@ -79,7 +74,7 @@ export function write(session: FuseSession, request: FuseRequest): void | Promis
   const offset = request.body.readBigUInt64LE(TransferIn.offset);
   const length = request.body.readUInt32LE(TransferIn.length);
   const data = request.body.subarray(TransferIn.size, TransferIn.size + length);
-  return settle(
+  return andThen(
     session.dispatcher.write(node.path, file, offset, data, session.callerOf(request)),
     (taken) => {
       writeOut.writeUInt32LE(taken, 0);
@@ -111,7 +106,7 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
       '32-bit clients are not supported',
       caller,
     );
-  return settle(session.dispatcher.ioctl(node.path, file, command, argument, caller), (result) => {
+  return andThen(session.dispatcher.ioctl(node.path, file, command, argument, caller), (result) => {
     if (result instanceof NewDescriptor) return session.grafts.install(request, { node, command }, result);
     replyIoctl(request, result);
     return undefined;
