@@ -3,8 +3,8 @@
 
 usage: transcript.py SCENARIO > transcript
 
-First the whole of the trees named by `scope` (type, mode, size, link target, contents of every entry), then each step of the scenario
-with its result and the lines of those trees that it changed. Steps are lines of words; `\\n`, `\\0` and `\\s` (space) in them are meant:
+First the whole of the trees in ROOTS (type, mode, size, link target, contents of every entry), then each step of the scenario with its
+result and the lines of those trees that it changed. Steps are lines of words; `\\n`, `\\0` and `\\s` (space) in them are meant:
 
   write PATH TEXT      open O_WRONLY, one write()        pwrite PATH OFFSET HEX
   read PATH            open O_RDONLY, read to the end    pread PATH OFFSET LENGTH
@@ -26,7 +26,7 @@ ROOTS = [
     "/sys/module/vfio", "/sys/module/vfio_pci", "/sys/module/vfio_pci_core", "/sys/module/vfio_iommu_type1", "/sys/module/iommufd",
 ]
 # Children of kernel drivers and of other subsystems below a function: not the PCI core's.
-FOREIGN = re.compile(r"^(net|nvme|virtio\d+|ptp|firmware_node|hwmon|leds|physical_node|pools|waiting_for_supplier)$")
+FOREIGN = re.compile(r"^(uio_pci_generic|vp-vdpa|virtio_vfio_pci|net|nvme|virtio\d+|ptp|firmware_node|hwmon|leds|physical_node|pools|waiting_for_supplier)$")
 VOLATILE = re.compile(r"/power/(runtime_(active|suspended)_time)$")
 IRQ_NUMBER = re.compile(r"/msi_irqs/\d+$")
 # No contents: reading has effects, or they belong to memory.
@@ -115,6 +115,9 @@ MODES = {"r": os.O_RDONLY, "w": os.O_WRONLY, "rw": os.O_RDWR, "a": os.O_WRONLY |
          "creat": os.O_WRONLY | os.O_CREAT | os.O_TRUNC}
 
 
+CHANGING = {"write", "pwrite"}
+
+
 def step(words):
     verb, path, *rest = words
     if verb == "write":
@@ -142,9 +145,9 @@ def step(words):
         os.close(opened(path, MODES[rest[0]]))
         return 0
     if verb == "mmap":
-        fd = opened(path, os.O_RDWR)
+        fd = opened(path, os.O_RDONLY)
         try:
-            mmap.mmap(fd, int(rest[0], 0)).close()
+            mmap.mmap(fd, int(rest[0], 0), prot=mmap.PROT_READ).close()
             return 0
         finally:
             os.close(fd)
@@ -197,10 +200,13 @@ def main():
             uid = int(words[1])
             print("\n> as", uid)
             continue
-        print("\n>", *words, as_user(uid, words) if uid else result_of(words))
-        before, now = now, dump()
-        for line in changes(before, now):
-            print(line)
+        result = as_user(uid, words) if uid else result_of(words)
+        print("\n>", *words, result)
+        # What was refused changes nothing; if it did, the next step that is not refused shows it.
+        if words[0] in CHANGING and not result[2:].isalpha():
+            before, now = now, dump()
+            for line in changes(before, now):
+                print(line)
         sys.stdout.flush()
 
 
