@@ -58,6 +58,8 @@ export interface FunctionShape {
     readonly vectors: number;
     readonly bar: number;
     readonly tableOffset: number;
+    /** Where the pending bits are, if not in `bar`. */
+    readonly pbaBar?: number;
     readonly pbaOffset: number;
   };
   readonly msi?: { readonly vectors: 1 | 2 | 4 | 8 | 16 | 32; readonly maskable?: boolean };

@@ -3,9 +3,11 @@ import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
 import { assertDescription } from './check.js';
+import { largestBar } from './check-function.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
+import { replaceBar } from './free-addresses.js';
 import { HostFunction, type HostHooks } from './function.js';
 import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
@@ -157,6 +159,18 @@ class PretendHost implements Host {
     if (surprise) this.lose(mine);
     else await this.remove(mine);
     if (this.plan.functions.includes(mine.plan)) forgetPlan(this.plan, mine.plan);
+  }
+
+  resizeBar(fn: PciFunction, index: number, size: number): void {
+    const mine = this.functions.get(fn.bdf);
+    if (!mine || mine !== fn || !mine.plan.bars[index]?.sizes?.includes(size))
+      refuse('EINVAL', `BAR ${index} of ${fn.bdf} can't have ${size} bytes`);
+    // A model knows its BARs by the size it gave them; and the memory of a BAR is one buffer of Node's.
+    if (mine.plan.definition || size > largestBar)
+      refuse('ENOSPC', `BAR ${index} of ${fn.bdf}: no memory for ${size} bytes behind it`);
+    replaceBar(this.plan.roots, mine.plan, index, size);
+    mine.barsMoved();
+    for (let up = mine.parent; up; up = up.parent) up.refreshHeader();
   }
 
   setParameter(module: string, name: string, value: boolean | number): void {

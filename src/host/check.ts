@@ -3,6 +3,7 @@ import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
 import { checkVfPlaces } from './check-sriov.js';
+import { complete } from './completed.js';
 import type { HostDescription } from './description.js';
 import type { ModelLookup } from './models.js';
 import { vfioModules } from './modules.js';
@@ -26,7 +27,8 @@ export function checkDescription(description: HostDescription, models: ModelLook
   });
   // Groups are only meaningful for functions that have a place and a shape.
   if (problems.length === 0) checkGroups(description, models, report);
-  if (problems.length === 0) checkVfPlaces(description, models, report);
+  if (problems.length === 0 && description.functions.some((row) => complete(row).sriov))
+    checkVfPlaces(description, models, report);
   return problems;
 }
 
@@ -41,7 +43,7 @@ export function checkAddition(description: HostDescription, models: ModelLookup)
   checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
   if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   // Neither may it stand where a VF could come, nor its VFs where somebody is.
-  if (problems.length === 0 && description.functions.some(({ sriov }) => sriov))
+  if (problems.length === 0 && description.functions.some((one) => complete(one).sriov))
     checkVfPlaces(description, models, report);
   return problems;
 }

@@ -4,10 +4,15 @@ import type { ConfigSpace } from './config-space.js';
 import type { Window } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
 
+/** Status bits that say what the device is, not what has happened to it. */
+const staticStatus = pci.PCI_STATUS_66MHZ | pci.PCI_STATUS_FAST_BACK | pci.PCI_STATUS_DEVSEL_MASK;
+
 /** Writes every header register of `fn` but the capability pointer. */
 export function writeHeader(config: ConfigSpace, fn: FunctionPlan): void {
   const { bytes, writable } = config;
   const { shape } = fn;
+  const captured = fn.image?.bytes;
+  if (captured) keepCaptured(bytes, captured, fn);
   // The ids of a VF stand in its PF: its own registers read as if nobody were there (SR-IOV 3.4.1.1).
   bytes.writeUInt16LE(fn.virtual ? 0xffff : shape.vendor, pci.PCI_VENDOR_ID);
   bytes.writeUInt16LE(fn.virtual ? 0xffff : shape.device, pci.PCI_DEVICE_ID);
@@ -29,6 +34,17 @@ export function writeHeader(config: ConfigSpace, fn: FunctionPlan): void {
     bytes.writeUInt16LE(shape.subsystemDevice ?? 0, pci.PCI_SUBSYSTEM_ID);
   }
   if (fn.rom.size > 0) writeRom(config, fn);
+}
+
+/** What neither the description nor the machine has a say in: timing and speed of conventional PCI, the CIS pointer. */
+function keepCaptured(bytes: Buffer, captured: Buffer, { bridge }: FunctionPlan): void {
+  bytes.writeUInt16LE(captured.readUInt16LE(pci.PCI_STATUS) & staticStatus, pci.PCI_STATUS);
+  if (bridge) {
+    bytes.writeUInt16LE(captured.readUInt16LE(pci.PCI_SEC_STATUS) & staticStatus, pci.PCI_SEC_STATUS);
+    return;
+  }
+  captured.copy(bytes, pci.PCI_CARDBUS_CIS, pci.PCI_CARDBUS_CIS, pci.PCI_CARDBUS_CIS + 4);
+  captured.copy(bytes, pci.PCI_MIN_GNT, pci.PCI_MIN_GNT, pci.PCI_STD_HEADER_SIZEOF);
 }
 
 /** I/O and memory decoding can only be turned on where there is something to decode; for VFs the PF decides. */
@@ -99,6 +115,7 @@ function writeBridge({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
     writable.writeUInt16LE(0xfff0, offset);
   writable.fill(0xff, pci.PCI_PREF_BASE_UPPER32, pci.PCI_PREF_LIMIT_UPPER32 + 4);
   // Bus reset is not among the bits: it would need every function below to notice.
-  bytes.writeUInt16LE(0x0003, pci.PCI_BRIDGE_CONTROL);
+  const control = fn.image?.bytes.readUInt16LE(pci.PCI_BRIDGE_CONTROL) ?? 0x0003;
+  bytes.writeUInt16LE(control & 0x1f, pci.PCI_BRIDGE_CONTROL);
   writable.writeUInt16LE(0x001f, pci.PCI_BRIDGE_CONTROL);
 }

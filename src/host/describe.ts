@@ -10,7 +10,15 @@ const range = (window: Window | undefined): string | null =>
 
 function describeBar(bar: Bar) {
   const { index, kind, size } = bar;
-  return { index, kind, prefetchable: bar.prefetchable ?? false, address: hex(bar.address), size };
+  const resizable = bar.sizes && { sizes: [...bar.sizes] };
+  return {
+    index,
+    kind,
+    prefetchable: bar.prefetchable ?? false,
+    address: hex(bar.address),
+    size,
+    ...resizable,
+  };
 }
 
 function describeBridge({ kind, secondary, subordinate, io, memory, prefetchable }: Bridge) {

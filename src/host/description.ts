@@ -67,7 +67,7 @@ export interface LinkDescription {
   readonly width: 1 | 2 | 4 | 8 | 16 | 32;
 }
 
-/** A capability given as bytes: everything after its header (2 bytes, or 4 in extended space). Read-only for software. */
+/** A capability given as bytes: everything after its header (2 bytes, or 4 in extended space). */
 export interface RawCapability {
   readonly id: number;
   /** Extended capabilities only; default 1. */
@@ -75,22 +75,48 @@ export interface RawCapability {
   readonly bytes: Uint8Array;
 }
 
-/** What makes a function a PF: how many VFs it can have, where they appear, and what they look like. */
+/** A BAR; its kind can be left out where a captured configuration space says it. */
+export interface BarDescription extends Partial<Omit<BarSpec, 'index' | 'size'>> {
+  readonly index: number;
+  /** Bytes, a power of two. */
+  readonly size: number;
+  /** Sizes that it can be given by resourceN_resize, powers of two from 1 MiB; captured ones are in the ReBAR capability. */
+  readonly sizes?: readonly number[];
+}
+
+/** Vital product data: the bytes of the EEPROM, or its fields by their two-letter keywords. */
+export type VpdDescription =
+  | Uint8Array
+  | {
+      /** Product name. */
+      readonly name: string;
+      /** PN, EC, SN, MN, V0… */
+      readonly readOnly?: Readonly<Record<string, string>>;
+      /** YA, V0…, RW. */
+      readonly readWrite?: Readonly<Record<string, string>>;
+    };
+
+/**
+ * What makes a function a PF: how many VFs it can have, where they appear, and what they look like. The numbers can be left out where a
+ * captured configuration space has them.
+ */
 export interface SriovDescription {
   /** 1 to 65535, as far as routing ids go. */
-  readonly totalVfs: number;
+  readonly totalVfs?: number;
   /** Routing id of the first VF, less the PF's. */
-  readonly offset: number;
+  readonly offset?: number;
   /** Between the routing ids of VFs; needed from two VFs on. */
   readonly stride?: number;
   /** Device id of the VFs; the vendor is the PF's. */
-  readonly vfDevice: number;
+  readonly vfDevice?: number;
+  /** Configuration space of one VF, as captured. */
+  readonly config?: Uint8Array;
   /** Defaults: the PF's. */
   readonly vfClass?: number;
   readonly vfRevision?: number;
   readonly vfSubsystemDevice?: number;
   /** BARs of one VF, memory only, whole pages. */
-  readonly bars?: readonly BarSpec[];
+  readonly bars?: readonly BarDescription[];
   /** MSI-X of one VF. */
   readonly msix?: NonNullable<FunctionShape['msix']>;
   /** Whether PF and VFs have the ARI capability, so that the port above routes by it; default true. */
@@ -109,6 +135,11 @@ export interface FunctionDescription {
   readonly model?: string;
   readonly options?: Readonly<Record<string, unknown>>;
 
+  /**
+   * The function's own registers as captured from a real one: 64, 256 or 4096 bytes. Whatever they say needs no key here, and a key given
+   * all the same wins. What belongs to the machine they were captured from (addresses, bus numbers, what drivers wrote) does not count.
+   */
+  readonly config?: Uint8Array;
   readonly vendor?: number;
   readonly device?: number;
   readonly subsystemVendor?: number;
@@ -116,7 +147,7 @@ export interface FunctionDescription {
   /** 24 bits. */
   readonly class?: number;
   readonly revision?: number;
-  readonly bars?: readonly BarSpec[];
+  readonly bars?: readonly BarDescription[];
   /** Expansion ROM in bytes, a power of two from 2 KiB. */
   readonly romSize?: number;
   /** `false` takes away what the model has; so for `msi` and `pcie`. */
@@ -126,9 +157,11 @@ export interface FunctionDescription {
   readonly pcie?: NonNullable<FunctionShape['pcie']> | false;
   readonly link?: LinkDescription;
   readonly bridge?: BridgeDescription;
-  readonly sriov?: SriovDescription;
+  /** `false` takes away a captured capability. */
+  readonly sriov?: SriovDescription | false;
   /** Device Serial Number: sixteen hexadecimal digits in pairs, as lspci prints: `00-11-22-33-44-55-66-77`. */
   readonly serialNumber?: string;
+  readonly vpd?: VpdDescription;
   /** Whether there is a power-management capability; default: for PCIe functions and those with BARs. */
   readonly powerManagement?: boolean;
   readonly capabilities?: readonly RawCapability[];

@@ -13,6 +13,7 @@ import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './page
 import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
 import { PhysicalFunction } from './sriov.js';
+import { VpdEeprom, vpdContents } from './vpd.js';
 
 /** What `machine.ts` wants to hear of; every hook runs synchronously. */
 export interface HostHooks {
@@ -60,6 +61,8 @@ export class HostFunction implements PciFunction {
   private builtConfig: ConfigSpace | undefined;
   private ownPages: Pages | undefined;
   private readonly memory = new Map<number, Buffer>();
+  /** Of BARs before they were resized. */
+  private readonly outgrown: Buffer[] = [];
   private attached: AttachedModel | undefined;
   private interrupts: FunctionInterrupts | undefined;
   private destroyed = false;
@@ -105,7 +108,12 @@ export class HostFunction implements PciFunction {
   }
 
   get config(): ConfigSpace {
-    this.builtConfig ??= buildConfig(this.plan);
+    if (!this.builtConfig) {
+      this.builtConfig = buildConfig(this.plan);
+      const { vpd } = this.plan.description;
+      if (this.builtConfig.find(pci.PCI_CAP_ID_VPD))
+        new VpdEeprom(vpd && vpdContents(vpd)).attach(this.builtConfig);
+    }
     return this.builtConfig;
   }
 
@@ -195,7 +203,7 @@ export class HostFunction implements PciFunction {
     this.modelState = 'starting';
     const definition = this.plan.definition!;
     try {
-      const interrupts = new FunctionInterrupts(this, () => this.rawMemory(this.shape.msix!.bar));
+      const interrupts = new FunctionInterrupts(this, (bar) => this.rawMemory(bar));
       const model = definition.create(deviceContext(this, interrupts), { ...this.plan.description.options });
       this.interrupts = interrupts;
       this.model = { name: definition.name, model, watched: model.watched ?? [] };
@@ -212,6 +220,28 @@ export class HostFunction implements PciFunction {
   vanish(): void {
     this.present = false;
     for (const memory of this.memory.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
+  }
+
+  /**
+   * A BAR has another size, and it or others another place: registers, their writable bits and the memory follow. The memory of before is
+   * the same pages, for whoever kept it.
+   */
+  barsMoved(): void {
+    for (const bar of this.bars) {
+      const memory = bar && this.memory.get(bar.index);
+      if (!memory || memory.length === bar.size) continue;
+      this.outgrown.push(memory);
+      this.memory.delete(bar.index);
+    }
+    if (!this.builtConfig) return;
+    const { bytes, writable, extended } = buildConfig(this.plan);
+    const rebar = extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_REBAR);
+    const ranges: [number, number][] = [[pci.PCI_BASE_ADDRESS_0, pci.PCI_BASE_ADDRESS_0 + 24]];
+    if (rebar) ranges.push([rebar.offset, rebar.offset + rebar.length]);
+    for (const [start, end] of ranges) {
+      writable.copy(this.builtConfig.writable, start, start, end);
+      this.builtConfig.poke(start, bytes.subarray(start, end));
+    }
   }
 
   /** Slot mates or what is below a bridge have changed: those parts of the header are as the plan says now. */
@@ -234,7 +264,7 @@ export class HostFunction implements PciFunction {
     this.interrupts = undefined;
     // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
     const pages = this.ownPages ?? this.iommuGroup?.pages;
-    for (const memory of this.memory.values()) pages?.unmap(memory);
+    for (const memory of [...this.memory.values(), ...this.outgrown]) pages?.unmap(memory);
     this.memory.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
@@ -257,19 +287,26 @@ export class HostFunction implements PciFunction {
 class HostBar implements Bar {
   readonly index: number;
   readonly kind: BarSpec['kind'];
-  readonly size: number;
   readonly prefetchable: boolean;
-  readonly address: bigint;
 
   constructor(
-    plan: BarPlan,
+    private readonly plan: BarPlan,
     private readonly fn: HostFunction,
   ) {
     this.index = plan.index;
     this.kind = plan.kind;
-    this.size = plan.size;
     this.prefetchable = plan.prefetchable ?? false;
-    this.address = plan.address;
+  }
+
+  get sizes(): readonly number[] | undefined {
+    return this.plan.sizes;
+  }
+  /** Both change when the BAR is resized. */
+  get size(): number {
+    return this.plan.size;
+  }
+  get address(): bigint {
+    return this.plan.address;
   }
 
   get memory(): Buffer | undefined {

@@ -103,6 +103,11 @@ export interface Host {
    * open files answer ENODEV, users are told by the error and request interrupts. ENODEV for what is not there (any more).
    */
   unplug(fn: PciFunction, options?: { readonly surprise?: boolean }): Promise<void>;
+  /**
+   * pci_resize_resource() and what follows it: EINVAL for a BAR or size that the function does not offer, ENOSPC without room. Nobody may
+   * be using the BARs.
+   */
+  resizeBar(fn: PciFunction, index: number, size: number): void;
   /** Writes a module parameter: ENOENT (unknown), EPERM (read-only at run time), EINVAL (wrong kind). */
   setParameter(module: string, parameter: string, value: boolean | number): void;
   /** /proc/sys/kernel/tainted bits. */

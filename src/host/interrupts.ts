@@ -24,8 +24,8 @@ export class FunctionInterrupts implements Interrupts {
 
   constructor(
     private readonly source: InterruptSource,
-    /** The MSI-X table's and PBA's BAR. */
-    private readonly tableMemory: () => Buffer,
+    /** Of the BARs that the MSI-X table and its pending bits are in. */
+    private readonly memory: (bar: number) => Buffer,
   ) {
     source.config.onWrite(() => {
       this.flush();
@@ -57,9 +57,9 @@ export class FunctionInterrupts implements Interrupts {
     this.timer = undefined;
     const { msix } = this.source.shape;
     if (msix) {
-      const memory = this.tableMemory();
-      memory.fill(0, msix.tableOffset, msix.tableOffset + msix.vectors * pci.PCI_MSIX_ENTRY_SIZE);
-      memory.fill(0, msix.pbaOffset, msix.pbaOffset + 8 * Math.ceil(msix.vectors / 64));
+      const { bar, tableOffset, pbaBar = bar, pbaOffset, vectors } = msix;
+      this.memory(bar).fill(0, tableOffset, tableOffset + vectors * pci.PCI_MSIX_ENTRY_SIZE);
+      this.memory(pbaBar).fill(0, pbaOffset, pbaOffset + 8 * Math.ceil(vectors / 64));
     }
     this.intx(false);
   }
@@ -95,21 +95,27 @@ export class FunctionInterrupts implements Interrupts {
     const { shape, config } = this.source;
     if (this.usesMsi()) {
       if (!shape.msi!.maskable) return false;
-      const masks = config.read(config.find(pci.PCI_CAP_ID_MSI)!.offset + pci.PCI_MSI_MASK_64, 4);
+      const masks = config.read(this.msiRegister(pci.PCI_MSI_MASK_64, pci.PCI_MSI_MASK_32), 4);
       return ((masks >>> vector) & 1) !== 0;
     }
     const flags = config.read(config.find(pci.PCI_CAP_ID_MSIX)!.offset + pci.PCI_MSIX_FLAGS, 2);
     if ((flags & pci.PCI_MSIX_FLAGS_MASKALL) !== 0) return true;
     const entry = shape.msix!.tableOffset + vector * pci.PCI_MSIX_ENTRY_SIZE;
-    const control = this.tableMemory().readUInt32LE(entry + pci.PCI_MSIX_ENTRY_VECTOR_CTRL);
+    const control = this.memory(shape.msix!.bar).readUInt32LE(entry + pci.PCI_MSIX_ENTRY_VECTOR_CTRL);
     return (control & pci.PCI_MSIX_ENTRY_CTRL_MASKBIT) !== 0;
+  }
+
+  private msiRegister(wide: number, narrow: number): number {
+    const { config } = this.source;
+    const at = config.find(pci.PCI_CAP_ID_MSI)!.offset;
+    return at + (config.read(at + pci.PCI_MSI_FLAGS, 2) & pci.PCI_MSI_FLAGS_64BIT ? wide : narrow);
   }
 
   private showPending(vector: number, on: boolean): void {
     const { shape, config } = this.source;
     const [bytes, offset] = this.usesMsi()
-      ? [config.bytes, config.find(pci.PCI_CAP_ID_MSI)!.offset + pci.PCI_MSI_PENDING_64]
-      : [this.tableMemory(), shape.msix!.pbaOffset];
+      ? [config.bytes, this.msiRegister(pci.PCI_MSI_PENDING_64, pci.PCI_MSI_PENDING_32)]
+      : [this.memory(shape.msix!.pbaBar ?? shape.msix!.bar), shape.msix!.pbaOffset];
     const at = offset + (vector >> 3);
     const bit = 1 << (vector & 7);
     bytes[at] = on ? bytes[at]! | bit : bytes[at]! & ~bit;

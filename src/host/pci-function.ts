@@ -13,6 +13,8 @@ export interface Bar extends BarSpec {
   readonly address: bigint;
   /** Contents of a memory BAR, shared with clients that map it; undefined for I/O BARs. */
   readonly memory: Buffer | undefined;
+  /** What it can be resized to; undefined: not at all. */
+  readonly sizes?: readonly number[] | undefined;
 }
 
 /** The link between a function and its device model, set while a model is attached. */

@@ -5,6 +5,7 @@ import type { Fields, Struct, ValueOf } from '../../src/abi/struct.js';
 import { ContainerIoctl, DeviceIoctl, GroupIoctl, IrqData, irqSet } from '../../src/abi/vfio/index.js';
 import type { DeviceContext, DeviceModel, ModelDefinition } from '../../src/devices/contract.js';
 import { buildHost } from '../../src/host/build.js';
+import { complete } from '../../src/host/completed.js';
 import type { FunctionDescription, HostDescription } from '../../src/host/description.js';
 import type { Host } from '../../src/host/host.js';
 import type { PageProvider } from '../../src/host/pages.js';
@@ -47,7 +48,12 @@ export function loggingModel(log: ModelLog): ModelDefinition {
     name: 'logging',
     description: 'tells the test what it is told',
     optionsSchema: {},
-    shape: () => ({ vendor: 0x1234, device: 0x11e8, classCode: 0x088000, bars: fakeFunction(BDF).bars! }),
+    shape: () => ({
+      vendor: 0x1234,
+      device: 0x11e8,
+      classCode: 0x088000,
+      bars: complete(fakeFunction(BDF)).bars!,
+    }),
     create(context) {
       log.context = context;
       log.model = {

@@ -3,6 +3,7 @@ import { refuse } from '../../abi/errno.js';
 import {
   PCI_COMMAND,
   PCI_COMMAND_IO,
+  PCI_COMMAND_MEMORY,
   PCI_PREF_RANGE_TYPE_64,
   PCI_ROM_ADDRESS,
   PCI_ROM_ADDRESS_ENABLE,
@@ -10,11 +11,13 @@ import {
   PCI_STD_HEADER_SIZEOF,
 } from '../../abi/pci/index.js';
 import type { Bar, Bridge, PciFunction } from '../../host/pci-function.js';
+import { hasVpd, readVpd, writeVpd } from '../../host/vpd.js';
+import type { Caller } from '../../vfs/caller.js';
 import type { Model } from '../context.js';
 import type { BinarySpec } from '../kit/attribute.js';
 import { binary, type Entry, text } from '../kit/directory.js';
 import { hex } from '../kit/format.js';
-import { parseBool } from '../kit/parse.js';
+import { parseBool, parseNumber } from '../kit/parse.js';
 import { wakeForRead } from './function-state.js';
 
 /** include/linux/ioport.h: IORESOURCE_*. */
@@ -156,6 +159,39 @@ function romFile({ settings }: Model, fn: PciFunction): BinarySpec {
   };
 }
 
+/** Bytes of the EEPROM, by the registers of the capability (vpd_read(), vpd_write()). */
+function vitalData(fn: PciFunction): BinarySpec {
+  return {
+    mode: 0o600,
+    size: 0,
+    read: (offset, length) => readVpd(fn, offset, length),
+    write: (offset, data) => writeVpd(fn, offset, data),
+  };
+}
+
+/** Bit 0 is 1 MiB (pci_rebar_get_possible_sizes()). */
+function sizeBits(fn: PciFunction, index: number): bigint {
+  return (fn.bars[index]!.sizes ?? []).reduce(
+    (bits, size) => bits | (1n << BigInt(Math.log2(size) - 20)),
+    0n,
+  );
+}
+
+/** __resource_resize_store(): decoding is off meanwhile. */
+function storeSize({ host }: Model, fn: PciFunction, index: number, content: string, caller: Caller): void {
+  if (!caller.capable('SYS_ADMIN')) refuse('EPERM', 'CAP_SYS_ADMIN is needed');
+  const exponent = parseNumber(content);
+  if (fn.driver || (fn.sriov?.numVfs ?? 0) > 0) refuse('EBUSY', `${fn.bdf} has a driver or VFs`);
+  if (exponent > 27n) refuse('EINVAL', `2^${exponent} MiB: expected a size of the capability`);
+  const command = fn.config.read(PCI_COMMAND, 2);
+  fn.config.write(PCI_COMMAND, 2, command & ~PCI_COMMAND_MEMORY);
+  try {
+    host.resizeBar(fn, index, 2 ** (20 + Number(exponent)));
+  } finally {
+    fn.config.write(PCI_COMMAND, 2, command);
+  }
+}
+
 export function resources(model: Model): Entry<PciFunction>[] {
   const perBar = [0, 1, 2, 3, 4, 5].flatMap((index) => [
     binary<PciFunction>(
@@ -170,10 +206,19 @@ export function resources(model: Model): Entry<PciFunction>[] {
       (fn) => fn.bars[index]?.kind !== 'io' && fn.bars[index]?.prefetchable === true,
     ),
   ]);
+  const resizable = [0, 1, 2, 3, 4, 5].map((index) =>
+    text<PciFunction>(`resource${index}_resize`, {
+      when: (fn) => fn.bars[index]?.sizes !== undefined,
+      show: (fn) => sizeBits(fn, index).toString(16).padStart(16, '0'),
+      store: (fn, content, caller) => storeSize(model, fn, index, content, caller),
+    }),
+  );
   return [
     binary('config', (fn) => configSpace(model, fn)),
     text('resource', { show: resourceLines }),
     ...perBar,
+    ...resizable,
+    binary('vpd', vitalData, hasVpd),
     binary(
       'rom',
       (fn) => romFile(model, fn),

@@ -1,7 +1,6 @@
 /** What a function does at the moment: enabled, powered, near which CPUs, for which driver. */
 import { refuse } from '../../abi/errno.js';
 import {
-  PCI_CAP_ID_EXP,
   PCI_CAP_ID_PM,
   PCI_COMMAND,
   PCI_COMMAND_IO,
@@ -12,6 +11,7 @@ import {
   PCI_PM_CTRL,
   PCI_PM_CTRL_STATE_MASK,
 } from '../../abi/pci/index.js';
+import { readExpress } from '../../host/express.js';
 import { boolParameter, type Host } from '../../host/host.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import type { Caller } from '../../vfs/caller.js';
@@ -75,9 +75,7 @@ function powerState(model: Model, fn: PciFunction): string {
 /** 1 when the bridge above routes by ARI; a bus that only VFs are on has no bridge of its own. */
 function ariEnabled({ parent, physfn, address }: PciFunction): number {
   if (physfn && physfn.address.bus !== address.bus) return 0;
-  const capability = parent?.config.find(PCI_CAP_ID_EXP);
-  if (!parent || !capability) return 0;
-  return parent.config.read(capability.offset + PCI_EXP_DEVCTL2, 2) & PCI_EXP_DEVCTL2_ARI ? 1 : 0;
+  return parent && readExpress(parent, PCI_EXP_DEVCTL2, 2) & PCI_EXP_DEVCTL2_ARI ? 1 : 0;
 }
 
 /** enable_store(): pci_enable_device() and back, only while no driver has the function. */
