@@ -4,6 +4,7 @@ import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
 import { assertDescription } from './check.js';
 import { largestBar } from './check-function.js';
+import { type Cpus, cpusOf } from './cpus.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
@@ -43,6 +44,7 @@ class PretendHost implements Host {
   readonly changes = new ChangeBus();
   readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
+  readonly cpus: Cpus;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
@@ -50,6 +52,7 @@ class PretendHost implements Host {
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
+  private booted = false;
   private readonly irqNumbers: IrqNumbers;
   private readonly iommuGroups: IommuGroups;
 
@@ -61,6 +64,7 @@ class PretendHost implements Host {
     private readonly hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
+    this.cpus = cpusOf(description.numaNodes);
     this.irqNumbers = new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping);
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;
@@ -82,11 +86,12 @@ class PretendHost implements Host {
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
-      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, () => this.sriov));
-    for (const driver of described) this.drivers.register(plainDriver(driver, () => this.sriov));
+      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, this));
+    for (const driver of described) this.drivers.register(plainDriver(driver, this));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
     for (const fn of plan.functions) this.enter(fn);
+    this.booted = true;
   }
 
   applyInitialBindings(): void {
@@ -260,6 +265,7 @@ class PretendHost implements Host {
     const fn = new HostFunction(plan, parent, { provider, hooks, irqNumbers }, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
+    fn.found({ alone: bus.length === 0, slots: this.booted });
     // Built in order; only a function found again has to be put back among its neighbours.
     if (bus.length > 0 && bus.at(-1)!.bdf > fn.bdf)
       bus.splice(

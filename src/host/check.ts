@@ -1,4 +1,5 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
+import { checkAddresses } from './check-addresses.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
@@ -29,6 +30,8 @@ export function checkDescription(description: HostDescription, models: ModelLook
   if (problems.length === 0) checkGroups(description, models, report);
   if (problems.length === 0 && description.functions.some((row) => complete(row).sriov))
     checkVfPlaces(description, models, report);
+  if (problems.length === 0 && description.firmware === 'captured')
+    checkAddresses(description, models, report);
   return problems;
 }
 

@@ -93,8 +93,8 @@ function link(bytes: Buffer, fn: FunctionPlan): void {
   const best = bestLink(fn);
   const said = fn.description.link !== undefined || !fn.image;
   if (said) change(bytes, pci.PCI_EXP_LNKCAP, 0x03ff, encode(best));
-  // Control and status of the one link stand in the PF.
-  if (fn.virtual) return;
+  // Control and status of the one link stand in the PF; a captured machine's links are as they were trained.
+  if (fn.virtual || fn.setup) return;
   const downward = isDownward(portType(fn));
   const other = downward ? fn.children[0] : fn.parent;
   const partner = other && (downward || isDownward(portType(other))) ? bestLink(other) : best;
@@ -143,7 +143,9 @@ const serialNumber: Overlay = (bytes, { description }) =>
     pci.PCI_EXT_CAP_HEADER_SIZEOF,
   );
 
-const routing: Overlay = (bytes, fn) => void bytes.writeUInt8(nextFunction(fn), pci.PCI_ARI_CAP + 1);
+const routing: Overlay = (bytes, fn) => {
+  if (!fn.setup) bytes.writeUInt8(nextFunction(fn), pci.PCI_ARI_CAP + 1);
+};
 
 /**
  * As sriov_init() leaves it: no VF enabled, 4 KiB pages chosen. Software that is not the kernel can't enable VFs here, as the kernel

@@ -17,6 +17,13 @@ export interface HostDescription {
     readonly tainted?: number;
   };
   readonly iommu?: IommuOptions;
+  /**
+   * `captured`: functions with captured registers keep what firmware had set up in them: addresses, windows, decoding, latencies. Default
+   * `own`: everything is assigned anew.
+   */
+  readonly firmware?: 'own' | 'captured';
+  /** CPUs of each NUMA node, like `0-3,8`; default: one node with the CPUs of the real machine. */
+  readonly numaNodes?: readonly string[];
   /** Root buses as `DDDD:BB`; default [`0000:00`]. */
   readonly rootBuses?: readonly string[];
   /** Module parameters that differ from their defaults, by module, then parameter. */
@@ -44,6 +51,10 @@ export interface DriverDescription {
   readonly managesDma?: boolean;
   /** Whether probing calls pci_enable_device(); default true. */
   readonly enables?: boolean;
+  /** MSI-X or MSI vectors it asks for; default: as many as the function has. */
+  readonly vectors?: number;
+  /** The DMA mask it sets, in bits; default 32. */
+  readonly dmaBits?: number;
   /**
    * Whether it has sriov_configure, and what becomes of the VFs when it lets go of the PF: most drivers remove them, some (nvme) leave
    * them. Default: it has none.

@@ -12,6 +12,7 @@ import { type IrqNumbers, MessageVectors } from './messages.js';
 import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
 import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
+import { canResetBy, type Surroundings, usableResets } from './reset-methods.js';
 import { PhysicalFunction } from './sriov.js';
 import { VpdEeprom, vpdContents } from './vpd.js';
 
@@ -54,6 +55,7 @@ export class HostFunction implements PciFunction {
   iommuGroup: IommuGroup | undefined;
   driver: PciDriver | undefined;
   driverOverride: string | null;
+  dmaBits = 32;
   enableCount = 0;
   present = true;
   /** The driver link is gone but its remove still waits for users; settles when it is done. */
@@ -144,21 +146,23 @@ export class HostFunction implements PciFunction {
     return !pm || (this.config.read(pm.offset + pci.PCI_PM_CTRL, 2) & pci.PCI_PM_CTRL_STATE_MASK) === 0;
   }
 
-  get resetMethods(): readonly ResetMethod[] {
-    if (this.isBridge) return [];
-    const methods: ResetMethod[] = [];
-    if (this.shape.pcie?.flr) methods.push('flr');
-    // pci_parent_bus_reset(): the secondary bus can be reset when nobody else is on it.
-    if (this.parent?.children.filter((mate) => !mate.physfn).length === 1 && !this.physfn)
-      methods.push('bus');
-    return methods;
+  /** Found when the function was: the first one on its bus was alone there at that moment. */
+  resetMethods: readonly ResetMethod[] = [];
+  found(around: Pick<Surroundings, 'alone' | 'slots'>): void {
+    this.resetMethods = usableResets(this, { ...around, scanned: false });
+  }
+  probeResets(): void {
+    this.resetMethods = usableResets(this, this.surroundings);
+  }
+  private get surroundings(): Surroundings {
+    return { alone: this.parent?.children.length === 1, scanned: true, slots: true };
   }
   get canReset(): boolean {
     return this.resetMethods.length > 0;
   }
 
   reset(): boolean {
-    if (!this.canReset) return false;
+    if (!this.resetMethods.some((method) => canResetBy(this, method, this.surroundings))) return false;
     // Config space first: with bus mastering off, work in flight can't land any more.
     if (this.builtConfig) {
       const image = buildConfig(this.plan).bytes;

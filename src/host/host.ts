@@ -1,5 +1,7 @@
 /** The pretend machine: everything sysfs, devfs and procfs are computed from. */
+
 import type { Bdf } from './bdf.js';
+import type { Cpus } from './cpus.js';
 import type { FunctionDescription } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
@@ -75,6 +77,7 @@ export interface Host {
   /** What the kernel would tell udev of. */
   readonly uevents: ChangeBus<KobjectEvent>;
   readonly iommu: IommuDescription;
+  readonly cpus: Cpus;
   readonly roots: readonly RootBus[];
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;

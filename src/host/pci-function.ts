@@ -66,7 +66,7 @@ export interface SriovState {
 }
 
 /** Ways to reset one function, with the names of sysfs `reset_method`. */
-export type ResetMethod = 'flr' | 'bus';
+export type ResetMethod = 'flr' | 'af_flr' | 'pm' | 'bus';
 
 export interface PciFunction {
   readonly bdf: Bdf;
@@ -105,6 +105,8 @@ export interface PciFunction {
   driver: PciDriver | undefined;
   /** null reads back as `(null)`. */
   driverOverride: string | null;
+  /** Width of the DMA addresses that its last driver asked for. */
+  dmaBits: number;
   /** pci_enable_device() count. */
   enableCount: number;
   /** Created when first asked for; `modelName` tells without creating it. */
@@ -120,4 +122,6 @@ export interface PciFunction {
   readonly canReset: boolean;
   /** In the order they are tried; empty when there is none. */
   readonly resetMethods: readonly ResetMethod[];
+  /** Looks again which there are (pci_init_reset_methods()). */
+  probeResets(): void;
 }

@@ -7,6 +7,7 @@ import { PCI_HEADER_TYPE, PCI_HEADER_TYPE_MFD } from '../abi/pci/index.js';
 import type { FunctionShape, ModelDefinition } from '../devices/contract.js';
 import { assignAddresses } from './addresses.js';
 import { type Bdf, formatBdf, type PciAddress, parseBdf } from './bdf.js';
+import { takeCapturedAddresses } from './captured-addresses.js';
 import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
 import { type ConfigImage, readImage } from './config-image.js';
 import type { FunctionDescription, HostDescription } from './description.js';
@@ -30,6 +31,8 @@ export interface FunctionPlan {
   readonly description: CompleteDescription;
   /** The captured configuration space. */
   readonly image: ConfigImage | undefined;
+  /** The captured registers where what firmware left in them is kept. */
+  readonly setup?: Buffer;
   readonly definition: ModelDefinition | undefined;
   readonly bdf: Bdf;
   readonly address: PciAddress;
@@ -72,13 +75,16 @@ export function parseRootBus(text: string): { domain: number; bus: number } | un
 
 /** `description` has passed checkDescription(). */
 export function planMachine(description: HostDescription, models: ModelLookup): MachinePlan {
-  const functions = description.functions.map((row) => planFunction(row, models));
+  const functions = description.functions.map((row) =>
+    planFunction(row, models, description.firmware === 'captured'),
+  );
   functions.sort((a, b) => compareAddresses(a.address, b.address));
   const roots: RootPlan[] = (description.rootBuses ?? ['0000:00'])
     .map((text) => ({ ...parseRootBus(text)!, functions: [] }))
     .sort((a, b) => a.domain - b.domain || a.bus - b.bus);
   link(roots, functions);
-  assignAddresses(roots);
+  if (description.firmware === 'captured') takeCapturedAddresses(roots);
+  else assignAddresses(roots);
   if (description.iommu?.kind !== 'none') assignGroups(functions);
   return { roots, functions };
 }
@@ -88,7 +94,11 @@ export function compareAddresses(a: PciAddress, b: PciAddress): number {
 }
 
 /** The function alone: no neighbours, addresses or group yet. */
-export function planFunction(row: FunctionDescription, models: ModelLookup): FunctionPlan {
+export function planFunction(
+  row: FunctionDescription,
+  models: ModelLookup,
+  capturedSetup = false,
+): FunctionPlan {
   const description = complete(row);
   const image = description.config && readImage(description.config);
   const address = parseBdf(description.bdf)!;
@@ -98,6 +108,7 @@ export function planFunction(row: FunctionDescription, models: ModelLookup): Fun
   return {
     description,
     image,
+    ...(capturedSetup && image && { setup: image.bytes }),
     definition,
     bdf: formatBdf(address),
     address,

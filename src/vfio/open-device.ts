@@ -2,13 +2,8 @@
  * What exists of a device from its first open to its last close (vfio_pci_core_enable(), vfio_pci_core_disable()): the client's view of
  * configuration space, its interrupts, its DMA.
  */
-import {
-  PCI_COMMAND,
-  PCI_COMMAND_INTX_DISABLE,
-  PCI_COMMAND_IO,
-  PCI_COMMAND_MASTER,
-  PCI_COMMAND_MEMORY,
-} from '../abi/pci/index.js';
+import { PCI_COMMAND_INTX_DISABLE, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY } from '../abi/pci/index.js';
+import { changeCommand, disableFunction, enableFunction } from '../host/enable.js';
 import type { PciFunction } from '../host/pci-function.js';
 import { type ConfigActions, VirtualConfig } from './config/virtual-config.js';
 import type { DeviceBinding, VfioDevice } from './device.js';
@@ -43,11 +38,11 @@ export class OpenDevice {
         bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [],
       ),
     );
-    setCommand(fn, 0, PCI_COMMAND_MASTER);
-    enable(fn);
+    changeCommand(fn, 0, PCI_COMMAND_MASTER);
+    enableFunction(fn);
     this.resetWorks = resetFunction(fn);
     this.saved = saveState(fn);
-    setCommand(fn, 0, PCI_COMMAND_INTX_DISABLE);
+    changeCommand(fn, 0, PCI_COMMAND_INTX_DISABLE);
     this.irqs = new Interrupts(fn, () => this.config.interruptPin);
     const { intx } = this.irqs;
     this.power = new LowPower(fn, { mask: () => intx.enabled && intx.mask(), unmask: () => intx.unmask() });
@@ -88,7 +83,7 @@ export class OpenDevice {
   /** The last close: no DMA, no interrupts, and the device as it was before. */
   close(): void {
     const { fn } = this;
-    setCommand(fn, 0, PCI_COMMAND_MASTER);
+    changeCommand(fn, 0, PCI_COMMAND_MASTER);
     this.power.exit();
     this.irqs.close();
     this.ioeventfds.close();
@@ -96,7 +91,7 @@ export class OpenDevice {
     if (this.resetWorks) fn.reset();
     restoreState(fn, this.saved);
     this.cutOff();
-    fn.enableCount--;
+    disableFunction(fn);
   }
 
   private configActions(): ConfigActions {
@@ -113,18 +108,4 @@ export class OpenDevice {
       setPowerState: (state) => setPowerState(fn, state),
     };
   }
-}
-
-/** pci_enable_device(): whoever is first turns on decoding of the BARs there are. */
-function enable(fn: PciFunction): void {
-  if (fn.enableCount++ > 0) return;
-  const bars = fn.bars.filter((bar) => bar !== undefined);
-  const io = bars.some((bar) => bar.kind === 'io') ? PCI_COMMAND_IO : 0;
-  const memory = bars.some((bar) => bar.kind !== 'io') ? PCI_COMMAND_MEMORY : 0;
-  setCommand(fn, io | memory, 0);
-}
-
-function setCommand(fn: PciFunction, set: number, clear: number): void {
-  const command = fn.config.read(PCI_COMMAND, 2);
-  fn.config.write(PCI_COMMAND, 2, (command & ~clear) | set);
 }

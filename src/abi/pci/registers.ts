@@ -11,6 +11,7 @@ export const PCI_STATUS = 0x06;
 export const PCI_CLASS_REVISION = 0x08;
 export const PCI_CLASS_PROG = 0x09;
 export const PCI_CACHE_LINE_SIZE = 0x0c;
+export const PCI_LATENCY_TIMER = 0x0d;
 export const PCI_HEADER_TYPE = 0x0e;
 export const PCI_BASE_ADDRESS_0 = 0x10;
 export const PCI_CAPABILITY_LIST = 0x34;
@@ -53,6 +54,8 @@ export const PCI_PRIMARY_BUS = 0x18;
 export const PCI_SECONDARY_BUS = 0x19;
 export const PCI_SUBORDINATE_BUS = 0x1a;
 export const PCI_IO_BASE = 0x1c;
+/** Low bits of an I/O window: 1 where 32-bit ports are decoded. */
+export const PCI_IO_RANGE_TYPE_MASK = 0x0f;
 export const PCI_IO_LIMIT = 0x1d;
 export const PCI_SEC_STATUS = 0x1e;
 export const PCI_MEMORY_BASE = 0x20;

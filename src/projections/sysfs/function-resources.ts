@@ -4,6 +4,8 @@ import {
   PCI_COMMAND,
   PCI_COMMAND_IO,
   PCI_COMMAND_MEMORY,
+  PCI_IO_BASE,
+  PCI_IO_RANGE_TYPE_MASK,
   PCI_PREF_RANGE_TYPE_64,
   PCI_ROM_ADDRESS,
   PCI_ROM_ADDRESS_ENABLE,
@@ -18,7 +20,6 @@ import type { BinarySpec } from '../kit/attribute.js';
 import { binary, type Entry, text } from '../kit/directory.js';
 import { hex } from '../kit/format.js';
 import { parseBool, parseNumber } from '../kit/parse.js';
-import { wakeForRead } from './function-state.js';
 
 /** include/linux/ioport.h: IORESOURCE_*. */
 const flag = {
@@ -62,10 +63,10 @@ function romResource(fn: PciFunction): Resource {
 }
 
 /** I/O, memory, prefetchable, CardBus (pci_read_bridge_windows()); a window that nothing below needs is closed. */
-function bridgeWindows({ io, memory, prefetchable }: Bridge): Resource[] {
+function bridgeWindows({ io, memory, prefetchable }: Bridge, ioType: number): Resource[] {
   const window = (place: Bridge['io'], flags: number): Resource => (place ? { ...place, flags } : none);
   return [
-    window(io, flag.io | 0x1),
+    window(io, flag.io | ioType),
     window(memory, flag.memory),
     window(prefetchable, flag.memory | flag.prefetch | flag.memory64 | PCI_PREF_RANGE_TYPE_64),
     none,
@@ -78,21 +79,24 @@ function resourceLines(fn: PciFunction): string[] {
   const vfBars = Array.from({ length: iovLines }, (_, index) =>
     barResource(fn.sriov?.vfBars[index], fn.sriov?.totalVfs),
   );
-  const all = [...bars, romResource(fn), ...vfBars, ...(fn.bridge ? bridgeWindows(fn.bridge) : [])];
+  const all = [
+    ...bars,
+    romResource(fn),
+    ...vfBars,
+    ...(fn.bridge ? bridgeWindows(fn.bridge, fn.config.read(PCI_IO_BASE, 1) & PCI_IO_RANGE_TYPE_MASK) : []),
+  ];
   return all.map(({ start, end, flags }) => `${hex(start, 16)} ${hex(end, 16)} ${hex(flags, 16)}`);
 }
 
 /** Whoever opened `config` without CAP_SYS_ADMIN sees the standard header only (pci_read_config()). */
-function configSpace(model: Model, fn: PciFunction): BinarySpec {
+function configSpace(fn: PciFunction): BinarySpec {
   const { config } = fn;
   return {
     mode: 0o644,
     size: config.size,
     readable: (opener) => (opener.capable('SYS_ADMIN') ? config.size : PCI_STD_HEADER_SIZEOF),
-    read(offset, length) {
-      const bytes = Buffer.from(config.bytes.subarray(offset, offset + length));
-      return wakeForRead(model, fn, bytes, offset);
-    },
+    // A function that sleeps in D3hot reads as it is: only D3cold is left for an access (pci_config_pm_runtime_get()).
+    read: (offset, length) => Buffer.from(config.bytes.subarray(offset, offset + length)),
     /** In naturally aligned accesses of 1, 2 and 4 bytes, as pci_write_config() makes them. */
     write(offset, data) {
       for (let at = 0; at < data.length; ) {
@@ -214,7 +218,7 @@ export function resources(model: Model): Entry<PciFunction>[] {
     }),
   );
   return [
-    binary('config', (fn) => configSpace(model, fn)),
+    binary('config', configSpace),
     text('resource', { show: resourceLines }),
     ...perBar,
     ...resizable,

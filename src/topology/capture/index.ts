@@ -33,8 +33,9 @@ export function captureHost(sys = '/sys'): Capture {
   return {
     topology: {
       iommu: iommuOf(tree),
+      ...nodesOf(tree),
       root_buses: roots,
-      addresses: 'captured',
+      firmware: 'captured',
       ...(drivers.length > 0 && { drivers }),
       functions,
     },
@@ -65,6 +66,16 @@ function strangers(tree: SysfsTree, functions: readonly Row[]): Row[] {
       const distinct = new Map(ids.map((id) => [`${id.vendor}:${id.device}`, id]));
       return { name, ...(module && { module }), ids: [...distinct.values()] };
     });
+}
+
+/** One node is the default. */
+function nodesOf(tree: SysfsTree): Row {
+  const lists = tree
+    .list('devices/system/node')
+    .filter((name) => /^node[0-9]+$/.test(name))
+    .sort((a, b) => Number(a.slice(4)) - Number(b.slice(4)))
+    .map((name) => tree.text(`devices/system/node/${name}/cpulist`));
+  return lists.length > 1 && lists.every((list) => list) ? { numa_nodes: lists } : {};
 }
 
 function number(tree: SysfsTree, path: string): number {
