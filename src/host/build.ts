@@ -3,7 +3,7 @@ import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
 import { assertDescription } from './check.js';
-import type { FunctionDescription, HostDescription } from './description.js';
+import type { FunctionDescription, HostDescription, VfioOptions } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
 import { HostFunction, type HostHooks } from './function.js';
@@ -41,6 +41,7 @@ class PretendHost implements Host {
   readonly changes = new ChangeBus();
   readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
+  readonly vfio: Required<VfioOptions>;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
@@ -59,6 +60,7 @@ class PretendHost implements Host {
     private readonly hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
+    this.vfio = { noncoherentCdev: true, ...description.vfio };
     this.irqNumbers = new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping);
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;

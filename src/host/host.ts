@@ -1,6 +1,6 @@
 /** The pretend machine: everything sysfs, devfs and procfs are computed from. */
 import type { Bdf } from './bdf.js';
-import type { FunctionDescription } from './description.js';
+import type { FunctionDescription, VfioOptions } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
@@ -75,6 +75,7 @@ export interface Host {
   /** What the kernel would tell udev of. */
   readonly uevents: ChangeBus<KobjectEvent>;
   readonly iommu: IommuDescription;
+  readonly vfio: Required<VfioOptions>;
   readonly roots: readonly RootBus[];
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;

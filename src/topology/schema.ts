@@ -22,6 +22,7 @@ const iommu = object('a description of the IOMMU', {
   },
   interrupt_remapping: flag,
   enforces_coherency: flag,
+  scalable_mode: flag,
   domain_type: oneOf('DMA', 'DMA-FQ', 'identity'),
   registers: { ...registers, required: ['cap', 'ecap'] },
 });
@@ -56,6 +57,7 @@ export const topologySchema = {
     name: text('a name for people'),
     kernel: object('a kernel', { release, tainted: integer('a sum of taint bits', 0, 2 ** 31 - 1) }),
     iommu,
+    vfio: object('policies of VFIO', { noncoherent_cdev: flag }),
     root_buses: {
       type: 'array',
       minItems: 1,
