@@ -40,6 +40,10 @@ export interface FakeCaller extends Caller {
   /** Descriptor `fd` is one of our open files; without a file, somebody else's. */
   putFile(fd: number, file?: OpenFile): void;
   putEventfd(fd: number): FakeEventfd;
+  /** Descriptor `fd` is a memfd; `users` counts who retains it. */
+  putMemory(fd: number, length: number, options?: { dmaBuf?: boolean }): { readonly bytes: Buffer; readonly users: number };
+  /** RLIMIT_MEMLOCK, and what mlock() holds. */
+  setMemlock(values: { limit?: bigint; locked?: bigint }): void;
   closeFd(fd: number): void;
   readonly eventfds: ReadonlyMap<number, FakeEventfd>;
   /** Pins not yet released. */
@@ -59,6 +63,8 @@ export interface FakeCallerOptions {
   readonly uid?: number;
   /** Memory answers with promises, as if no page were resident. */
   readonly slowMemory?: boolean;
+  /** RLIMIT_MEMLOCK in bytes; default: unlimited. */
+  readonly memlock?: bigint;
 }
 
 export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
@@ -72,6 +78,8 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
   const openEventfds = new Map<number, () => EventFd>();
   const pins = new Set<FakePin>();
   const exitListeners = new Set<() => void>();
+  let memlock = { limit: options.memlock ?? 2n ** 64n - 1n, locked: 0n };
+  const memoryFiles = new Map<number, { bytes: Buffer; users: number; dmaBuf: boolean }>();
   const interruptListeners = new Set<() => void>();
 
   /** The buffers behind [address, address+length), in order; EFAULT at the first hole. */
@@ -160,11 +168,32 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       pieces(vaddr, length, access.write);
       return pinned(vaddr, length, access.write);
     },
-    onExit(listener) {
-      exitListeners.add(listener);
-      return () => void exitListeners.delete(listener);
+    retain(lost) {
+      exitListeners.add(lost);
+      return () => void exitListeners.delete(lost);
     },
+    memlock: () => memlock,
   };
+
+  function pinnedFile(bytes: Buffer, start: bigint, length: bigint, writable: boolean): FakePin {
+    const own = bytes.subarray(Number(start), Number(start + length));
+    const pin: FakePin = {
+      vaddr: start,
+      length,
+      shared: true,
+      read: (offset, count) => Buffer.from(own.subarray(Number(offset), Number(offset) + count)),
+      write(offset, data) {
+        if (!writable) throw new Error('write through a pin taken for reading');
+        own.set(data, Number(offset));
+      },
+      async copyTo(offset, target, targetOffset, count) {
+        await target.write(targetOffset, own.subarray(Number(offset), Number(offset) + count));
+      },
+      release: () => void pins.delete(pin),
+    };
+    pins.add(pin);
+    return pin;
+  }
 
   function eventfdCopy(state: FakeEventfd, listeners: Set<() => void>): EventFd {
     let open = true;
@@ -207,6 +236,24 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       if (open) return open();
       throw new KernelError(files.has(fd) ? 'EINVAL' : 'EBADF', `descriptor ${fd} is not an open eventfd`);
     },
+    memoryFile(fd) {
+      const file = memoryFiles.get(fd);
+      if (!file && !files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
+      return {
+        alive: true,
+        isDmaBuf: file?.dmaBuf ?? false,
+        async pin(start, length, access) {
+          if (!file || start + length > BigInt(file.bytes.length)) return refuse('EINVAL', 'no such memory');
+          return pinnedFile(file.bytes, start, length, access.write);
+        },
+        retain() {
+          if (file) file.users++;
+          return () => {
+            if (file) file.users--;
+          };
+        },
+      };
+    },
     async openFile(fd) {
       if (!files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
       return files.get(fd);
@@ -226,6 +273,14 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     bytes: load,
     putFile(fd, file) {
       files.set(fd, file);
+    },
+    putMemory(fd, length, { dmaBuf = false } = {}) {
+      const file = { bytes: Buffer.alloc(length), users: 0, dmaBuf };
+      memoryFiles.set(fd, file);
+      return file;
+    },
+    setMemlock(values) {
+      memlock = { ...memlock, ...values };
     },
     putEventfd(fd) {
       const listeners = new Set<() => void>();

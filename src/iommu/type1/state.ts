@@ -27,7 +27,7 @@ export class Type1State {
   private readonly entryLimit: number;
 
   constructor(
-    private readonly host: Host,
+    readonly host: Host,
     readonly v2: boolean,
   ) {
     this.shape = hardwareOf(host.iommu).pageTable(0);
