@@ -21,7 +21,8 @@ export class MemoryFile implements ClientFile {
 
   async pin(start: bigint, length: bigint, access: { write: boolean }): Promise<PinnedRange> {
     // No file is as long; the addon's numbers are not either.
-    if (start + length > MAX_OFFSET) throw new KernelError('EINVAL', `0x${start.toString(16)} is past the end`);
+    if (start + length > MAX_OFFSET)
+      throw new KernelError('EINVAL', `0x${start.toString(16)} is past the end`);
     try {
       const place = [Number(start), Number(length), access.write, PIN_PATIENCE_MS] as const;
       return new Pinned(await native().pinFile(this.fd, ...place));

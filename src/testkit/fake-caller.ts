@@ -41,7 +41,11 @@ export interface FakeCaller extends Caller {
   putFile(fd: number, file?: OpenFile): void;
   putEventfd(fd: number): FakeEventfd;
   /** Descriptor `fd` is a memfd; `users` counts who retains it. */
-  putMemory(fd: number, length: number, options?: { dmaBuf?: boolean }): { readonly bytes: Buffer; readonly users: number };
+  putMemory(
+    fd: number,
+    length: number,
+    options?: { dmaBuf?: boolean },
+  ): { readonly bytes: Buffer; readonly users: number };
   /** RLIMIT_MEMLOCK, and what mlock() holds. */
   setMemlock(values: { limit?: bigint; locked?: bigint }): void;
   closeFd(fd: number): void;

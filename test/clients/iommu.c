@@ -157,6 +157,7 @@ int main(int argc, char **argv)
 	find_function(&o);
 	if (count) {
 		group_open(&o, &d);
+		group_container(&d);
 		measure(&d, count, shared);
 		return 0;
 	}

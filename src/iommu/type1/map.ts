@@ -4,8 +4,8 @@ import type { StructValue } from '../../abi/struct.js';
 import { DIRTY_BITMAP_PAGES_MAX, DmaMapFlag, dmaMap } from '../../abi/vfio/type1.js';
 import type { Caller } from '../../vfs/caller.js';
 import { Area } from '../area.js';
-import { contains, hex, isAligned, lastOf, type Range, show } from '../range.js';
 import { Payer } from '../locked-memory.js';
+import { contains, hex, isAligned, lastOf, type Range, show } from '../range.js';
 import type { Type1State } from './state.js';
 
 const { READ, WRITE, VADDR } = DmaMapFlag;

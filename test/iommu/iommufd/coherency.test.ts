@@ -67,7 +67,8 @@ test('VFIO_DMA_CC_IOMMU: all HWPTs of the compat IOAS, all groups of a container
 });
 
 test("Intel's register says whether it can", () => {
-  const ecap = (bits: bigint) => fakeHost({ iommu: { registers: { cap: '0', ecap: bits.toString(16) } } }).iommu.enforcesCoherency;
+  const ecap = (bits: bigint) =>
+    fakeHost({ iommu: { registers: { cap: '0', ecap: bits.toString(16) } } }).iommu.enforcesCoherency;
   expect([ecap(1n << 7n), ecap(0n)]).toEqual([true, false]);
   const { iommu } = fakeHost({ iommu: { enforcesCoherency: false } });
   expect(BigInt(`0x${iommu.registers.ecap}`) & (1n << 7n)).toBe(0n);

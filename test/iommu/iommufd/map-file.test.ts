@@ -82,7 +82,14 @@ describe('a mapped file', () => {
     await device.attach(ioas);
     await mapFile();
     const other = await session.ioas();
-    const copy = { flags: FIXED_RW, dstIoasId: other, srcIoasId: ioas, length: 0x1000n, dstIova: 0n, srcIova: 0x1000n };
+    const copy = {
+      flags: FIXED_RW,
+      dstIoasId: other,
+      srcIoasId: ioas,
+      length: 0x1000n,
+      dstIova: 0n,
+      srcIova: 0x1000n,
+    };
     expect((await iommu(session, session.caller, 'IOMMU_IOAS_COPY', ioasCopy, copy)).result).toBe(0);
     expect(file.users).toBe(2);
     session.caller.exit();
