@@ -10,6 +10,7 @@
 import { KernelError, refuse } from '../abi/errno.js';
 import type { Caller, CapabilityName, ClientProcess, EventFd, PinnedRange } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
+import { type FakeFile, fakeClientFile } from './fake-file.js';
 
 interface Mapping {
   readonly start: bigint;
@@ -83,7 +84,7 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
   const pins = new Set<FakePin>();
   const exitListeners = new Set<() => void>();
   let memlock = { limit: options.memlock ?? 2n ** 64n - 1n, locked: 0n };
-  const memoryFiles = new Map<number, { bytes: Buffer; users: number; dmaBuf: boolean }>();
+  const memoryFiles = new Map<number, FakeFile>();
   const interruptListeners = new Set<() => void>();
 
   /** The buffers behind [address, address+length), in order; EFAULT at the first hole. */
@@ -179,26 +180,6 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     memlock: () => memlock,
   };
 
-  function pinnedFile(bytes: Buffer, start: bigint, length: bigint, writable: boolean): FakePin {
-    const own = bytes.subarray(Number(start), Number(start + length));
-    const pin: FakePin = {
-      vaddr: start,
-      length,
-      shared: true,
-      read: (offset, count) => Buffer.from(own.subarray(Number(offset), Number(offset) + count)),
-      write(offset, data) {
-        if (!writable) throw new Error('write through a pin taken for reading');
-        own.set(data, Number(offset));
-      },
-      async copyTo(offset, target, targetOffset, count) {
-        await target.write(targetOffset, own.subarray(Number(offset), Number(offset) + count));
-      },
-      release: () => void pins.delete(pin),
-    };
-    pins.add(pin);
-    return pin;
-  }
-
   function eventfdCopy(state: FakeEventfd, listeners: Set<() => void>): EventFd {
     let open = true;
     const own = new Set<() => void>();
@@ -243,20 +224,7 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     memoryFile(fd) {
       const file = memoryFiles.get(fd);
       if (!file && !files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
-      return {
-        alive: true,
-        isDmaBuf: file?.dmaBuf ?? false,
-        async pin(start, length, access) {
-          if (!file || start + length > BigInt(file.bytes.length)) return refuse('EINVAL', 'no such memory');
-          return pinnedFile(file.bytes, start, length, access.write);
-        },
-        retain() {
-          if (file) file.users++;
-          return () => {
-            if (file) file.users--;
-          };
-        },
-      };
+      return fakeClientFile(file, pins);
     },
     async openFile(fd) {
       if (!files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
