@@ -27,6 +27,11 @@ export interface Dma {
   copy(destination: bigint, source: bigint, length: number): MaybeAsync<void>;
 }
 
+/** DMA without a PASID, and with one: each PASID has an address space of its own. */
+export interface DmaByPasid extends Dma {
+  withPasid(pasid: number): Dma;
+}
+
 /** Interrupts as the function raises them; what nobody listens to is dropped, as on a real bus. */
 export interface Interrupts {
   /** Message `vector` of MSI-X (or MSI): sent unless masked in the vector table. */
@@ -78,7 +83,7 @@ export interface WatchedRegister {
 }
 
 export interface DeviceContext {
-  readonly dma: Dma;
+  readonly dma: DmaByPasid;
   readonly interrupts: Interrupts;
   /**
    * The pages behind a memory BAR, shared with every client that maps it. The model reads and writes registers here; a read by a

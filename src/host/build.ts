@@ -5,7 +5,7 @@ import type { Bdf } from './bdf.js';
 import { assertDescription } from './check.js';
 import { largestBar } from './check-function.js';
 import { type Cpus, cpusOf } from './cpus.js';
-import type { FunctionDescription, HostDescription } from './description.js';
+import type { FunctionDescription, HostDescription, VfioOptions } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
 import { replaceBar } from './free-addresses.js';
@@ -45,6 +45,7 @@ class PretendHost implements Host {
   readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
   readonly cpus: Cpus;
+  readonly vfio: Required<VfioOptions>;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
@@ -65,6 +66,7 @@ class PretendHost implements Host {
   ) {
     this.iommu = resolveIommu(description.iommu);
     this.cpus = cpusOf(description.numaNodes);
+    this.vfio = { noncoherentCdev: true, ...description.vfio };
     this.irqNumbers = new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping);
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;

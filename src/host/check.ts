@@ -66,6 +66,8 @@ function checkIommu({ iommu = {} }: HostDescription, report: Report): void {
       ['iommu', 'pageSizes'],
       `0x${iommu.pageSizes.toString(16)}: expected 4 KiB as the smallest page size`,
     );
+  if (iommu.scalableMode && ((iommu.kind ?? 'intel') !== 'intel' || iommu.registers))
+    report(['iommu', 'scalableMode'], 'chooses the registers of an Intel IOMMU; give only these, or only it');
   for (const key of ['cap', 'ecap'] as const) {
     const text = iommu.registers?.[key];
     if (text !== undefined && !/^[0-9a-f:]+$/.test(text))

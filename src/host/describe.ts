@@ -53,6 +53,7 @@ export function describeFunction(fn: PciFunction) {
     reset_methods: [...fn.resetMethods],
     model: fn.modelName ?? null,
     iommu_group: fn.iommuGroup?.id ?? null,
+    dma_coherency: fn.dmaCoherency,
     driver: fn.driver?.name ?? null,
     driver_override: fn.driverOverride,
   };
@@ -83,6 +84,7 @@ export function describeHost(host: Host) {
       enforces_coherency: enforcesCoherency,
       registers: { ...registers },
     },
+    vfio: { noncoherent_cdev: host.vfio.noncoherentCdev },
     modules: Object.fromEntries(
       [...host.modules.values()].map(({ name, parameters }) => [
         name,

@@ -24,6 +24,7 @@ export interface HostDescription {
   readonly firmware?: 'own' | 'captured';
   /** CPUs of each NUMA node, like `0-3,8`; default: one node with the CPUs of the real machine. */
   readonly numaNodes?: readonly string[];
+  readonly vfio?: VfioOptions;
   /** Root buses as `DDDD:BB`; default [`0000:00`]. */
   readonly rootBuses?: readonly string[];
   /** Module parameters that differ from their defaults, by module, then parameter. */
@@ -37,8 +38,19 @@ export interface HostDescription {
 export interface IommuOptions extends Partial<Omit<IommuDescription, 'kind'>> {
   /** Default `intel`. */
   readonly kind?: IommuDescription['kind'];
+  /** Intel: the registers of a machine with scalable mode, that nests, tracks dirty pages and knows PASIDs; default false. */
+  readonly scalableMode?: boolean;
   /** The `type` attribute of every group; default DMA-FQ. */
   readonly domainType?: 'DMA' | 'DMA-FQ' | 'identity';
+}
+
+/** Policies of the pretend host's VFIO. */
+export interface VfioOptions {
+  /**
+   * False: a device whose coherency is not enforced has no node in /dev/vfio/devices, so that programs take its group instead; default
+   * true, as in the kernel.
+   */
+  readonly noncoherentCdev?: boolean;
 }
 
 /** A kernel driver that only holds its functions: name, ids, and whether it uses the DMA API. */
@@ -61,6 +73,8 @@ export interface DriverDescription {
    */
   readonly sriov?: 'removes-vfs' | 'leaves-vfs';
 }
+
+export type DmaCoherency = 'enforced' | 'unenforced' | 'none';
 
 export type BridgeKind = 'root-port' | 'upstream-port' | 'downstream-port' | 'pcie-to-pci' | 'pci';
 
@@ -187,6 +201,11 @@ export interface FunctionDescription {
   readonly acs?: boolean;
   /** Firmware-reserved IOVAs (RMRR, IVMD) of this function. */
   readonly reservedRegions?: readonly ReservedRegion[];
+  /**
+   * How DMA of this function and the processors' caches get along: default `enforced`, coherent even where the function asks for no
+   * snooping, as far as the IOMMU can; `unenforced`: the IOMMU it is behind can't; `none`: not coherent at all, no vfio driver takes it.
+   */
+  readonly dmaCoherency?: DmaCoherency;
   /** Default -1: unknown. */
   readonly numaNode?: number;
   /** INTx line; default: 16 and up by device and pin, 0 without a pin. */

@@ -4,6 +4,7 @@ import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contrac
 import type { Bdf, PciAddress } from './bdf.js';
 import { buildConfig } from './config-builder.js';
 import type { ConfigSpace } from './config-space.js';
+import type { DmaCoherency } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
 import { FunctionInterrupts } from './interrupts.js';
@@ -107,6 +108,10 @@ export class HostFunction implements PciFunction {
   }
   get numaNode(): number {
     return this.plan.description.numaNode ?? -1;
+  }
+
+  get dmaCoherency(): DmaCoherency {
+    return this.physfn?.dmaCoherency ?? this.plan.description.dmaCoherency ?? 'enforced';
   }
 
   get config(): ConfigSpace {

@@ -2,7 +2,7 @@
 
 import type { Bdf } from './bdf.js';
 import type { Cpus } from './cpus.js';
-import type { FunctionDescription } from './description.js';
+import type { FunctionDescription, VfioOptions } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
@@ -78,6 +78,7 @@ export interface Host {
   readonly uevents: ChangeBus<KobjectEvent>;
   readonly iommu: IommuDescription;
   readonly cpus: Cpus;
+  readonly vfio: Required<VfioOptions>;
   readonly roots: readonly RootBus[];
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;

@@ -1,8 +1,14 @@
 /** One PCI function of the pretend machine: what the bus knows of it, before any driver or client comes. */
-import type { BarSpec, DeviceModel, FunctionShape, WatchedRegister } from '../devices/contract.js';
+import type {
+  BarSpec,
+  DeviceModel,
+  DmaByPasid,
+  FunctionShape,
+  WatchedRegister,
+} from '../devices/contract.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
-import type { BridgeKind } from './description.js';
+import type { BridgeKind, DmaCoherency } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { MessageVectors } from './messages.js';
@@ -27,7 +33,7 @@ export interface AttachedModel {
 
 /** Where a function's DMA and interrupts go while a client holds it; set and cleared by `vfio/`. */
 export interface FunctionSinks {
-  dma: import('../devices/contract.js').Dma | undefined;
+  dma: DmaByPasid | undefined;
   msi: ((vector: number) => void) | undefined;
   intx: ((asserted: boolean) => void) | undefined;
 }
@@ -80,6 +86,8 @@ export interface PciFunction {
   /** Bus address of the expansion ROM; 0 when there is none. */
   readonly romAddress: bigint;
   readonly numaNode: number;
+  /** A VF's is its PF's. */
+  readonly dmaCoherency: DmaCoherency;
   /** INTx line; 0 without one. */
   readonly irq: number;
   /** MSI or MSI-X vectors that its driver has. */

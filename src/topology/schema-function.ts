@@ -166,6 +166,7 @@ export const functionSchema: Schema = required(
     iommu_group: integer('a group number', 0, 2 ** 31 - 1),
     acs: flag,
     reserved_regions: list(region, 'a list of reserved regions'),
+    dma_coherency: oneOf('enforced', 'unenforced', 'none'),
     numa_node: integer('a node, or -1', -1, 1023),
     irq: integer('an interrupt line from 0 to 254', 0, 254),
   }),

@@ -22,6 +22,7 @@ const iommu = object('a description of the IOMMU', {
   },
   interrupt_remapping: flag,
   enforces_coherency: flag,
+  scalable_mode: flag,
   domain_type: oneOf('DMA', 'DMA-FQ', 'identity'),
   registers: { ...registers, required: ['cap', 'ecap'] },
 });
@@ -65,6 +66,7 @@ export const topologySchema = {
       items: text('the CPUs of a node, like 0-3,8', '^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$'),
       description: 'a list with the CPUs of each node',
     },
+    vfio: object('policies of VFIO', { noncoherent_cdev: flag }),
     root_buses: {
       type: 'array',
       minItems: 1,

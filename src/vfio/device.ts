@@ -21,6 +21,8 @@ import { isPhysicalFunction, VfToken } from './token.js';
 export interface DeviceBinding {
   /** undefined: blocked. */
   readonly space: AddressSpace | undefined;
+  /** For DMA with a PASID; only an iommufd tells them apart. */
+  spaceOf?(pasid: number): AddressSpace | undefined;
   readonly iommufd?: { readonly file: IommufdFile; readonly bound: BoundDevice };
   /** After the driver's open: attaches where opening alone implies it. */
   start?(): Promise<void>;
@@ -70,9 +72,15 @@ export class VfioDevice {
     return `vfio${this.index}`;
   }
 
-  /** The minor of its cdev; no-IOMMU devices have none. */
+  /** The minor of its cdev; no-IOMMU devices have none, and those that the host's policy leaves to their group. */
   get cdevMinor(): number | undefined {
-    return this.group.noiommu ? undefined : this.index;
+    return this.group.noiommu || this.hidesCdev ? undefined : this.index;
+  }
+
+  /** The host's policy for devices whose coherency nobody enforces (`vfio.noncoherent_cdev`). */
+  private get hidesCdev(): boolean {
+    const { vfio, iommu } = this.registry.host;
+    return !vfio.noncoherentCdev && !(iommu.enforcesCoherency && this.fn.dmaCoherency === 'enforced');
   }
 
   get openCount(): number {
@@ -101,7 +109,7 @@ export class VfioDevice {
 
   /** /dev/vfio/devices/vfio<X>: may be opened any number of times; one of them can be bound. */
   openCdev(_request: OpenRequest, _caller: Caller): OpenFile {
-    if (this.cdevMinor === undefined) refuse('ENODEV', `${this.fn.bdf} has no cdev: it has no IOMMU`);
+    if (this.cdevMinor === undefined) refuse('ENODEV', `${this.fn.bdf} has no cdev`);
     this.use();
     return new DeviceFile(this, 'cdev');
   }

@@ -48,7 +48,10 @@ export class OpenDevice {
     this.power = new LowPower(fn, { mask: () => intx.enabled && intx.mask(), unmask: () => intx.unmask() });
     this.config = new VirtualConfig(fn, this.configActions());
     this.ioeventfds = new IoEventFds(this);
-    fn.sinks.dma = new IommuDma(() => binding.space);
+    fn.sinks.dma = new IommuDma(
+      () => binding.space,
+      (pasid) => binding.spaceOf?.(pasid),
+    );
     fn.sinks.msi = (vector) => this.irqs.messages.signal(vector);
     fn.sinks.intx = (asserted) => {
       if (asserted) intx.raise();

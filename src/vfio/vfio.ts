@@ -80,6 +80,13 @@ export class Vfio implements DeviceRegistry {
 
   /** vfio_register_group_dev(): EINVAL for a function without an IOMMU group, unless no-IOMMU mode makes one. */
   register(fn: PciFunction): void {
+    // device_iommu_capable(IOMMU_CAP_CACHE_COHERENCY): VFIO has no way to keep caches out of the user's way.
+    if (
+      fn.dmaCoherency === 'none' &&
+      fn.iommuGroup?.options.name !== NOIOMMU &&
+      this.host.iommu.kind !== 'none'
+    )
+      refuse('EINVAL', `DMA of ${fn.bdf} is not coherent with the caches`);
     const group = this.groupFor(fn);
     const index = lowestFree(this.allDevices);
     const device = new VfioDevice(this, fn, group, index);

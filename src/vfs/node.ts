@@ -70,6 +70,8 @@ export interface Backing {
 export const Poll = { IN: 1, PRI: 2, OUT: 4, ERR: 8, HUP: 16 } as const;
 
 export interface OpenFile {
+  /** No position: reads and writes go on from where the last ended, pread and lseek are ESPIPE (stream_open()). */
+  readonly stream?: boolean;
   /** Pages for mmap; without it mmap(MAP_SHARED) is ENODEV. */
   readonly backing?: Backing;
   /** EINVAL when missing. */
@@ -90,9 +92,12 @@ export interface OpenFile {
 
 /**
  * An ioctl result that is a descriptor new to the caller: the transport installs `file` in the caller's table (grafting) and the
- * ioctl returns its number. If it can't (caller gone, traced by somebody else, table full) `file.release` is called and the ioctl
- * fails.
+ * ioctl returns its number; or, with `tell`, it returns 0 once `tell` has put the number where it belongs. If it can't be installed
+ * (caller gone, traced by somebody else, table full) `file.release` is called and the ioctl fails.
  */
 export class NewDescriptor {
-  constructor(readonly file: OpenFile) {}
+  constructor(
+    readonly file: OpenFile,
+    readonly tell?: (fd: number) => MaybeAsync<void>,
+  ) {}
 }

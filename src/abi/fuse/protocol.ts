@@ -62,6 +62,7 @@ export const InitFlag = {
 
 export const FOPEN = {
   DIRECT_IO: 1,
+  STREAM: 1 << 4,
   KEEP_CACHE: 2,
   NONSEEKABLE: 4,
   CACHE_DIR: 8,

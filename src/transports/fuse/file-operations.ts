@@ -47,7 +47,8 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
   }
   const { fh } = session.files.add(file, known);
   // NOFLUSH: our own copies of a client's descriptors can be closed without asking ourselves.
-  const openFlags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0);
+  const openFlags =
+    FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0) | (file.stream ? FOPEN.STREAM : 0);
   request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));
 }
 

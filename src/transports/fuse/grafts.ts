@@ -1,4 +1,5 @@
 /** Descriptors as ioctl results: no FUSE reply can carry one, so the client opens it itself, guided by `client/graft/`. */
+import { KernelError } from '../../abi/errno.js';
 import { OpenFlag } from '../../abi/fuse/protocol.js';
 import { isNativeError } from '../../client/errors.js';
 import { beginGraft, ioctlDescriptor } from '../../client/graft/ptrace.js';
@@ -43,7 +44,7 @@ export class Grafts {
       const graft = await beginGraft(request.tid);
       this.expected.set(request.tid, expected);
       replyIoctl(request, 0);
-      await graft.finish(await this.open(graft, fd));
+      await graft.finish(await this.open(graft, fd, result));
     } catch (error) {
       if (!request.isAnswered) throw error;
       // The client died while it was being served: its descriptors are gone with it, and nobody waits for an answer.
@@ -62,10 +63,14 @@ export class Grafts {
   }
 
   /** What the ioctl is to return. */
-  private async open(graft: Graft, fd: number): Promise<number> {
+  private async open(graft: Graft, fd: number, { tell }: NewDescriptor): Promise<number> {
     try {
-      return await graft.openat(fd, OpenFlag.RDWR | OpenFlag.CLOEXEC);
+      const made = await graft.openat(fd, OpenFlag.RDWR | OpenFlag.CLOEXEC);
+      if (!tell) return made;
+      await tell(made);
+      return 0;
     } catch (error) {
+      if (error instanceof KernelError) return -error.errno;
       if (!isNativeError(error) || error.code === 'ESRCH') throw error;
       return -error.errno;
     }
