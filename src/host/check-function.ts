@@ -1,6 +1,7 @@
 /** One function of a description: names that must exist, and a shape that hardware could have. */
 import type { BarSpec, FunctionShape } from '../devices/contract.js';
 import { parseBdf } from './bdf.js';
+import { checkMigration } from './check-migration.js';
 import { checkSriov } from './check-sriov.js';
 import { buildConfig } from './config-builder.js';
 import type { FunctionDescription } from './description.js';
@@ -31,6 +32,10 @@ export function checkFunction(row: FunctionDescription, known: Known, report: Re
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
   checkSriov(row, shape, note);
+  const definition = findModel(known.models, row.model);
+  checkMigration(row.migration, { bars: shape.bars, definition }, note);
+  if (row.bridge && (row.migration || row.dmaLogging))
+    note([row.migration ? 'migration' : 'dmaLogging'], 'a bridge has no vfio client');
   const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];
   if (raw.length > 0 && sound && parseBdf(row.bdf)) checkRoom(row, known.models, report);
 }

@@ -4,6 +4,7 @@ import type { FunctionShape } from '../devices/contract.js';
 import { formatBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
+import { checkMigration } from './check-migration.js';
 import type { FunctionDescription, HostDescription, SriovDescription } from './description.js';
 import { isolationHead } from './grouping.js';
 import type { ModelLookup } from './models.js';
@@ -27,6 +28,7 @@ export function checkSriov(row: FunctionDescription, shape: FunctionShape, repor
     else if (bar.size < page)
       note(['bars', i, 'size'], `${bar.size}: expected whole pages (4096 bytes and up)`);
   });
+  checkMigration(sriov.migration, { bars, definition: undefined }, note);
   const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
   checkMessages({ ...vf, ...(sriov.msix && { msix: sriov.msix }) }, note);
 }

@@ -4,8 +4,10 @@ import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contrac
 import type { Bdf, PciAddress } from './bdf.js';
 import { buildConfig } from './config-builder.js';
 import type { ConfigSpace } from './config-space.js';
+import type { MigrationDescription } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
+import { type FunctionState, HostFunctionState } from './function-state.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
@@ -47,7 +49,13 @@ export class HostFunction implements PciFunction {
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
-  readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
+  readonly sinks: FunctionSinks = {
+    dma: undefined,
+    msi: undefined,
+    intx: undefined,
+    resetDone: undefined,
+  };
+  readonly state: FunctionState = new HostFunctionState(this);
   readonly messages: MessageVectors;
   readonly pagesBase: number;
   iommuGroup: IommuGroup | undefined;
@@ -61,7 +69,8 @@ export class HostFunction implements PciFunction {
   private ownPages: Pages | undefined;
   private readonly memory = new Map<number, Buffer>();
   private attached: AttachedModel | undefined;
-  private interrupts: FunctionInterrupts | undefined;
+  /** There as long as the model is. */
+  interrupts: FunctionInterrupts | undefined;
   private destroyed = false;
   private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
@@ -164,9 +173,24 @@ export class HostFunction implements PciFunction {
       if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
       this.builtConfig.poke(0, image);
     }
+    this.resetModel();
+    return true;
+  }
+
+  resetModel(): void {
     this.attached?.model.reset();
     this.interrupts?.reset();
-    return true;
+    this.sinks.resetDone?.();
+  }
+
+  get migration(): MigrationDescription | undefined {
+    return this.plan.description.migration;
+  }
+  get dmaLogging(): boolean {
+    return this.plan.description.dmaLogging ?? false;
+  }
+  get stateVersion(): number {
+    return this.plan.definition?.stateVersion ?? 0;
   }
 
   /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */

@@ -19,7 +19,8 @@ export function lastVfBus(pf: FunctionPlan): number {
 /** What a VF would be as a function of its own: ids, BARs and messages, but no INTx, no ROM and nothing to sleep with. */
 export function vfDescription(pf: FunctionPlan, index: number): FunctionDescription {
   const { description, shape } = pf;
-  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix } = description.sriov!;
+  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix, migration, dmaLogging } =
+    description.sriov!;
   return withoutUndefined<FunctionDescription>({
     bdf: formatBdf(vfAddress(pf, index)),
     vendor: shape.vendor,
@@ -35,6 +36,8 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
     link: description.link,
     powerManagement: false,
     numaNode: description.numaNode,
+    migration,
+    dmaLogging,
   });
 }
 

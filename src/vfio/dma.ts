@@ -9,7 +9,11 @@ import { andThen } from '../vfs/caller.js';
 
 export class IommuDma implements Dma {
   /** `space` gives undefined while nothing is attached: all DMA is blocked. Bus mastering is the function's own business. */
-  constructor(private readonly space: () => AddressSpace | undefined) {}
+  constructor(
+    private readonly space: () => AddressSpace | undefined,
+    /** Told of everything that was written. */
+    private readonly wrote: (iova: bigint, length: number) => void = () => {},
+  ) {}
 
   read(iova: bigint, length: number): MaybeAsync<Buffer> {
     const { pieces } = this.resolve(iova, length, 'read');
@@ -33,7 +37,7 @@ export class IommuDma implements Dma {
         return range.write(offset, part);
       });
     });
-    return andThen(result, () => space.dirtied(iova, data.length));
+    return andThen(result, () => this.dirtied(space, iova, data.length));
   }
 
   copy(destination: bigint, source: bigint, length: number): MaybeAsync<void> {
@@ -45,7 +49,12 @@ export class IommuDma implements Dma {
         s.range.copyTo(s.offset, t.range, t.offset, n),
       ),
     );
-    return andThen(result, () => space.dirtied(destination, length));
+    return andThen(result, () => this.dirtied(space, destination, length));
+  }
+
+  private dirtied(space: AddressSpace, iova: bigint, length: number): void {
+    space.dirtied(iova, length);
+    this.wrote(iova, length);
   }
 
   private resolve(

@@ -13,10 +13,12 @@ import type { PciFunction } from '../host/pci-function.js';
 import { type ConfigActions, VirtualConfig } from './config/virtual-config.js';
 import type { DeviceBinding, VfioDevice } from './device.js';
 import { IommuDma } from './dma.js';
+import { DmaLog } from './dma-logging.js';
 import { IoEventFds } from './ioeventfds.js';
 import { Interrupts } from './irqs/interrupts.js';
+import { Migration } from './migration/migration.js';
 import { D0, D3HOT, LowPower, powerStateOf, setPowerState } from './power.js';
-import { isMappable } from './regions/mappable.js';
+import { backingOf, isMappable } from './regions/mappable.js';
 import { resetFunction, restoreState, saveState } from './reset.js';
 
 export class OpenDevice {
@@ -25,6 +27,10 @@ export class OpenDevice {
   readonly irqs: Interrupts;
   readonly power: LowPower;
   readonly ioeventfds: IoEventFds;
+  /** undefined: the device does not migrate. */
+  readonly migration: Migration | undefined;
+  /** undefined: it can't tell what it wrote. */
+  readonly dmaLog: DmaLog | undefined;
   /** The function was reset when it was opened, so it can be: the RESET flag. */
   readonly resetWorks: boolean;
   /** BARs that may be mapped. */
@@ -53,7 +59,16 @@ export class OpenDevice {
     this.power = new LowPower(fn, { mask: () => intx.enabled && intx.mask(), unmask: () => intx.unmask() });
     this.config = new VirtualConfig(fn, this.configActions());
     this.ioeventfds = new IoEventFds(this);
-    fn.sinks.dma = new IommuDma(() => binding.space);
+    const { migration, dmaLogging } = device.variant;
+    this.migration =
+      migration && new Migration({ fn, config: this.config, backing: backingOf(fn) }, migration);
+    const dmaLog = dmaLogging ? new DmaLog() : undefined;
+    this.dmaLog = dmaLog;
+    fn.sinks.dma = new IommuDma(
+      () => binding.space,
+      (iova, length) => dmaLog?.wrote(iova, length),
+    );
+    fn.sinks.resetDone = () => this.migration?.resetDone();
     fn.sinks.msi = (vector) => this.irqs.messages.signal(vector);
     fn.sinks.intx = (asserted) => {
       if (asserted) intx.raise();
@@ -83,6 +98,7 @@ export class OpenDevice {
     sinks.dma = undefined;
     sinks.msi = undefined;
     sinks.intx = undefined;
+    sinks.resetDone = undefined;
   }
 
   /** The last close: no DMA, no interrupts, and the device as it was before. */
@@ -96,6 +112,8 @@ export class OpenDevice {
     if (this.resetWorks) fn.reset();
     restoreState(fn, this.saved);
     this.cutOff();
+    // Last: whatever a paused device had left to do reaches nobody any more.
+    this.migration?.close();
     fn.enableCount--;
   }
 

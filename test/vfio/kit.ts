@@ -169,7 +169,9 @@ export class Client {
 
   async ioctl(fd: number, command: number, argument: bigint = ARGUMENT): Promise<number> {
     const result = await this.file(fd).ioctl!(command, argument, this.caller);
-    return result instanceof NewDescriptor ? this.install(result.file) : result;
+    if (!(result instanceof NewDescriptor)) return result;
+    const made = this.install(result.file);
+    return result.options.deliver ? result.options.deliver(made) : made;
   }
 
   /** ioctl on a struct: returns its value after the call. */

@@ -17,6 +17,7 @@ import {
   type RegisterFile,
 } from './registers.js';
 import { restsSuspended } from './rest.js';
+import type { ChannelState } from './saved-state.js';
 import { transfer, writeCompletion } from './transfer.js';
 
 /** Operations until the main loop gets its turn: a client can ring 65535 at once. */
@@ -53,6 +54,9 @@ export class IoatChannel implements DoorbellListener {
   /** The epoch of the walk: another one says that it was abandoned. */
   private walked = 0;
   private destroyed = false;
+  /** Runs nothing; registers are looked at all the same. */
+  private paused = false;
+  private whenQuiet: (() => void) | undefined;
 
   constructor(
     private readonly context: DeviceContext,
@@ -92,6 +96,52 @@ export class IoatChannel implements DoorbellListener {
   destroy(): void {
     this.destroyed = true;
     this.epoch++;
+  }
+
+  /** Settles between two operations, completions written. */
+  pause(): MaybeAsync<void> {
+    this.paused = true;
+    if (!this.running) return;
+    return new Promise((resolve) => {
+      this.whenQuiet = resolve;
+    });
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.serve();
+  }
+
+  save(): ChannelState {
+    const { head, completed, count, done, completionDue, halted, suspended, armed, recovered } = this;
+    const { linked, ...chain } = this.chain.save();
+    const { lineArmed, lineOwed, lineUnsent } = this.interrupts.saveLine(this.index);
+    return {
+      ...{ head, completed, count, done, ...chain, ...this.doorbells.save() },
+      flags: {
+        ...{ completionDue, halted, suspended, armed, recovered },
+        ...{ linked, lineArmed, lineOwed, lineUnsent },
+      },
+    };
+  }
+
+  /** The channel's registers stand already. */
+  load(state: ChannelState): void {
+    this.epoch++;
+    const { flags } = state;
+    this.head = state.head;
+    this.completed = state.completed;
+    this.count = state.count;
+    this.done = state.done;
+    this.completionDue = flags.completionDue;
+    this.halted = flags.halted;
+    this.suspended = flags.suspended;
+    this.armed = flags.armed;
+    this.recovered = flags.recovered;
+    this.chain.load({ ...state, linked: flags.linked });
+    this.doorbells.load(state);
+    this.interrupts.loadLine(this.index, flags);
+    this.publish();
   }
 
   command(command: number): boolean {
@@ -160,7 +210,7 @@ export class IoatChannel implements DoorbellListener {
   }
 
   private get runnable(): boolean {
-    return this.pending > 0 && !this.halted && !this.suspended && !this.destroyed;
+    return this.pending > 0 && !this.halted && !this.suspended && !this.paused && !this.destroyed;
   }
 
   private serve(): void {
@@ -179,6 +229,8 @@ export class IoatChannel implements DoorbellListener {
       }
     } finally {
       this.running = false;
+      this.whenQuiet?.();
+      this.whenQuiet = undefined;
     }
   }
 

@@ -47,7 +47,8 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
   }
   const { fh } = session.files.add(file, known);
   // NOFLUSH: our own copies of a client's descriptors can be closed without asking ourselves.
-  const openFlags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0);
+  const openFlags =
+    FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0) | (file.stream ? FOPEN.STREAM : 0);
   request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));
 }
 
@@ -113,12 +114,13 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
   });
 }
 
+const ALWAYS_READY = Poll.IN | Poll.OUT | Poll.RDNORM | Poll.WRNORM;
 const pollOut = Buffer.alloc(8);
 
 export function poll(session: FuseSession, request: FuseRequest): void {
   const { file } = fileOf(session, request);
   const { kh, flags } = fusePollIn.decode(request.body);
   const wake = flags & POLL_SCHEDULE_NOTIFY ? () => session.wakePoll(kh) : () => {};
-  pollOut.writeUInt32LE(file.poll ? file.poll(wake) : Poll.IN | Poll.OUT, 0);
+  pollOut.writeUInt32LE(file.poll ? file.poll(wake) : ALWAYS_READY, 0);
   request.reply(pollOut);
 }
