@@ -217,6 +217,7 @@ export class IoatChannel implements DoorbellListener {
     if (this.destroyed) return;
     if (!this.doorbells.attend()) setImmediate(() => this.serve());
     if (!this.running && this.runnable) void this.run();
+    else if (this.paused) this.publish(); // what no walk will show
   }
 
   /** Runs without a pause as long as DMA answers synchronously; anything but a DMA fault rejects, unhandled: a bug of ours. */
