@@ -90,7 +90,11 @@ export function rig(options: RigOptions = {}): Rig {
   const log: ModelLog = { events: [], context: undefined, model: undefined };
   const functions = description.functions ?? [modelled()];
   const provider = mappable ? mappablePages : plainPages;
-  const host = buildHost({ ...description, functions }, provider, modelLookup([loggingModel(log), ...models]));
+  const host = buildHost(
+    { ...description, functions },
+    provider,
+    modelLookup([loggingModel(log), ...models]),
+  );
   const vfio = new Vfio(host, { createType1: backend });
   (host as unknown as { applyInitialBindings(): void }).applyInitialBindings();
   const fn = (bdf = BDF): PciFunction => [...host.functions.values()].find((one) => one.bdf === bdf)!;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { Feature, MigrationIoctl, MigState, precopyInfo } from '../../../src/abi/vfio/index.js';
 import { ARGUMENT, expectRefusal, le32 } from '../kit.js';
-import { type Device, device, flagsOf, inert, SET, saved, Stream } from './kit.js';
+import { type Device, device, flagsOf, inert, SET, Stream, saved } from './kit.js';
 
 const { STOP, RUNNING, STOP_COPY, RESUMING, RUNNING_P2P, PRE_COPY, PRE_COPY_P2P } = MigState;
 const READY = 0x41;

@@ -41,7 +41,7 @@ export class Device {
     return this.client.ioctl(this.fd, ioctls.VFIO_DEVICE_FEATURE);
   }
   /** The argument of the last call, as it is now. */
-  live = Buffer.alloc(0);
+  live: Buffer = Buffer.alloc(0);
 
   get answer(): Answer {
     const { deviceState, dataFd } = featureMigState.decode(this.live, 8);

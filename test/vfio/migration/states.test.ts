@@ -31,6 +31,7 @@ describe.each(Object.entries(tables))('flags %s', (flags, table) => {
     for (const from of states)
       for (const to of states)
         for (const [i, arc] of (wayTo(arcs, number(from), number(to)) ?? []).entries())
-          if (arc.opens) expect([from, to, i]).toEqual([from, to, wayTo(arcs, number(from), number(to))!.length - 1]);
+          if (arc.opens)
+            expect([from, to, i]).toEqual([from, to, wayTo(arcs, number(from), number(to))!.length - 1]);
   });
 });
