@@ -49,10 +49,7 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
   const { fh } = session.files.add(file, known, file.stream && seekable ? 0n : undefined);
   // NOFLUSH: our own copies of a client's descriptors can be closed without asking ourselves.
   const openFlags =
-    FOPEN.DIRECT_IO |
-    FOPEN.NOFLUSH |
-    (backingId ? FOPEN.PASSTHROUGH : 0) |
-    (seekable ? 0 : FOPEN.STREAM);
+    FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0) | (seekable ? 0 : FOPEN.STREAM);
   request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));
 }
 
