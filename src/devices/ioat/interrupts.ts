@@ -115,15 +115,15 @@ export class InterruptUnit {
     this.lines[n] = { armed, owed, unsent, cancel: undefined };
   }
 
-  save(): { attention: number; intrctrl: number } {
-    return { attention: this.attention, intrctrl: this.shown };
+  save() {
+    return { attention: this.attention, intrctrl: this.shown, line: this.asserted ? 1 : 0 };
   }
 
   /** The lines are loaded already, and the level of INTx is the host's to restore. */
-  load({ attention, intrctrl }: { attention: number; intrctrl: number }): void {
+  load({ attention, intrctrl, line }: ReturnType<InterruptUnit['save']>): void {
     this.attention = attention;
     this.shown = intrctrl;
-    this.asserted = (intrctrl & Intrctrl.INT) !== 0;
+    this.asserted = line !== 0;
   }
 
   private schedule(n: number, line: Line): void {

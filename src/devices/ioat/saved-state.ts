@@ -10,6 +10,8 @@ const engine = struct('ioat engine state', {
   xfercap: u32,
   attention: u32,
   intrctrl: u32,
+  /** Level of INTx, which lags behind INTRCTRL while the engine is paused. */
+  line: u32,
 });
 
 const channel = struct('ioat channel state', {
@@ -63,7 +65,7 @@ export function decodeState(bytes: Buffer, options: { channels: number; xfercap:
     throw new StateRefused(`${head.channels} channels, xfercap ${head.xfercap}: not this engine's`);
   if (bytes.length !== engine.size + head.channels * channel.size)
     throw new StateRefused(`${bytes.length} bytes are no state of ${head.channels} channels`);
-  if (head.attention >= 2 ** head.channels || head.intrctrl > 0xff)
+  if (head.attention >= 2 ** head.channels || head.intrctrl > 0xff || head.line > 1)
     throw new StateRefused('engine registers');
   const channels = Array.from({ length: head.channels }, (_, n) =>
     channel.decode(bytes, engine.size + n * channel.size),
