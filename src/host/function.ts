@@ -12,7 +12,14 @@ import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
 import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
-import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
+import {
+  type AttachedModel,
+  type Bar,
+  type Bridge,
+  noSinks,
+  type PciFunction,
+  type ResetMethod,
+} from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
 import { PhysicalFunction } from './sriov.js';
 
@@ -49,12 +56,7 @@ export class HostFunction implements PciFunction {
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
-  readonly sinks: FunctionSinks = {
-    dma: undefined,
-    msi: undefined,
-    intx: undefined,
-    resetDone: undefined,
-  };
+  readonly sinks = noSinks();
   readonly state: FunctionState = new HostFunctionState(this);
   readonly messages: MessageVectors;
   readonly pagesBase: number;

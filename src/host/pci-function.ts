@@ -33,6 +33,13 @@ export interface FunctionSinks {
   resetDone: (() => void) | undefined;
 }
 
+export const noSinks = (): FunctionSinks => ({
+  dma: undefined,
+  msi: undefined,
+  intx: undefined,
+  resetDone: undefined,
+});
+
 /** A range of bus addresses, both ends inclusive. */
 export interface Window {
   readonly start: bigint;

@@ -9,7 +9,7 @@ import {
   PCI_COMMAND_MASTER,
   PCI_COMMAND_MEMORY,
 } from '../abi/pci/index.js';
-import type { PciFunction } from '../host/pci-function.js';
+import { noSinks, type PciFunction } from '../host/pci-function.js';
 import { type ConfigActions, VirtualConfig } from './config/virtual-config.js';
 import type { DeviceBinding, VfioDevice } from './device.js';
 import { IommuDma } from './dma.js';
@@ -94,11 +94,7 @@ export class OpenDevice {
   }
 
   private cutOff(): void {
-    const { sinks } = this.fn;
-    sinks.dma = undefined;
-    sinks.msi = undefined;
-    sinks.intx = undefined;
-    sinks.resetDone = undefined;
+    Object.assign(this.fn.sinks, noSinks());
   }
 
   /** The last close: no DMA, no interrupts, and the device as it was before. */

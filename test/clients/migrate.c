@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -152,6 +153,20 @@ static short events(int fd)
 	if (poll(&wait, 1, 0) < 0)
 		die("poll");
 	return wait.revents;
+}
+
+/* A process that sleeps in poll() until there is something to read, and ends with 0 then. */
+static pid_t poll_in_child(int fd)
+{
+	pid_t child = fork();
+
+	if (child < 0)
+		die("fork");
+	if (child)
+		return child;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+	_exit(poll(&wait, 1, 0) == 0 && poll(&wait, 1, TIMEOUT_MS) == 1 && (wait.revents & POLLIN) ? 0 : 1);
 }
 
 /* From one data_fd to the other, in odd pieces, until there is no more: 0 at the end, or the errno that says so. */
@@ -337,12 +352,17 @@ static void migrate(struct host *from, struct host *to, const struct guest *g)
 	expect(!(events(saving) & POLLIN), "poll of what has nothing");
 	ok("ahead %zu bytes", ahead);
 
+	pid_t waiter = poll_in_child(saving);
+
 	REGISTER(from, uint16_t, DMACOUNT) = DESCRIPTORS / 2;
 	await_descriptor(g, DESCRIPTORS / 2 - 1);
 	logging_check(from);
 	info = precopy_info(saving);
 	expect(info.initial_bytes == 0 && info.dirty_bytes > 0, "registers have changed, and nothing is dirty");
 	expect(events(saving) & POLLIN, "poll of what is dirty");
+	int status;
+
+	expect(waitpid(waiter, &status, 0) == waiter && status == 0, "who polled was not woken");
 	expect(pump(saving, loading, &rest) == ENOMSG, "dirty bytes do not end with ENOMSG");
 	expect(rest == info.dirty_bytes, "dirty_bytes is not what was read");
 

@@ -31,7 +31,6 @@ export class IoatChannel implements DoorbellListener {
   private readonly chain: Chain;
   private readonly base: number;
   private readonly writeBack = Buffer.alloc(8);
-
   private readonly progress = new Progress();
 
   /** Grows when the walk in progress must end: its transfer may finish, nothing of it counts any more. */
@@ -100,10 +99,10 @@ export class IoatChannel implements DoorbellListener {
   }
 
   save(): ChannelState {
-    const { flags, ...progress } = this.progress.save();
+    const progress = this.progress.save();
     const { linked, ...chain } = this.chain.save();
-    const all = { ...flags, linked, ...this.interrupts.saveLine(this.index) };
-    return { ...progress, ...chain, ...this.doorbells.save(), flags: all };
+    const flags = { ...progress.flags, linked, ...this.interrupts.saveLine(this.index) };
+    return { ...progress, ...chain, ...this.doorbells.save(), flags };
   }
 
   /** The channel's registers stand already. */
@@ -136,7 +135,8 @@ export class IoatChannel implements DoorbellListener {
       return false;
     }
     this.doorbells.showErrors(0);
-    this.beginChain(head);
+    this.chain.restart(head);
+    this.progress.begin(head);
     this.publish();
     return true;
   }
@@ -157,14 +157,10 @@ export class IoatChannel implements DoorbellListener {
   private resetChannel(): void {
     this.doorbells.clearCount();
     this.doorbells.showErrors(0);
-    this.beginChain(this.progress.head);
+    this.chain.restart(this.progress.head);
+    this.progress.begin(this.progress.head);
     this.progress.armed = false;
     this.interrupts.resetLine(this.index);
-  }
-
-  private beginChain(head: bigint): void {
-    this.chain.restart(head);
-    this.progress.begin(head);
   }
 
   private get runnable(): boolean {

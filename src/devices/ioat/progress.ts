@@ -1,6 +1,10 @@
 /** How far a channel has come in its chain, and what its driver has told it since. */
 import type { Operation } from './chain.js';
 
+export interface SavedProgress extends Pick<Progress, 'head' | 'completed' | 'count' | 'done'> {
+  readonly flags: Pick<Progress, 'completionDue' | 'halted' | 'suspended' | 'armed' | 'recovered'>;
+}
+
 export class Progress {
   /** Descriptors asked for and done since CHAINADDR, modulo 2^16. */
   count = 0;
@@ -57,12 +61,13 @@ export class Progress {
     this.recovered = false;
   }
 
-  save() {
-    const { head, completed, count, done, ...flags } = this;
-    return { head, completed, count, done, flags };
+  save(): SavedProgress {
+    const { head, completed, count, done } = this;
+    const { completionDue, halted, suspended, armed, recovered } = this;
+    return { head, completed, count, done, flags: { completionDue, halted, suspended, armed, recovered } };
   }
 
-  load({ head, completed, count, done, flags }: ReturnType<Progress['save']>): void {
+  load({ head, completed, count, done, flags }: SavedProgress): void {
     const { completionDue, halted, suspended, armed, recovered } = flags;
     Object.assign(this, { head, completed, count, done });
     Object.assign(this, { completionDue, halted, suspended, armed, recovered });

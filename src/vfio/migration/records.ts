@@ -63,6 +63,12 @@ export class RecordReader {
     return this.headFilled === 0 && this.skipping === 0n;
   }
 
+  /** Of a record that is not whole, nothing is kept. */
+  drop(): void {
+    this.body = undefined;
+    this.headFilled = 0;
+  }
+
   /** EOPNOTSUPP for a mandatory record that nobody knows, ENOMEM for one that is too long (virtiovf_resume_read_header()). */
   write(data: Buffer): void {
     for (let at = 0; at < data.length; ) {

@@ -43,6 +43,9 @@ export class StateImage {
   drop(): void {
     this.problem ??= 'the stream was given up';
     for (const pages of this.pages) pages.clear();
+    this.config = undefined;
+    this.state = undefined;
+    this.reader.drop();
   }
 
   private take(tag: number, body: Buffer): void {

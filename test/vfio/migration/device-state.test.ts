@@ -146,7 +146,7 @@ describe('resets and closes', () => {
     }
   });
 
-  test('so do a hot reset and FLR by configuration space', async () => {
+  test('so does FLR by configuration space', async () => {
     const one = await device();
     await one.set(STOP);
     const express = one.rig.fn().config.find(0x10)!.offset;
