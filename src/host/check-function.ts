@@ -2,6 +2,7 @@
 import type { FunctionShape } from '../devices/contract.js';
 import { parseBdf } from './bdf.js';
 import { checkImage } from './check-image.js';
+import { checkMigration } from './check-migration.js';
 import { checkSriov } from './check-sriov.js';
 import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
 import { buildConfig } from './config-builder.js';
@@ -37,6 +38,10 @@ export function checkFunction(given: FunctionDescription, known: Known, report: 
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
   checkSriov(row, shape, note);
+  const definition = findModel(known.models, row.model);
+  checkMigration(row.migration, { bars: shape.bars, definition }, note);
+  if (row.bridge && (row.migration || row.dmaLogging))
+    note([row.migration ? 'migration' : 'dmaLogging'], 'a bridge has no vfio client');
   const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];
   if ((raw.length > 0 || row.config) && sound && parseBdf(row.bdf)) checkRoom(given, known.models, report);
 }

@@ -4,6 +4,7 @@ import type { FunctionShape } from '../devices/contract.js';
 import { formatBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
+import { checkMigration } from './check-migration.js';
 import { type CompleteDescription, type CompleteSriov, complete } from './completed.js';
 import type { HostDescription } from './description.js';
 import { isolationHead } from './grouping.js';
@@ -28,6 +29,7 @@ export function checkSriov(row: CompleteDescription, shape: FunctionShape, repor
     else if (bar.size < page)
       note(['bars', i, 'size'], `${bar.size}: expected whole pages (4096 bytes and up)`);
   });
+  checkMigration(sriov.migration, { bars, definition: undefined }, note);
   const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
   const captured = sriov.config && complete({ bdf: row.bdf, config: sriov.config, bars });
   const msix = sriov.msix ?? captured?.msix;

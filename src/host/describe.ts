@@ -52,6 +52,8 @@ export function describeFunction(fn: PciFunction) {
     numa_node: fn.numaNode,
     reset_methods: [...fn.resetMethods],
     model: fn.modelName ?? null,
+    migration: fn.migration ? [...fn.migration.flags] : null,
+    dma_logging: fn.dmaLogging,
     iommu_group: fn.iommuGroup?.id ?? null,
     dma_coherency: fn.dmaCoherency,
     driver: fn.driver?.name ?? null,

@@ -148,6 +148,17 @@ export interface SriovDescription {
   readonly ari?: boolean;
   /** VFs there are at start; default 0. */
   readonly numvfs?: number;
+  /** What the VFs can do beyond vfio-pci, as of a function of its own. */
+  readonly migration?: MigrationDescription;
+  readonly dmaLogging?: boolean;
+}
+
+/** The optional parts of the migration protocol; `stop-copy` is never left out. */
+export const migrationFlags = ['stop-copy', 'p2p', 'pre-copy'] as const;
+
+/** What a variant driver says of its devices in struct vfio_device. */
+export interface MigrationDescription {
+  readonly flags: readonly (typeof migrationFlags)[number][];
 }
 
 /**
@@ -191,6 +202,11 @@ export interface FunctionDescription {
   readonly powerManagement?: boolean;
   readonly capabilities?: readonly RawCapability[];
   readonly extendedCapabilities?: readonly RawCapability[];
+
+  /** Lets a vfio client save and load the device; left out: it can't, as on plain vfio-pci. */
+  readonly migration?: MigrationDescription;
+  /** Lets a vfio client ask which pages the device wrote; default false. */
+  readonly dmaLogging?: boolean;
 
   /** Bound at start. Left out: whichever driver matches, as on a kernel that boots; `none`: stays unbound. */
   readonly driver?: string;

@@ -4,14 +4,22 @@ import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contrac
 import type { Bdf, PciAddress } from './bdf.js';
 import { buildConfig } from './config-builder.js';
 import type { ConfigSpace } from './config-space.js';
-import type { DmaCoherency } from './description.js';
+import type { DmaCoherency, MigrationDescription } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
+import { type FunctionState, HostFunctionState } from './function-state.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
 import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
-import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
+import {
+  type AttachedModel,
+  type Bar,
+  type Bridge,
+  noSinks,
+  type PciFunction,
+  type ResetMethod,
+} from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
 import { canResetBy, type Surroundings, usableResets } from './reset-methods.js';
 import { PhysicalFunction } from './sriov.js';
@@ -50,7 +58,8 @@ export class HostFunction implements PciFunction {
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
-  readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
+  readonly sinks = noSinks();
+  readonly state: FunctionState = new HostFunctionState(this);
   readonly messages: MessageVectors;
   readonly pagesBase: number;
   iommuGroup: IommuGroup | undefined;
@@ -67,7 +76,8 @@ export class HostFunction implements PciFunction {
   /** Of BARs before they were resized. */
   private readonly outgrown: Buffer[] = [];
   private attached: AttachedModel | undefined;
-  private interrupts: FunctionInterrupts | undefined;
+  /** There as long as the model is. */
+  interrupts: FunctionInterrupts | undefined;
   private destroyed = false;
   private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
@@ -181,9 +191,24 @@ export class HostFunction implements PciFunction {
       if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
       this.builtConfig.poke(0, image);
     }
+    this.resetModel();
+    return true;
+  }
+
+  resetModel(): void {
     this.attached?.model.reset();
     this.interrupts?.reset();
-    return true;
+    this.sinks.resetDone?.();
+  }
+
+  get migration(): MigrationDescription | undefined {
+    return this.plan.description.migration;
+  }
+  get dmaLogging(): boolean {
+    return this.plan.description.dmaLogging ?? false;
+  }
+  get stateVersion(): number {
+    return this.plan.definition?.stateVersion ?? 0;
   }
 
   /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */

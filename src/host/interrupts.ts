@@ -21,6 +21,8 @@ export class FunctionInterrupts implements Interrupts {
   private timer: NodeJS.Timeout | undefined;
   private level = false;
   private line = false;
+  /** Nothing leaves the function. */
+  private held = false;
 
   constructor(
     private readonly source: InterruptSource,
@@ -34,20 +36,46 @@ export class FunctionInterrupts implements Interrupts {
   }
 
   msi(vector: number): void {
-    const count = (this.usesMsi() ? this.source.shape.msi : this.source.shape.msix)?.vectors ?? 0;
-    if (!Number.isInteger(vector) || vector < 0 || vector >= count) return;
+    if (!this.has(vector)) return;
     // A message is a memory write of the function's: without bus mastering it never leaves it.
     if ((this.source.config.read(pci.PCI_COMMAND, 2) & pci.PCI_COMMAND_MASTER) === 0) return;
-    if (this.isMasked(vector)) {
-      this.pending.add(vector);
-      this.showPending(vector, true);
-      this.lookAgain();
-    } else this.source.sinks.msi?.(vector);
+    if (this.held || this.isMasked(vector)) this.defer(vector);
+    else this.source.sinks.msi?.(vector);
   }
 
   intx(asserted: boolean): void {
     this.level = asserted && (this.source.shape.interruptPin ?? 0) !== 0;
     this.driveLine();
+  }
+
+  /** What is raised from now on is pending until release(). */
+  hold(): void {
+    this.held = true;
+  }
+
+  release(): void {
+    this.held = false;
+    this.flush();
+    this.lookAgain();
+    this.driveLine();
+  }
+
+  /** Level of INTx, whether or not it may leave. */
+  get asserted(): boolean {
+    return this.level;
+  }
+
+  /** Messages that are pending. */
+  get waiting(): readonly number[] {
+    return [...this.pending];
+  }
+
+  /** Becomes what another one was, once the memories are the other one's. */
+  restore(asserted: boolean, waiting: readonly number[]): void {
+    for (const vector of this.pending) this.showPending(vector, false);
+    this.pending.clear();
+    for (const vector of waiting) if (this.has(vector)) this.defer(vector);
+    this.intx(asserted);
   }
 
   /** Power-on state: nothing pending, table and PBA clear, line released. */
@@ -64,8 +92,20 @@ export class FunctionInterrupts implements Interrupts {
     this.intx(false);
   }
 
+  private has(vector: number): boolean {
+    const count = (this.usesMsi() ? this.source.shape.msi : this.source.shape.msix)?.vectors ?? 0;
+    return Number.isInteger(vector) && vector >= 0 && vector < count;
+  }
+
+  private defer(vector: number): void {
+    this.pending.add(vector);
+    this.showPending(vector, true);
+    this.lookAgain();
+  }
+
   /** Sends what is pending and no longer masked. */
   private flush(): void {
+    if (this.held) return;
     for (const vector of this.pending) {
       if (this.isMasked(vector)) continue;
       this.pending.delete(vector);
@@ -75,7 +115,7 @@ export class FunctionInterrupts implements Interrupts {
   }
 
   private lookAgain(): void {
-    if (this.timer || this.pending.size === 0) return;
+    if (this.timer || this.held || this.pending.size === 0) return;
     this.timer = setTimeout(() => {
       this.timer = undefined;
       this.flush();
@@ -128,6 +168,7 @@ export class FunctionInterrupts implements Interrupts {
     config.bytes[pci.PCI_STATUS] = this.level
       ? before | pci.PCI_STATUS_INTERRUPT
       : before & ~pci.PCI_STATUS_INTERRUPT;
+    if (this.held) return;
     const line = this.level && (config.read(pci.PCI_COMMAND, 2) & pci.PCI_COMMAND_INTX_DISABLE) === 0;
     if (line === this.line) return;
     this.line = line;

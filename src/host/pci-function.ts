@@ -8,8 +8,9 @@ import type {
 } from '../devices/contract.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
-import type { BridgeKind, DmaCoherency } from './description.js';
+import type { BridgeKind, DmaCoherency, MigrationDescription } from './description.js';
 import type { PciDriver } from './driver.js';
+import type { FunctionState } from './function-state.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { MessageVectors } from './messages.js';
 import type { Pages } from './pages.js';
@@ -31,12 +32,21 @@ export interface AttachedModel {
   readonly watched: readonly WatchedRegister[];
 }
 
-/** Where a function's DMA and interrupts go while a client holds it; set and cleared by `vfio/`. */
+/** Where a function's DMA and interrupts go, and who hears of its resets, while a client holds it; set and cleared by `vfio/`. */
 export interface FunctionSinks {
   dma: DmaByPasid | undefined;
   msi: ((vector: number) => void) | undefined;
   intx: ((asserted: boolean) => void) | undefined;
+  /** struct pci_error_handlers.reset_done. */
+  resetDone: (() => void) | undefined;
 }
+
+export const noSinks = (): FunctionSinks => ({
+  dma: undefined,
+  msi: undefined,
+  intx: undefined,
+  resetDone: undefined,
+});
 
 /** A range of bus addresses, both ends inclusive. */
 export interface Window {
@@ -121,12 +131,19 @@ export interface PciFunction {
   model: AttachedModel | undefined;
   readonly modelName: string | undefined;
   readonly sinks: FunctionSinks;
+  /** What migrates beside configuration space. */
+  readonly state: FunctionState;
+  /** What a vfio client is offered beyond vfio-pci. */
+  readonly migration: MigrationDescription | undefined;
+  readonly dmaLogging: boolean;
   /** False once removed from the machine: open files answer ENODEV. */
   readonly present: boolean;
   /** True when the device honours COMMAND.MEM and it is on, and power is D0. */
   memoryEnabled(): boolean;
   /** Function-level reset: model, config space to power-on with BARs restored. False when the function has no reset method. */
   reset(): boolean;
+  /** The model and its interrupts alone, for what has no method of its own. */
+  resetModel(): void;
   readonly canReset: boolean;
   /** In the order they are tried; empty when there is none. */
   readonly resetMethods: readonly ResetMethod[];

@@ -22,7 +22,8 @@ export function lastVfBus(pf: FunctionPlan): number {
 /** What a VF would be as a function of its own: ids, BARs and messages, but no INTx, no ROM and nothing to sleep with. */
 export function vfDescription(pf: FunctionPlan, index: number): FunctionDescription {
   const { description, shape } = pf;
-  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix, config } = description.sriov!;
+  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix, migration, dmaLogging, config } =
+    description.sriov!;
   // Captured registers of a VF say it themselves.
   const otherwise = <T>(value: T): T | undefined => (config ? undefined : value);
   return withoutUndefined<FunctionDescription>({
@@ -42,6 +43,8 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
     powerManagement: otherwise(false),
     interruptPin: 0,
     numaNode: description.numaNode,
+    migration,
+    dmaLogging,
   });
 }
 

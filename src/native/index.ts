@@ -113,6 +113,8 @@ export interface Graft {
    * to the new descriptor, the thread still stopped. Rejects with the client's errno (EMFILE …), ESRCH when it died.
    */
   openat(fd: number, flags: number): Promise<number>;
+  /** close(fd) in the client, after an openat. */
+  close(fd: number): Promise<void>;
   /** Puts `result` into the return register (negative: -errno) and lets the thread go; also after a failed openat. */
   finish(result: number): Promise<void>;
 }

@@ -40,6 +40,17 @@ export class FakeDma implements DmaByPasid {
     this.mappings.length = 0;
   }
 
+  /** All that is mapped, one after the other. */
+  contents(): Buffer {
+    return Buffer.concat(this.mappings.map(({ bytes }) => bytes));
+  }
+
+  /** Maps what `other` maps, with the same contents: a client that has moved to another host with its memory. */
+  adopt(other: FakeDma): void {
+    for (const { iova, bytes, access } of other.mappings)
+      this.mappings.push({ iova, bytes: Buffer.from(bytes), access });
+  }
+
   get waiting(): number {
     return this.held.length;
   }

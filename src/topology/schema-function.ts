@@ -1,4 +1,5 @@
 /** The part of the schema that describes one PCI function. */
+import { migrationFlags } from '../host/description.js';
 import { address, flag, integer, object, oneOf, type Schema, size, text } from './schema-parts.js';
 
 const required = (schema: Schema, ...keys: string[]): Schema => ({ ...schema, required: keys });
@@ -113,6 +114,13 @@ const vitalData: Schema = {
 const id = integer('a 16-bit id, like 0x8086', 0, 0xffff);
 const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
 
+const migration = required(
+  object('what of the migration protocol a device offers', {
+    flags: list(oneOf(...migrationFlags), 'a list of stop-copy, p2p and pre-copy'),
+  }),
+  'flags',
+);
+
 const sriov = orFalse(
   object('what makes a function an SR-IOV physical function, or false', {
     config: registers,
@@ -128,6 +136,8 @@ const sriov = orFalse(
     msix: required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset'),
     ari: flag,
     numvfs: integer('a number of VFs', 0, 0xffff),
+    migration,
+    dma_logging: flag,
   }),
 );
 
@@ -161,6 +171,8 @@ export const functionSchema: Schema = required(
     power_management: flag,
     capabilities: list(capability, 'a list of capabilities'),
     extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
+    migration,
+    dma_logging: flag,
     driver: text('the name of a driver, or none'),
     driver_override: text('the name of a driver'),
     iommu_group: integer('a group number', 0, 2 ** 31 - 1),

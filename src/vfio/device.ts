@@ -3,6 +3,7 @@
  * one open state.
  */
 import { refuse } from '../abi/errno.js';
+import type { MigrationDescription } from '../host/description.js';
 import { boolParameter, type Host } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
 import type { AddressSpace, BoundDevice, IommufdFile } from '../iommu/contract.js';
@@ -28,6 +29,12 @@ export interface DeviceBinding {
   start?(): Promise<void>;
   /** After the driver's close. */
   release(): void;
+}
+
+/** What a driver offers beyond vfio-pci itself (mig_ops, log_ops of struct vfio_device). */
+export interface VariantFeatures {
+  readonly migration: MigrationDescription | undefined;
+  readonly dmaLogging: boolean;
 }
 
 /** vfio_unregister_group_dev() asks again every 10 s. */
@@ -61,6 +68,7 @@ export class VfioDevice {
     readonly group: VfioGroup,
     /** X of vfio<X>: lowest free, machine-wide. */
     readonly index: number,
+    readonly variant: VariantFeatures,
   ) {
     this.token = isPhysicalFunction(fn) ? new VfToken() : undefined;
     this.pfToken = fn.physfn && registry.deviceOf(fn.physfn)?.token;

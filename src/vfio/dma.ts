@@ -12,10 +12,12 @@ export class IommuDma implements DmaByPasid {
   constructor(
     private readonly space: () => AddressSpace | undefined,
     private readonly spaceOf: (pasid: number) => AddressSpace | undefined = () => undefined,
+    /** Told of everything that was written. */
+    private readonly wrote: (iova: bigint, length: number) => void = () => {},
   ) {}
 
   withPasid(pasid: number): Dma {
-    return new IommuDma(() => this.spaceOf(pasid));
+    return new IommuDma(() => this.spaceOf(pasid), undefined, this.wrote);
   }
 
   read(iova: bigint, length: number): MaybeAsync<Buffer> {
@@ -41,7 +43,7 @@ export class IommuDma implements DmaByPasid {
           return range.write(offset, part);
         });
       });
-      return andThen(result, () => space.dirtied(iova, data.length));
+      return andThen(result, () => this.dirtied(space, iova, data.length));
     });
   }
 
@@ -56,9 +58,14 @@ export class IommuDma implements DmaByPasid {
             s.range.copyTo(s.offset, t.range, t.offset, n),
           ),
         );
-        return andThen(result, () => space.dirtied(destination, length));
+        return andThen(result, () => this.dirtied(space, destination, length));
       });
     });
+  }
+
+  private dirtied(space: AddressSpace, iova: bigint, length: number): void {
+    space.dirtied(iova, length);
+    this.wrote(iova, length);
   }
 
   private resolve(iova: bigint, length: number, access: Access): MaybeAsync<Resolved> {

@@ -4,14 +4,16 @@
  */
 import { PCI_COMMAND_INTX_DISABLE, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY } from '../abi/pci/index.js';
 import { changeCommand, disableFunction, enableFunction } from '../host/enable.js';
-import type { PciFunction } from '../host/pci-function.js';
+import { noSinks, type PciFunction } from '../host/pci-function.js';
 import { type ConfigActions, VirtualConfig } from './config/virtual-config.js';
 import type { DeviceBinding, VfioDevice } from './device.js';
 import { IommuDma } from './dma.js';
+import { DmaLog } from './dma-logging.js';
 import { IoEventFds } from './ioeventfds.js';
 import { Interrupts } from './irqs/interrupts.js';
+import { Migration } from './migration/migration.js';
 import { D0, D3HOT, LowPower, powerStateOf, setPowerState } from './power.js';
-import { isMappable } from './regions/mappable.js';
+import { backingOf, isMappable } from './regions/mappable.js';
 import { resetFunction, restoreState, saveState } from './reset.js';
 
 export class OpenDevice {
@@ -20,6 +22,10 @@ export class OpenDevice {
   readonly irqs: Interrupts;
   readonly power: LowPower;
   readonly ioeventfds: IoEventFds;
+  /** undefined: the device does not migrate. */
+  readonly migration: Migration | undefined;
+  /** undefined: it can't tell what it wrote. */
+  readonly dmaLog: DmaLog | undefined;
   /** The function was reset when it was opened, so it can be: the RESET flag. */
   readonly resetWorks: boolean;
   /** BARs that may be mapped. */
@@ -48,10 +54,17 @@ export class OpenDevice {
     this.power = new LowPower(fn, { mask: () => intx.enabled && intx.mask(), unmask: () => intx.unmask() });
     this.config = new VirtualConfig(fn, this.configActions());
     this.ioeventfds = new IoEventFds(this);
+    const { migration, dmaLogging } = device.variant;
+    this.migration =
+      migration && new Migration({ fn, config: this.config, backing: backingOf(fn) }, migration);
+    const dmaLog = dmaLogging ? new DmaLog() : undefined;
+    this.dmaLog = dmaLog;
     fn.sinks.dma = new IommuDma(
       () => binding.space,
       (pasid) => binding.spaceOf?.(pasid),
+      (iova, length) => dmaLog?.wrote(iova, length),
     );
+    fn.sinks.resetDone = () => this.migration?.resetDone();
     fn.sinks.msi = (vector) => this.irqs.messages.signal(vector);
     fn.sinks.intx = (asserted) => {
       if (asserted) intx.raise();
@@ -77,10 +90,7 @@ export class OpenDevice {
   }
 
   private cutOff(): void {
-    const { sinks } = this.fn;
-    sinks.dma = undefined;
-    sinks.msi = undefined;
-    sinks.intx = undefined;
+    Object.assign(this.fn.sinks, noSinks());
   }
 
   /** The last close: no DMA, no interrupts, and the device as it was before. */
@@ -94,6 +104,8 @@ export class OpenDevice {
     if (this.resetWorks) fn.reset();
     restoreState(fn, this.saved);
     this.cutOff();
+    // Last: whatever a paused device had left to do reaches nobody any more.
+    this.migration?.close();
     disableFunction(fn);
   }
 

@@ -27,5 +27,5 @@ export function resetFunction(fn: PciFunction): boolean {
 
 /** What a bus or slot reset does to one function: it resets also what can't be reset alone. */
 export function resetByBus(fn: PciFunction): void {
-  if (!resetFunction(fn)) fn.model?.model.reset();
+  if (!resetFunction(fn)) fn.resetModel();
 }

@@ -62,10 +62,10 @@ export const InitFlag = {
 
 export const FOPEN = {
   DIRECT_IO: 1,
-  STREAM: 1 << 4,
   KEEP_CACHE: 2,
   NONSEEKABLE: 4,
   CACHE_DIR: 8,
+  STREAM: 16,
   NOFLUSH: 32,
   PASSTHROUGH: 128,
 } as const;

@@ -14,6 +14,8 @@ interface Expected {
   file: OpenFile | undefined;
 }
 
+const accessMode = { read: 0, write: OpenFlag.WRONLY, both: OpenFlag.RDWR } as const;
+
 /** Each graft is a process for a millisecond: more than this many at once only wait for the same processors. */
 const AT_ONCE = 16;
 
@@ -63,15 +65,21 @@ export class Grafts {
   }
 
   /** What the ioctl is to return. */
-  private async open(graft: Graft, fd: number, { tell }: NewDescriptor): Promise<number> {
+  private async open(graft: Graft, fd: number, { options }: NewDescriptor): Promise<number> {
+    let opened: number;
     try {
-      const made = await graft.openat(fd, OpenFlag.RDWR | OpenFlag.CLOEXEC);
-      if (!tell) return made;
-      await tell(made);
-      return 0;
+      opened = await graft.openat(fd, accessMode[options.access ?? 'both'] | OpenFlag.CLOEXEC);
     } catch (error) {
       if (error instanceof KernelError) return -error.errno;
       if (!isNativeError(error) || error.code === 'ESRCH') throw error;
+      return -error.errno;
+    }
+    if (!options.deliver) return opened;
+    try {
+      return await options.deliver(opened);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      await graft.close(opened);
       return -error.errno;
     }
   }

@@ -12,7 +12,7 @@ type Responses = readonly [cookie: number, code: number][];
 async function queueOf(session: Session, fd = 9) {
   const { result, out } = await iommu(session, session.caller, 'IOMMU_FAULT_QUEUE_ALLOC', faultAlloc, {});
   if (!(result instanceof NewDescriptor)) throw new Error(`no descriptor but ${result}`);
-  await result.tell!(fd);
+  await result.options.deliver!(fd);
   return { id: out.outFaultId, file: result.file, ...fileCalls(session, result.file) };
 }
 

@@ -153,7 +153,7 @@ describe('AMD', () => {
     const [, id] = await viommu();
     const { result, out } = await queue(id);
     if (!(result instanceof NewDescriptor)) throw new Error(String(result));
-    await result.tell!(11);
+    await result.options.deliver!(11);
     expect(veventqAlloc.decode(session.caller.bytes(ARG, 32)).outVeventqFd).toBe(11);
     expect((await queue(id)).result).toBe('EEXIST');
     const read = (length: number) => outcome(() => result.file.read!(0n, length, session.caller));

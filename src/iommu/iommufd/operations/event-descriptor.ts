@@ -1,4 +1,5 @@
 /** Event queues come with a descriptor, whose number stands in the struct (iommufd_eventq_init(), fd_install()). */
+import { andThen } from '../../../vfs/caller.js';
 import { NewDescriptor } from '../../../vfs/node.js';
 import type { FaultQueue } from '../fault-queue.js';
 import type { Call } from '../operation.js';
@@ -28,10 +29,12 @@ export async function newEventDescriptor(
     file.release!();
     throw error;
   }
-  return new NewDescriptor(file, (fd) => {
-    told = true;
-    const number = Buffer.alloc(4);
-    number.writeUInt32LE(fd);
-    return caller.memory.write(at, number);
+  return new NewDescriptor(file, {
+    deliver(fd) {
+      told = true;
+      const number = Buffer.alloc(4);
+      number.writeUInt32LE(fd);
+      return andThen(caller.memory.write(at, number), () => 0);
+    },
   });
 }
