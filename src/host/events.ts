@@ -14,7 +14,9 @@ export type HostChange =
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
   | { readonly kind: 'function-lost'; readonly function: PciFunction }
-  | { readonly kind: 'vfio-changed'; readonly function: PciFunction };
+  | { readonly kind: 'vfio-changed'; readonly function: PciFunction }
+  /** A file that clients can map BAR pages of this function by was given to one: `resourceN` was opened. */
+  | { readonly kind: 'bar-lent'; readonly function: PciFunction };
 
 /** What a uevent is about: a PCI function, or what VFIO makes of it. `minor` is undefined for devices without a node. */
 export type Kobject =

@@ -1,5 +1,6 @@
 /** One PCI function of the pretend machine: what the bus knows of it, before any driver or client comes. */
 import type { BarSpec, DeviceModel, FunctionShape, WatchedRegister } from '../devices/contract.js';
+import type { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
 import type { BridgeKind } from './description.js';
@@ -13,6 +14,8 @@ export interface Bar extends BarSpec {
   readonly address: bigint;
   /** Contents of a memory BAR, shared with clients that map it; undefined for I/O BARs. */
   readonly memory: Buffer | undefined;
+  /** Where those contents live; undefined for I/O BARs. */
+  readonly home: BarHome | undefined;
 }
 
 /** The link between a function and its device model, set while a model is attached. */
@@ -54,7 +57,7 @@ export interface SriovState {
   /** Device id of the VFs. */
   readonly vfDevice: number;
   /** Size of one VF's, address of the first VF's. */
-  readonly vfBars: readonly (Omit<Bar, 'memory'> | undefined)[];
+  readonly vfBars: readonly (Omit<Bar, 'memory' | 'home'> | undefined)[];
   /** As last made; follows when VFs have been removed. */
   readonly numVfs: number;
   /** By index. */
@@ -109,6 +112,8 @@ export interface PciFunction {
   model: AttachedModel | undefined;
   readonly modelName: string | undefined;
   readonly sinks: FunctionSinks;
+  /** A client has its VFIO device open; set and cleared by `vfio/`. */
+  held: boolean;
   /** False once removed from the machine: open files answer ENODEV. */
   readonly present: boolean;
   /** True when the device honours COMMAND.MEM and it is on, and power is D0. */

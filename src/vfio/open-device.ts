@@ -27,7 +27,7 @@ export class OpenDevice {
   readonly ioeventfds: IoEventFds;
   /** The function was reset when it was opened, so it can be: the RESET flag. */
   readonly resetWorks: boolean;
-  /** BARs that may be mapped. */
+  /** BARs that may be mapped: not those whose `resourceN` somebody has open or mapped, with the pages of it. */
   readonly mappable: ReadonlySet<number>;
   private readonly saved: Buffer;
 
@@ -40,7 +40,9 @@ export class OpenDevice {
     // First, as it may start the model: if that fails, nothing has happened yet.
     this.mappable = new Set(
       fn.bars.flatMap((bar) =>
-        bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [],
+        bar && isMappable(fn, bar, device.registry.host.functions.values()) && bar.home!.recall()
+          ? [bar.index]
+          : [],
       ),
     );
     setCommand(fn, 0, PCI_COMMAND_MASTER);
@@ -58,6 +60,7 @@ export class OpenDevice {
     fn.sinks.intx = (asserted) => {
       if (asserted) intx.raise();
     };
+    fn.held = true;
   }
 
   /** __vfio_pci_memory_enabled(): by the client's COMMAND and the power state; a VF has no bit of its own. */
@@ -97,6 +100,7 @@ export class OpenDevice {
     restoreState(fn, this.saved);
     this.cutOff();
     fn.enableCount--;
+    fn.held = false;
   }
 
   private configActions(): ConfigActions {

@@ -25,6 +25,10 @@ export interface TextSpec {
   store?(text: string, caller: Caller): MaybeAsync<void>;
 }
 
+export interface LentBacking extends Backing {
+  release(): void;
+}
+
 export interface BinarySpec {
   readonly mode: number;
   /** st_size in bytes. */
@@ -34,8 +38,8 @@ export interface BinarySpec {
   /** Bytes that whoever opens it may read, by the credentials of the open (file_ns_capable()); all of `size` when missing. */
   readable?(opener: Caller): number;
   write?(offset: number, data: Buffer): void;
-  /** Asked at open. */
-  backing?(): Backing | undefined;
+  /** Asked at open, released at close. */
+  backing?(): LentBacking | undefined;
 }
 
 /** kernfs_fop_open(): EACCES where the mode grants nobody the access, ENODEV when the object has gone. */
@@ -106,7 +110,7 @@ export function textNode(spec: TextSpec, place: Place): FileNode {
 }
 
 class BinaryFile implements OpenFile {
-  readonly backing?: Backing;
+  readonly backing?: LentBacking;
   private readonly readable: number;
   constructor(
     private readonly spec: BinarySpec,
@@ -138,6 +142,10 @@ class BinaryFile implements OpenFile {
 
   poll(): number {
     return polled(this.place);
+  }
+
+  release(): void {
+    this.backing?.release();
   }
 
   describe(): string {

@@ -45,7 +45,7 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
     file.release?.();
     throw error;
   }
-  const { fh } = session.files.add(file, known);
+  const { fh } = session.files.add(file, known, backingId !== 0);
   // NOFLUSH: our own copies of a client's descriptors can be closed without asking ourselves.
   const openFlags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0);
   request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));

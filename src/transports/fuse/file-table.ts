@@ -6,6 +6,8 @@ export interface KnownFile {
   readonly fh: number;
   readonly file: OpenFile;
   readonly node: KnownNode;
+  /** Opened in passthrough: counted by the node's backing. */
+  readonly backed: boolean;
 }
 
 export class FileTable {
@@ -16,8 +18,8 @@ export class FileTable {
     return this.byHandle.size;
   }
 
-  add(file: OpenFile, node: KnownNode): KnownFile {
-    const known = { fh: this.nextHandle++, file, node };
+  add(file: OpenFile, node: KnownNode, backed: boolean): KnownFile {
+    const known = { fh: this.nextHandle++, file, node, backed };
     this.byHandle.set(known.fh, known);
     return known;
   }
