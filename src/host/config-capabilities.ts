@@ -1,5 +1,6 @@
 /** The standard capabilities (below 0x100) of a function, each as its bytes and writable bits. */
 import * as pci from '../abi/pci/index.js';
+import { isOccupied, writeSlot } from './config-slot.js';
 import { forwardsAri } from './config-sriov.js';
 import type { BridgeKind } from './description.js';
 import type { FunctionPlan } from './plan.js';
@@ -111,11 +112,7 @@ function express(fn: FunctionPlan): CapabilityImage {
   bytes.writeUInt16LE(0x2930, pci.PCI_EXP_DEVCTL);
   writable.writeUInt16LE(0x79ff, pci.PCI_EXP_DEVCTL);
   if (type !== pci.PCI_EXP_TYPE_RC_END) writeLink(express, fn, downward);
-  if (downward) {
-    bytes.writeUInt32LE((fn.address.device << 19) >>> 0, pci.PCI_EXP_SLTCAP);
-    bytes.writeUInt16LE(pci.PCI_EXP_SLTCTL_ATTN_IND_OFF | pci.PCI_EXP_SLTCTL_PWR_IND_OFF, pci.PCI_EXP_SLTCTL);
-    bytes.writeUInt16LE(fn.children.length > 0 ? pci.PCI_EXP_SLTSTA_PDS : 0, pci.PCI_EXP_SLTSTA);
-  }
+  if (downward) writeSlot(bytes, fn);
   if (type === pci.PCI_EXP_TYPE_ROOT_PORT) writable.writeUInt16LE(0x001f, pci.PCI_EXP_RTCTL);
   // Completion timeout ranges ABCD and its disable; routing by ARI where the kernel turns it on.
   const ari = downward && forwardsAri(fn);
@@ -134,15 +131,18 @@ function writeLink({ bytes, writable }: CapabilityImage, fn: FunctionPlan, downw
   const link =
     fn.description.link ?? (downward ? fn.children[0]?.description.link : undefined) ?? defaultLink;
   const speed = generations.indexOf(link.speed) + 1;
-  const active = !downward || fn.children.length > 0;
+  const occupied = !downward || isOccupied(fn);
+  const active = occupied && !fn.slot.off;
   const port = downward ? (fn.address.device << 24) | pci.PCI_EXP_LNKCAP_DLLLARC : 0;
   bytes.writeUInt32LE((speed | (link.width << 4) | port) >>> 0, pci.PCI_EXP_LNKCAP);
   // Control and status of the one link stand in the PF.
   if (fn.virtual) return;
   bytes.writeUInt16LE(pci.PCI_EXP_LNKCTL_CCC, pci.PCI_EXP_LNKCTL);
   writable.writeUInt16LE(0x01c3, pci.PCI_EXP_LNKCTL);
-  const up = active ? speed | (link.width << 4) | (downward ? pci.PCI_EXP_LNKSTA_DLLLA : 0) : 0x1;
-  bytes.writeUInt16LE(up | pci.PCI_EXP_LNKSTA_SLC, pci.PCI_EXP_LNKSTA);
+  // The speed is that of the last link there was.
+  const trained = (link.width << 4) | (downward ? pci.PCI_EXP_LNKSTA_DLLLA : 0);
+  const status = (occupied ? speed : 0x1) | (active ? trained : 0);
+  bytes.writeUInt16LE(status | pci.PCI_EXP_LNKSTA_SLC, pci.PCI_EXP_LNKSTA);
   bytes.writeUInt32LE((2 ** speed - 1) << 1, pci.PCI_EXP_LNKCAP2);
   bytes.writeUInt16LE(speed, pci.PCI_EXP_LNKCTL2);
   writable.writeUInt16LE(0x000f, pci.PCI_EXP_LNKCTL2);

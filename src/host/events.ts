@@ -10,6 +10,7 @@ export type HostChange =
       readonly driver: string;
     }
   | { readonly kind: 'group-added' | 'group-removed'; readonly group: IommuGroup }
+  | { readonly kind: 'slot-removed'; readonly name: string }
   /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
@@ -27,7 +28,8 @@ export type Kobject =
       readonly name: string;
       readonly minor: number | undefined;
     }
-  | { readonly kind: 'vfio-group'; readonly name: string; readonly minor: number };
+  | { readonly kind: 'vfio-group'; readonly name: string; readonly minor: number }
+  | { readonly kind: 'slot'; readonly name: string };
 
 /** kobject_uevent(): told at the point where the kernel tells udev. */
 export interface KobjectEvent {

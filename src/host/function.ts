@@ -229,6 +229,14 @@ export class HostFunction implements PciFunction {
       this.builtConfig.poke(offset, bytes.subarray(offset, end));
   }
 
+  /** What is in the slot of this port, or its power, has changed: link and presence are as the plan says now. */
+  refreshSlot(): void {
+    const { offset } = this.config.find(pci.PCI_CAP_ID_EXP)!;
+    const { bytes } = buildConfig(this.plan);
+    for (const register of [pci.PCI_EXP_LNKSTA, pci.PCI_EXP_SLTSTA])
+      this.config.poke(offset + register, bytes.subarray(offset + register, offset + register + 2));
+  }
+
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
     this.interrupts?.reset();

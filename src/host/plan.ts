@@ -37,6 +37,8 @@ export interface FunctionPlan {
   multifunction: boolean;
   parent: FunctionPlan | undefined;
   readonly children: FunctionPlan[];
+  /** Of a port: `off` when its hot-plug controller keeps the power from what is in the slot, so nothing is found there. */
+  readonly slot: { off: boolean };
   /** IOMMU group number; undefined without an IOMMU. */
   group: number | undefined;
   /** Which window of the group's pages: members are counted from 0. */
@@ -78,6 +80,11 @@ export function compareAddresses(a: PciAddress, b: PciAddress): number {
   return a.domain - b.domain || a.bus - b.bus || a.device - b.device || a.function - b.function;
 }
 
+export function isBehind(plan: FunctionPlan, port: FunctionPlan): boolean {
+  for (let up = plan.parent; up; up = up.parent) if (up.bdf === port.bdf) return true;
+  return false;
+}
+
 /** The function alone: no neighbours, addresses or group yet. */
 export function planFunction(description: FunctionDescription, models: ModelLookup): FunctionPlan {
   const address = parseBdf(description.bdf)!;
@@ -106,6 +113,7 @@ export function planFunction(description: FunctionDescription, models: ModelLook
     multifunction: false,
     parent: undefined,
     children: [],
+    slot: { off: false },
     group: undefined,
     window: 0,
   };

@@ -43,6 +43,7 @@ export const paths = {
   driver: (name: string) => `sys/bus/pci/drivers/${name}`,
   module: (name: string) => `sys/module/${name}`,
   class: (name: string) => `sys/class/${name}`,
+  slot: (name: string) => `sys/bus/pci/slots/${name}`,
   pciSubsystem: 'sys/bus/pci',
   group: (group: IommuGroup) => `sys/kernel/iommu_groups/${group.id}`,
   misc: (name: string) => `sys/devices/virtual/misc/${name}`,
