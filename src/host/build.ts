@@ -147,26 +147,20 @@ class PretendHost implements Host {
       models: this.models,
       freeGroup: () => this.iommuGroups.lowestFree(),
       retired: (group) => this.groups.get(group)?.retired ?? new Set(),
+      checkSlot: (port) => this.physicalSlots.checkFree(this.functions.get(port.bdf)),
     });
-    const port = plan.parent && this.functions.get(plan.parent.bdf);
-    try {
-      this.physicalSlots.refuseCard(port);
-    } catch (error) {
-      forgetPlan(this.plan, plan);
-      throw error;
-    }
     if (description.reservedRegions) this.iommuGroups.reserve(plan);
     for (const other of this.functions.values())
       if (other.isBridge || other.plan.multifunction) other.refreshHeader();
     const fn = this.enter(plan);
     this.announce(fn);
-    this.physicalSlots.cardComes(port);
+    this.physicalSlots.cardComes(fn.parent);
     try {
       this.drivers.deviceAddedFor(fn, description.driver);
     } catch (error) {
       this.takeOut(fn);
       forgetPlan(this.plan, plan);
-      this.physicalSlots.cardGoes(port);
+      this.physicalSlots.cardGoes(fn.parent);
       throw error;
     }
     return fn;

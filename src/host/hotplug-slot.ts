@@ -96,7 +96,7 @@ export class HotplugSlot implements HotplugControl {
   }
 
   /** A card can't come while the slot is being emptied. */
-  refuseCard(): void {
+  checkFree(): void {
     if (this.state === 'powering off') refuse('EBUSY', `slot of ${this.port.bdf}: it is being turned off`);
   }
 

@@ -57,11 +57,11 @@ export class Slots {
     });
   }
 
-  /** A card that can't be put behind `port` now. */
-  refuseCard(port: HostFunction | undefined): void {
+  /** Whether a card can be put behind `port` now: EBUSY, ENODEV. */
+  checkFree(port: HostFunction | undefined): void {
     if (!port) return;
     const controller = this.controllers.get(port)?.controller;
-    if (controller) controller.refuseCard();
+    if (controller) controller.checkFree();
     else if (port.plan.slot.off) refuse('ENODEV', `the slot of ${port.bdf} is off, and nobody turns it on`);
   }
 
