@@ -17,6 +17,8 @@ export interface AdditionContext {
   freeGroup(): number;
   /** Windows of a group that stay unused, see IommuGroup.retired. */
   retired(group: number): ReadonlySet<number>;
+  /** Throws a KernelError when nothing can be put behind this bridge now. */
+  checkSlot(bridge: FunctionPlan): void;
 }
 
 /** An EINVAL that says everything that is wrong, by path into the function's description. */
@@ -40,6 +42,7 @@ export function planAddition(
   plan.parent = machine.functions.find(
     (other) => other.bridge?.secondary === bus && other.address.domain === domain,
   );
+  if (plan.parent) context.checkSlot(plan.parent);
   const slot = plan.bdf.slice(0, -2);
   const mates = machine.functions.filter((other) => other.bdf.startsWith(slot));
   if (mates.length > 0) plan.multifunction = true;

@@ -21,7 +21,8 @@ import { Modules } from './modules.js';
 import { type PageProvider, WINDOW_SIZE } from './pages.js';
 import type { PciFunction } from './pci-function.js';
 import { builtInDrivers, plainDriver } from './plain-drivers.js';
-import { type FunctionPlan, type MachinePlan, planMachine } from './plan.js';
+import { type FunctionPlan, isBehind, type MachinePlan, planMachine } from './plan.js';
+import { type PciSlot, Slots } from './slots.js';
 import { Sriov } from './sriov.js';
 
 const noiommuTaint = 64;
@@ -56,6 +57,7 @@ class PretendHost implements Host {
   private booted = false;
   private readonly irqNumbers: IrqNumbers;
   private readonly iommuGroups: IommuGroups;
+  private readonly physicalSlots: Slots;
 
   constructor(
     readonly description: HostDescription,
@@ -85,6 +87,12 @@ class PretendHost implements Host {
         this.uevents.emit({ action: 'change', subject: { kind: 'pci', function: pf } });
       },
     });
+    this.physicalSlots = new Slots(
+      { remove: (fn) => this.remove(fn), scan: (port) => this.scan(port) },
+      this.functions,
+      this.changes,
+      this.uevents,
+    );
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
@@ -116,6 +124,10 @@ class PretendHost implements Host {
     return this.iommuGroups.byId;
   }
 
+  get slots(): ReadonlyMap<string, PciSlot> {
+    return this.physicalSlots.byName;
+  }
+
   createNoiommuGroup(fn: PciFunction): IommuGroup {
     this.tainted |= noiommuTaint;
     return this.iommuGroups.createNoiommu(fn);
@@ -144,17 +156,20 @@ class PretendHost implements Host {
       models: this.models,
       freeGroup: () => this.iommuGroups.lowestFree(),
       retired: (group) => this.groups.get(group)?.retired ?? new Set(),
+      checkSlot: (port) => this.physicalSlots.checkFree(this.functions.get(port.bdf)),
     });
     if (description.reservedRegions) this.iommuGroups.reserve(plan);
     for (const other of this.functions.values())
       if (other.isBridge || other.plan.multifunction) other.refreshHeader();
     const fn = this.enter(plan);
     this.announce(fn);
+    this.physicalSlots.cardComes(fn.parent);
     try {
       this.drivers.deviceAddedFor(fn, description.driver);
     } catch (error) {
       this.takeOut(fn);
       forgetPlan(this.plan, plan);
+      this.physicalSlots.cardGoes(fn.parent);
       throw error;
     }
     return fn;
@@ -166,6 +181,7 @@ class PretendHost implements Host {
     if (surprise) this.lose(mine);
     else await this.remove(mine);
     if (this.plan.functions.includes(mine.plan)) forgetPlan(this.plan, mine.plan);
+    this.physicalSlots.cardGoes(mine.parent);
   }
 
   resizeBar(fn: PciFunction, index: number, size: number): void {
@@ -197,9 +213,14 @@ class PretendHost implements Host {
   }
 
   rescan(): void {
+    this.scan();
+  }
+
+  /** Of everything, or of what is behind `port`. */
+  private scan(port?: HostFunction): void {
     for (const plan of this.plan.functions) {
-      if (this.functions.has(plan.bdf)) continue;
-      if (plan.parent && !this.functions.has(plan.parent.bdf)) continue;
+      if (this.functions.has(plan.bdf) || (port && !isBehind(plan, port.plan))) continue;
+      if (plan.parent && (plan.parent.slot.off || !this.functions.has(plan.parent.bdf))) continue;
       const fn = this.enter({ ...plan, description: withoutBinding(plan.description) });
       this.announce(fn);
       this.drivers.deviceAdded(fn);
@@ -252,6 +273,7 @@ class PretendHost implements Host {
     const bus = this.neighbours(fn);
     bus.splice(bus.indexOf(fn), 1);
     fn.present = false;
+    if (fn.isBridge) this.physicalSlots.busGone(fn);
     // Before its memory goes: watchers look at it.
     this.changes.emit({ kind: 'function-removed', function: fn });
     this.uevents.emit({ action: 'remove', subject: { kind: 'pci', function: fn } });
@@ -277,6 +299,7 @@ class PretendHost implements Host {
       );
     else bus.push(fn);
     if (plan.group !== undefined) this.iommuGroups.join(fn, plan.group);
+    this.physicalSlots.found(fn);
     return fn;
   }
 

@@ -3,6 +3,7 @@ import { checkAddresses } from './check-addresses.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
+import { checkSlots } from './check-slots.js';
 import { checkVfPlaces } from './check-sriov.js';
 import { complete } from './completed.js';
 import type { HostDescription } from './description.js';
@@ -23,6 +24,7 @@ export function checkDescription(description: HostDescription, models: ModelLook
   checkModules(description, report);
   const drivers = checkDrivers(description, report);
   checkBuses(description, report);
+  checkSlots(description, report);
   description.functions.forEach((row, i) => {
     checkFunction(row, { models, drivers }, (path, message) => report(['functions', i, ...path], message));
   });
@@ -43,6 +45,7 @@ export function checkAddition(description: HostDescription, models: ModelLookup)
   const below: Report = (path, message) => report(['functions', i, ...path], message);
   const row = description.functions[i]!;
   checkBuses(description, report);
+  checkSlots(description, report);
   checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
   if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   // Neither may it stand where a VF could come, nor its VFs where somebody is.

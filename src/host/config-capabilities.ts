@@ -1,5 +1,6 @@
 /** The standard capabilities (below 0x100) of a function, each as its bytes: as captured, or made from what the description says. */
 import * as pci from '../abi/pci/index.js';
+import { writeSlot } from './config-slot.js';
 import type { BridgeKind } from './description.js';
 import type { FunctionPlan } from './plan.js';
 import { vpdCapability } from './vpd.js';
@@ -144,10 +145,7 @@ function express(fn: FunctionPlan): CapabilityImage {
       bytes.writeUInt16LE(pci.PCI_EXP_LNKSTA_SLC, pci.PCI_EXP_LNKSTA);
     }
   }
-  if (downward) {
-    bytes.writeUInt32LE((fn.address.device << 19) >>> 0, pci.PCI_EXP_SLTCAP);
-    bytes.writeUInt16LE(pci.PCI_EXP_SLTCTL_ATTN_IND_OFF | pci.PCI_EXP_SLTCTL_PWR_IND_OFF, pci.PCI_EXP_SLTCTL);
-  }
+  if (downward) writeSlot(bytes, fn);
   // Completion timeout ranges ABCD and its disable.
   bytes.writeUInt32LE(0x1f, pci.PCI_EXP_DEVCAP2);
   return express;

@@ -102,7 +102,10 @@ function link(bytes: Buffer, fn: FunctionPlan): void {
   const width = Math.min(best.width, partner.width) as LinkDescription['width'];
   const reports = bytes.readUInt32LE(pci.PCI_EXP_LNKCAP) & pci.PCI_EXP_LNKCAP_DLLLARC;
   const active = downward && reports ? pci.PCI_EXP_LNKSTA_DLLLA : 0;
-  const up = !downward || other ? encode({ speed, width }) | active : 0x1;
+  // A slot without power has no link; the speed is that of the last one there was.
+  const off = downward && fn.slot.off;
+  const up =
+    !downward || other ? (off ? encode({ speed, width }) & 0xf : encode({ speed, width }) | active) : 0x1;
   change(bytes, pci.PCI_EXP_LNKSTA, ~pci.PCI_EXP_LNKSTA_SLC, up);
   if (!said || bytes.length <= pci.PCI_EXP_LNKCTL2) return;
   const generation = generations.indexOf(best.speed) + 1;

@@ -84,6 +84,26 @@ export interface BridgeDescription {
   readonly secondary: number;
   /** Highest bus number below; default: the highest that the functions need. */
   readonly subordinate?: number;
+  /** Physical slot number of a root or downstream port, 0 to 8191; default: its device number. */
+  readonly slot?: number;
+  /** Its slot is hot-plug capable, with these parts; default false. `true`: with the defaults. */
+  readonly hotplug?: boolean | HotplugDescription;
+}
+
+/** What a hot-plug slot has (PCIe Slot Capabilities). */
+export interface HotplugDescription {
+  /** Default false. */
+  readonly attentionButton?: boolean;
+  /** Default true. */
+  readonly attentionIndicator?: boolean;
+  /** Default true. */
+  readonly powerIndicator?: boolean;
+  /** Default true. */
+  readonly powerController?: boolean;
+  /** Manually operated retention latch, with a sensor; default false. */
+  readonly latch?: boolean;
+  /** Surprise removal; default false. */
+  readonly surprise?: boolean;
 }
 
 /** Transfer rate in GT/s and lanes of a PCIe link. */
@@ -222,6 +242,8 @@ export interface FunctionDescription {
    * snooping, as far as the IOMMU can; `unenforced`: the IOMMU it is behind can't; `none`: not coherent at all, no vfio driver takes it.
    */
   readonly dmaCoherency?: DmaCoherency;
+  /** Number that firmware gives the physical slot it is in (ACPI _SUN); default: none. */
+  readonly slot?: number;
   /** Default -1: unknown. */
   readonly numaNode?: number;
   /** INTx line; default: 16 and up by device and pin, 0 without a pin. */

@@ -1,6 +1,7 @@
 /** A PCI function made from its plan. Config space, BAR memory and model come to be when first asked for. */
 import * as pci from '../abi/pci/index.js';
 import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contract.js';
+import { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import { buildConfig } from './config-builder.js';
 import type { ConfigSpace } from './config-space.js';
@@ -41,7 +42,6 @@ export interface FunctionServices {
   readonly irqNumbers: IrqNumbers;
 }
 
-const page = 4096;
 /** Filling a BAR makes its pages: not of one that is large and mostly untouched. */
 const largestEmptied = 16 * 2 ** 20;
 /** Byte ranges of a bridge's header that follow from what is below: bus numbers, windows. */
@@ -67,14 +67,15 @@ export class HostFunction implements PciFunction {
   driverOverride: string | null;
   dmaBits = 32;
   enableCount = 0;
+  held = false;
   present = true;
   /** The driver link is gone but its remove still waits for users; settles when it is done. */
   unbinding: Promise<void> | undefined;
   private builtConfig: ConfigSpace | undefined;
   private ownPages: Pages | undefined;
-  private readonly memory = new Map<number, Buffer>();
   /** Of BARs before they were resized. */
-  private readonly outgrown: Buffer[] = [];
+  private readonly outgrown: BarHome[] = [];
+  private readonly homes = new Map<number, BarHome>();
   private attached: AttachedModel | undefined;
   /** There as long as the model is. */
   interrupts: FunctionInterrupts | undefined;
@@ -213,15 +214,20 @@ export class HostFunction implements PciFunction {
 
   /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */
   rawMemory(index: number): Buffer {
+    return this.home(index).memory;
+  }
+
+  home(index: number): BarHome {
     const bar = this.bars[index];
     if (!bar || bar.kind === 'io') throw new Error(`${this.bdf}: BAR ${index} is no memory BAR`);
-    let memory = this.memory.get(index);
-    if (!memory) {
-      const offset = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
-      memory = this.rawPages().map(offset, Math.max(bar.size, page)).subarray(0, bar.size);
-      this.memory.set(index, memory);
+    let home = this.homes.get(index);
+    if (!home) {
+      const place = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
+      const makeOwn = () => this.services.provider.create(`vfiofs ${this.bdf} BAR${index}`);
+      home = new BarHome(bar.size, this.rawPages(), place, makeOwn);
+      this.homes.set(index, home);
     }
-    return memory;
+    return home;
   }
 
   settled(register: WatchedRegister): void {
@@ -253,7 +259,7 @@ export class HostFunction implements PciFunction {
   /** Pulled out: what reads it by a mapping gets the ones of an empty bus, as far as anybody has touched it and it is no huge BAR. */
   vanish(): void {
     this.present = false;
-    for (const memory of this.memory.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
+    for (const { memory } of this.homes.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
   }
 
   /**
@@ -262,10 +268,10 @@ export class HostFunction implements PciFunction {
    */
   barsMoved(): void {
     for (const bar of this.bars) {
-      const memory = bar && this.memory.get(bar.index);
-      if (!memory || memory.length === bar.size) continue;
-      this.outgrown.push(memory);
-      this.memory.delete(bar.index);
+      const home = bar && this.homes.get(bar.index);
+      if (!home || home.memory.length === bar.size) continue;
+      this.outgrown.push(home);
+      this.homes.delete(bar.index);
     }
     if (!this.builtConfig) return;
     const { bytes, writable, extended } = buildConfig(this.plan);
@@ -287,6 +293,14 @@ export class HostFunction implements PciFunction {
       this.builtConfig.poke(offset, bytes.subarray(offset, end));
   }
 
+  /** What is in the slot of this port, or its power, has changed: link and presence are as the plan says now. */
+  refreshSlot(): void {
+    const { offset } = this.config.find(pci.PCI_CAP_ID_EXP)!;
+    const { bytes } = buildConfig(this.plan);
+    for (const register of [pci.PCI_EXP_LNKSTA, pci.PCI_EXP_SLTSTA])
+      this.config.poke(offset + register, bytes.subarray(offset + register, offset + register + 2));
+  }
+
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
     this.interrupts?.reset();
@@ -297,9 +311,8 @@ export class HostFunction implements PciFunction {
     this.model = undefined;
     this.interrupts = undefined;
     // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
-    const pages = this.ownPages ?? this.iommuGroup?.pages;
-    for (const memory of [...this.memory.values(), ...this.outgrown]) pages?.unmap(memory);
-    this.memory.clear();
+    for (const home of [...this.homes.values(), ...this.outgrown]) home.release();
+    this.homes.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
   }
@@ -343,9 +356,12 @@ class HostBar implements Bar {
     return this.plan.address;
   }
 
-  get memory(): Buffer | undefined {
+  get home(): BarHome | undefined {
     if (this.kind === 'io') return undefined;
     this.fn.startModel();
-    return this.fn.rawMemory(this.index);
+    return this.fn.home(this.index);
+  }
+  get memory(): Buffer | undefined {
+    return this.home?.memory;
   }
 }

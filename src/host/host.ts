@@ -7,6 +7,7 @@ import type { PciDriver } from './driver.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { PciFunction } from './pci-function.js';
+import type { PciSlot } from './slots.js';
 
 export interface IommuDescription {
   readonly kind: 'intel' | 'amd' | 'none';
@@ -82,6 +83,8 @@ export interface Host {
   readonly roots: readonly RootBus[];
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;
+  /** Physical slots, by name. */
+  readonly slots: ReadonlyMap<string, PciSlot>;
   readonly drivers: PciDrivers;
   readonly sriov: SriovControl;
   readonly modules: ReadonlyMap<string, KernelModule>;

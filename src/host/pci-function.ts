@@ -6,6 +6,7 @@ import type {
   FunctionShape,
   WatchedRegister,
 } from '../devices/contract.js';
+import type { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
 import type { BridgeKind, DmaCoherency, MigrationDescription } from './description.js';
@@ -22,6 +23,8 @@ export interface Bar extends BarSpec {
   readonly memory: Buffer | undefined;
   /** What it can be resized to; undefined: not at all. */
   readonly sizes?: readonly number[] | undefined;
+  /** Where those contents live; undefined for I/O BARs. */
+  readonly home: BarHome | undefined;
 }
 
 /** The link between a function and its device model, set while a model is attached. */
@@ -72,7 +75,7 @@ export interface SriovState {
   /** Device id of the VFs. */
   readonly vfDevice: number;
   /** Size of one VF's, address of the first VF's. */
-  readonly vfBars: readonly (Omit<Bar, 'memory'> | undefined)[];
+  readonly vfBars: readonly (Omit<Bar, 'memory' | 'home'> | undefined)[];
   /** As last made; follows when VFs have been removed. */
   readonly numVfs: number;
   /** By index. */
@@ -136,6 +139,8 @@ export interface PciFunction {
   /** What a vfio client is offered beyond vfio-pci. */
   readonly migration: MigrationDescription | undefined;
   readonly dmaLogging: boolean;
+  /** A client has its VFIO device open; set and cleared by `vfio/`. */
+  held: boolean;
   /** False once removed from the machine: open files answer ENODEV. */
   readonly present: boolean;
   /** True when the device honours COMMAND.MEM and it is on, and power is D0. */

@@ -49,6 +49,8 @@ export interface FunctionPlan {
   multifunction: boolean;
   parent: FunctionPlan | undefined;
   readonly children: FunctionPlan[];
+  /** Of a port: `off` when its hot-plug controller keeps the power from what is in the slot, so nothing is found there. */
+  readonly slot: { off: boolean };
   /** IOMMU group number; undefined without an IOMMU. */
   group: number | undefined;
   /** Which window of the group's pages: members are counted from 0. */
@@ -93,6 +95,11 @@ export function compareAddresses(a: PciAddress, b: PciAddress): number {
   return a.domain - b.domain || a.bus - b.bus || a.device - b.device || a.function - b.function;
 }
 
+export function isBehind(plan: FunctionPlan, port: FunctionPlan): boolean {
+  for (let up = plan.parent; up; up = up.parent) if (up.bdf === port.bdf) return true;
+  return false;
+}
+
 /** The function alone: no neighbours, addresses or group yet. */
 export function planFunction(
   row: FunctionDescription,
@@ -130,6 +137,7 @@ export function planFunction(
     multifunction: ((image?.bytes[PCI_HEADER_TYPE] ?? 0) & PCI_HEADER_TYPE_MFD) !== 0,
     parent: undefined,
     children: [],
+    slot: { off: false },
     group: undefined,
     window: 0,
   };

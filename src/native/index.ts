@@ -39,6 +39,8 @@ export interface FuseChannel {
 /** A window of shared memory mapped into the daemon. Guarded: touching it through the functions here never ends in SIGBUS. */
 export interface MappedMemory {
   readonly buffer: Buffer;
+  /** The same addresses show [offset, …) of `fd` from now on: to the buffer, to watchers, to whoever holds the window. */
+  remap(fd: number, offset: number): void;
   unmap(): void;
 }
 
@@ -148,6 +150,15 @@ export interface Native {
   /** memfd_create (close-on-exec), ftruncate to `size`, which may be huge: it stays sparse. */
   memfd(name: string, size: number): number;
   truncate(fd: number, size: number): void;
+  /**
+   * Nobody but this descriptor has the memfd open, here or elsewhere, or mapped through a descriptor of theirs; the daemon's own mappings of
+   * it don't count (fcntl(F_SETLEASE), check_conflicting_open()). Of memfd()'s descriptors only.
+   */
+  isUnshared(fd: number): boolean;
+  /** fallocate(FALLOC_FL_PUNCH_HOLE): the range is zero again and costs nothing. */
+  punchHole(fd: number, offset: number, length: number): void;
+  /** Copies a range from file to file; what is a hole in the source is left as it is in the target. */
+  copyData(source: number, sourceOffset: number, target: number, targetOffset: number, length: number): void;
   map(fd: number, offset: number, length: number): MappedMemory;
   close(fd: number): void;
   /** close(2) on a thread: a copy of somebody's file may flush to a server that is this daemon. */

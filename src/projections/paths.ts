@@ -44,6 +44,7 @@ export const paths = {
   driver: (name: string) => `sys/bus/pci/drivers/${name}`,
   module: (name: string) => `sys/module/${name}`,
   class: (name: string) => `sys/class/${name}`,
+  slot: (name: string) => `sys/bus/pci/slots/${name}`,
   pciSubsystem: 'sys/bus/pci',
   serviceBus: 'sys/bus/pci_express',
   serviceDriver: (name: string) => `sys/bus/pci_express/drivers/${name}`,

@@ -22,6 +22,8 @@ export function vanishedBy(change: HostChange): Vanished | undefined {
       return split(paths.function(change.function));
     case 'group-removed':
       return split(paths.group(change.group));
+    case 'slot-removed':
+      return split(paths.slot(change.name));
     case 'driver-unbound':
       return split(`${paths.function(change.function)}/vfio-dev`);
     default:

@@ -54,12 +54,26 @@ const link = required(
   'width',
 );
 
+const hotplug: Schema = {
+  ...object('true, false, or the parts of a hot-plug slot', {
+    attention_button: flag,
+    attention_indicator: flag,
+    power_indicator: flag,
+    power_controller: flag,
+    latch: flag,
+    surprise: flag,
+  }),
+  type: ['object', 'boolean'],
+};
+
 const bus = integer('a bus number from 1 to 255', 1, 255);
 const bridge = required(
   object('a bridge', {
     kind: oneOf('root-port', 'upstream-port', 'downstream-port', 'pcie-to-pci', 'pci'),
     secondary: bus,
     subordinate: bus,
+    slot: integer('a slot number from 0 to 8191', 0, 0x1fff),
+    hotplug,
   }),
   'kind',
   'secondary',
@@ -179,6 +193,7 @@ export const functionSchema: Schema = required(
     acs: flag,
     reserved_regions: list(region, 'a list of reserved regions'),
     dma_coherency: oneOf('enforced', 'unenforced', 'none'),
+    slot: integer('a slot number', 0, 2 ** 32 - 1),
     numa_node: integer('a node, or -1', -1, 1023),
     irq: integer('an interrupt line from 0 to 254', 0, 254),
   }),

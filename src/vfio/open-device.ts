@@ -28,7 +28,7 @@ export class OpenDevice {
   readonly dmaLog: DmaLog | undefined;
   /** The function was reset when it was opened, so it can be: the RESET flag. */
   readonly resetWorks: boolean;
-  /** BARs that may be mapped. */
+  /** BARs that may be mapped: not those whose `resourceN` somebody has open or mapped, with the pages of it. */
   readonly mappable: ReadonlySet<number>;
   private readonly saved: Buffer;
 
@@ -41,7 +41,9 @@ export class OpenDevice {
     // First, as it may start the model: if that fails, nothing has happened yet.
     this.mappable = new Set(
       fn.bars.flatMap((bar) =>
-        bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [],
+        bar && isMappable(fn, bar, device.registry.host.functions.values()) && bar.home!.recall()
+          ? [bar.index]
+          : [],
       ),
     );
     changeCommand(fn, 0, PCI_COMMAND_MASTER);
@@ -69,6 +71,7 @@ export class OpenDevice {
     fn.sinks.intx = (asserted) => {
       if (asserted) intx.raise();
     };
+    fn.held = true;
   }
 
   /** __vfio_pci_memory_enabled(): by the client's COMMAND and the power state; a VF has no bit of its own. */
@@ -107,6 +110,7 @@ export class OpenDevice {
     // Last: whatever a paused device had left to do reaches nobody any more.
     this.migration?.close();
     disableFunction(fn);
+    fn.held = false;
   }
 
   private configActions(): ConfigActions {

@@ -29,6 +29,8 @@ const mappablePages: PageProvider = {
     const pages = plainPages.create(name);
     return {
       fd: 1000,
+      shared: false,
+      take: () => undefined,
       map: (offset, length) => pages.map(offset, length),
       unmap: (memory) => pages.unmap(memory),
       release: () => pages.release(),

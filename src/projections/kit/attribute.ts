@@ -25,6 +25,10 @@ export interface TextSpec {
   store?(text: string, caller: Caller): MaybeAsync<void>;
 }
 
+export interface LentBacking extends Backing {
+  release(): void;
+}
+
 export interface BinarySpec {
   readonly mode: number;
   /** st_size in bytes; 0: the attribute itself knows where it ends. */
@@ -35,8 +39,8 @@ export interface BinarySpec {
   readable?(opener: Caller): number;
   /** Bytes taken, where that is for the attribute to say. */
   write?(offset: number, data: Buffer): number | void;
-  /** Asked at open. */
-  backing?(): Backing | undefined;
+  /** Asked at open, released at close. */
+  backing?(): LentBacking | undefined;
 }
 
 /** kernfs_fop_open(): EACCES where the mode grants nobody the access, ENODEV when the object has gone. */
@@ -107,7 +111,7 @@ export function textNode(spec: TextSpec, place: Place): FileNode {
 }
 
 class BinaryFile implements OpenFile {
-  readonly backing?: Backing;
+  readonly backing?: LentBacking;
   private readonly readable: number;
   constructor(
     private readonly spec: BinarySpec,
@@ -140,6 +144,10 @@ class BinaryFile implements OpenFile {
 
   poll(): number {
     return polled(this.place);
+  }
+
+  release(): void {
+    this.backing?.release();
   }
 
   describe(): string {

@@ -22,6 +22,12 @@ const isPcie = (fn: PciFunction) => fn.config.find(PCI_CAP_ID_EXP) !== undefined
 const speed = (value: number) => speeds[value & 0xf] ?? 'Unknown';
 const width = (value: number) => (value >> 4) & 0x3f;
 
+/** Of the bus below a bridge (bus->cur_bus_speed, bus->max_bus_speed): Unknown without a PCIe bridge above. */
+export const currentSpeed = (bridge: PciFunction | undefined): string =>
+  bridge && isPcie(bridge) ? speed(readExpress(bridge, PCI_EXP_LNKSTA, 2)) : 'Unknown';
+export const maximalSpeed = (bridge: PciFunction | undefined): string =>
+  bridge && isPcie(bridge) ? speed(readExpress(bridge, PCI_EXP_LNKCAP, 4)) : 'Unknown';
+
 /** PCIE_LNK_WIDTH_UNKNOWN, printed as it is (pcie_get_width_cap()). */
 const unknownWidth = 255;
 

@@ -47,7 +47,7 @@ interface Resource {
 const none: Resource = { start: 0n, end: 0n, flags: 0 };
 
 /** `count`: VF BARs of a PF, side by side. */
-function barResource(bar: Omit<Bar, 'memory'> | undefined, count = 1): Resource {
+function barResource(bar: Omit<Bar, 'memory' | 'home'> | undefined, count = 1): Resource {
   if (!bar) return none;
   const flags = barFlags[bar.kind] | (bar.prefetchable && bar.kind !== 'io' ? prefetchFlags : 0);
   return { start: bar.address, end: bar.address + BigInt(bar.size) * BigInt(count) - 1n, flags };
@@ -111,18 +111,18 @@ function configSpace(fn: PciFunction): BinarySpec {
 }
 
 /**
- * `resourceN`. Memory BARs are for mmap, and pread and pwrite are EIO. The pages of a group lie in one file in which BAR n starts at
- * base + n * 2^40, and a mapping reaches that file at the offset it has in resourceN: so BAR 0 of the group's first function can be
- * mapped, and the others answer ENODEV; they are reached through VFIO.
+ * `resourceN`. Memory BARs are for mmap, and pread and pwrite are EIO. Opening it brings the pages to where a mapping of it reaches them;
+ * while a client has the function's VFIO device open they stay with that, and mmap is ENODEV (`host/bar-home.ts`).
  */
-function barFile(fn: PciFunction, bar: Bar): BinarySpec {
+function barFile({ host }: Model, fn: PciFunction, bar: Bar): BinarySpec {
   if (bar.kind === 'io') return portFile(fn, bar);
   return {
     mode: 0o600,
     size: bar.size,
     backing() {
-      const fd = bar.index === 0 && fn.pagesBase === 0 ? fn.pages?.fd : undefined;
-      return fd === undefined ? undefined : { fd };
+      const loan = bar.home?.lend(!fn.held);
+      if (loan) host.changes.emit({ kind: 'bar-lent', function: fn });
+      return loan;
     },
   };
 }
@@ -200,13 +200,13 @@ export function resources(model: Model): Entry<PciFunction>[] {
   const perBar = [0, 1, 2, 3, 4, 5].flatMap((index) => [
     binary<PciFunction>(
       `resource${index}`,
-      (fn) => barFile(fn, fn.bars[index]!),
+      (fn) => barFile(model, fn, fn.bars[index]!),
       (fn) => fn.bars[index] !== undefined,
     ),
     // Write-combining mappings exist for prefetchable memory where the CPU has PAT; DPDK maps these for drivers that ask (ena).
     binary<PciFunction>(
       `resource${index}_wc`,
-      (fn) => barFile(fn, fn.bars[index]!),
+      (fn) => barFile(model, fn, fn.bars[index]!),
       (fn) => fn.bars[index]?.kind !== 'io' && fn.bars[index]?.prefetchable === true,
     ),
   ]);

@@ -46,7 +46,7 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
     throw error;
   }
   const seekable = !file.stream || backingId !== 0;
-  const { fh } = session.files.add(file, known, file.stream && seekable ? 0n : undefined);
+  const { fh } = session.files.add(file, known, backingId !== 0, file.stream && seekable ? 0n : undefined);
   // NOFLUSH: our own copies of a client's descriptors can be closed without asking ourselves.
   const openFlags =
     FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0) | (seekable ? 0 : FOPEN.STREAM);

@@ -11,6 +11,8 @@ export interface KnownFile {
    * fs/fuse/passthrough.c), and all opens of an inode with a backing are passthrough. So pread and lseek are found out here.
    */
   position: bigint | undefined;
+  /** Opened in passthrough: counted by the node's backing. */
+  readonly backed: boolean;
 }
 
 export class FileTable {
@@ -21,8 +23,8 @@ export class FileTable {
     return this.byHandle.size;
   }
 
-  add(file: OpenFile, node: KnownNode, position?: bigint): KnownFile {
-    const known = { fh: this.nextHandle++, file, node, position };
+  add(file: OpenFile, node: KnownNode, backed: boolean, position?: bigint): KnownFile {
+    const known = { fh: this.nextHandle++, file, node, backed, position };
     this.byHandle.set(known.fh, known);
     return known;
   }

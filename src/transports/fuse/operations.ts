@@ -130,7 +130,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
     Opcode.OPENDIR,
     (session, request) => {
       const { known } = directory(session, request);
-      const { fh } = session.files.add(new OpenDirectory(), known);
+      const { fh } = session.files.add(new OpenDirectory(), known, false);
       request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags: FOPEN.NOFLUSH, backingId: 0 }));
     },
   ],

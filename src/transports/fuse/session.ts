@@ -207,7 +207,7 @@ export class FuseSession {
 
   /** After RELEASE, or when the connection ends: the open file is nobody's any more. */
   released(known: KnownFile): void {
-    this.backings.release(known.node);
+    if (known.backed) this.backings.release(known.node);
     try {
       known.file.release?.();
     } catch (error) {
