@@ -181,6 +181,7 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
         listeners.add(entry);
         return () => void listeners.delete(entry);
       },
+      heldByClient: () => [...openEventfds.keys()].some((fd) => eventfds.get(fd) === state),
       close() {
         if (!open) throw new Error('an eventfd copy is closed twice');
         open = false;

@@ -28,6 +28,8 @@ export interface EventFd {
   signal(): void;
   /** Calls `listener` each time the counter becomes non-zero, having read it (irqfd, ioeventfd). Returns a stop function. */
   listen(listener: () => void): () => void;
+  /** Whether the client still has a descriptor of it: what EPOLLHUP tells an irqfd. A look at its table, not for hot paths. */
+  heldByClient(): boolean;
   close(): void;
 }
 
