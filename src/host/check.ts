@@ -61,6 +61,8 @@ function checkIommu({ iommu = {} }: HostDescription, report: Report): void {
       ['iommu', 'pageSizes'],
       `0x${iommu.pageSizes.toString(16)}: expected 4 KiB as the smallest page size`,
     );
+  if (iommu.physicalDma && iommu.kind !== 'none')
+    report(['iommu', 'physicalDma'], 'true: expected only without an IOMMU (kind none)');
   for (const key of ['cap', 'ecap'] as const) {
     const text = iommu.registers?.[key];
     if (text !== undefined && !/^[0-9a-f:]+$/.test(text))

@@ -64,7 +64,8 @@ function describeGroup(group: IommuGroup) {
 
 /** JSON-safe: numbers, strings, booleans, null; addresses as hexadecimal text. Models and config spaces are not woken. */
 export function describeHost(host: Host) {
-  const { kind, addressWidth, pageSizes, interruptRemapping, enforcesCoherency, registers } = host.iommu;
+  const { kind, addressWidth, pageSizes, interruptRemapping, enforcesCoherency, physicalDma, registers } =
+    host.iommu;
   return {
     kernel: { release: host.release, tainted: host.tainted },
     iommu: {
@@ -73,6 +74,7 @@ export function describeHost(host: Host) {
       page_sizes: hex(pageSizes),
       interrupt_remapping: interruptRemapping,
       enforces_coherency: enforcesCoherency,
+      physical_dma: physicalDma,
       registers: { ...registers },
     },
     modules: Object.fromEntries(

@@ -17,6 +17,7 @@ export function resolveIommu(options: IommuOptions = {}): IommuDescription {
     pageSizes: options.pageSizes ?? (kind === 'amd' ? 0xffff_ffff_ffff_f000n : 0x4020_1000n),
     interruptRemapping: options.interruptRemapping ?? kind !== 'none',
     enforcesCoherency: options.enforcesCoherency ?? kind !== 'none',
+    physicalDma: options.physicalDma ?? kind === 'none',
     registers: options.registers ?? registers(kind, addressWidth),
   };
 }

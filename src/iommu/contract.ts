@@ -1,7 +1,7 @@
 /** What `vfio/` needs of this folder: address spaces to translate in, type1 backends, and the iommufd context. */
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { PciFunction } from '../host/pci-function.js';
-import type { Caller, PinnedRange } from '../vfs/caller.js';
+import type { Caller, MaybeAsync, PinnedRange } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
 
 export type Access = 'read' | 'write';
@@ -14,14 +14,19 @@ export interface Piece {
 }
 
 /** What DMA is translated by: IOVA to client memory. */
-export interface AddressSpace {
+export interface DmaSpace {
   /**
    * The pieces of [iova, iova+length), in order, all of them mapped for `access`; or the first IOVA that is not, with why.
    * `pieces` and what is in it may be reused by the next call: consume at once.
    */
-  translate(iova: bigint, length: number, access: Access): Translation;
+  translate(iova: bigint, length: number, access: Access): MaybeAsync<Translation>;
   /** Marks what a device wrote, for dirty tracking. */
   dirtied(iova: bigint, length: number): void;
+}
+
+/** An IOMMU's: knows at once. */
+export interface AddressSpace extends DmaSpace {
+  translate(iova: bigint, length: number, access: Access): Translation;
 }
 
 export type Translation =

@@ -48,10 +48,29 @@ export interface PinnedRange {
   release(): void;
 }
 
+/** Consecutive pages of a process that are present, and the physical frame of each. */
+export interface Stretch {
+  readonly vaddr: bigint;
+  readonly writable: boolean;
+  readonly frames: readonly number[];
+}
+
+/** Physical memory behind a process's addresses. Both throw EFAULT once the process has exited. */
+export interface Frames {
+  /** Everything readable that is present now. */
+  stretches(): readonly Stretch[];
+  /** The frames of `pages` pages from `vaddr` on; 0 where none is present. */
+  at(
+    vaddr: bigint,
+    pages: number,
+  ): ArrayLike<number> & { some(test: (frame: number, i: number) => boolean): boolean };
+}
+
 /** A client process (thread group) and its address space, which outlives the call that named it. */
 export interface ClientProcess {
   readonly pid: number;
   readonly alive: boolean;
+  readonly frames: Frames;
   /**
    * Holds [vaddr, vaddr+length) for DMA; EFAULT where nothing is mapped, or `write` is asked on a read-only mapping
    * (vaddr_get_pfns()).

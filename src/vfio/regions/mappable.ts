@@ -9,6 +9,8 @@ const PAGE_SIZE = 4096;
  */
 export function isMappable(fn: PciFunction, bar: Bar, others: Iterable<PciFunction>): boolean {
   if (bar.kind === 'io' || fn.pages?.fd === undefined) return false;
+  // Asking for it makes it part of the backing file: a mapping beyond the file's end is SIGBUS.
+  if (bar.memory === undefined) return false;
   if (bar.size >= PAGE_SIZE) return true;
   if (bar.address % BigInt(PAGE_SIZE) !== 0n) return false;
   const end = bar.address + BigInt(PAGE_SIZE);
