@@ -10,6 +10,8 @@ import { hex, type Report } from './problem.js';
 import { resolveShape } from './shape.js';
 import { didYouMean, list } from './suggest.js';
 
+const PAGE_SIZE = 4096;
+
 export interface Known {
   readonly models: ModelLookup;
   readonly drivers: readonly string[];
@@ -30,6 +32,7 @@ export function checkFunction(row: FunctionDescription, known: Known, report: Re
   };
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
+  checkTrapped(shape, note);
   checkSriov(row, shape, note);
   const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];
   if (raw.length > 0 && sound && parseBdf(row.bdf)) checkRoom(row, known.models, report);
@@ -165,6 +168,21 @@ export function checkMessages({ msix, msi, bars }: FunctionShape, report: Report
       ['msix', 'pbaOffset'],
       `${hex(pba.start)}: overlaps the table at ${hex(table.start)} (${table.length} bytes)`,
     );
+}
+
+function checkTrapped({ trapped = [], bars }: FunctionShape, report: Report): void {
+  trapped.forEach(({ bar: index, offset, size }, i) => {
+    const bar = bars.find((row) => row.index === index);
+    if (!bar || bar.kind === 'io') {
+      report(['trapped', i, 'bar'], `${index}: expected the index of a memory BAR`);
+      return;
+    }
+    if (offset % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size === 0 || offset + size > bar.size)
+      report(
+        ['trapped', i],
+        `${hex(offset)}, ${size} bytes: expected whole pages of BAR ${index} (${bar.size} bytes)`,
+      );
+  });
 }
 
 /** Capabilities given as bytes must fit beside those the function has anyway. */

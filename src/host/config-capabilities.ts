@@ -96,6 +96,18 @@ const endpointTypes = {
   'rc-endpoint': pci.PCI_EXP_TYPE_RC_END,
 } as const;
 
+const atomicBits = {
+  32: pci.PCI_EXP_DEVCAP2_ATOMIC_COMP32,
+  64: pci.PCI_EXP_DEVCAP2_ATOMIC_COMP64,
+  128: pci.PCI_EXP_DEVCAP2_ATOMIC_COMP128,
+};
+
+function atomicOps({ description: { atomicOps = [] } }: FunctionPlan, type: number): number {
+  const routes = type === pci.PCI_EXP_TYPE_UPSTREAM || type === pci.PCI_EXP_TYPE_DOWNSTREAM;
+  if (routes) return atomicOps.length > 0 ? pci.PCI_EXP_DEVCAP2_ATOMIC_ROUTE : 0;
+  return atomicOps.reduce((bits, size) => bits | atomicBits[size], 0);
+}
+
 /** Version 2 of the PCIe capability: device, link (not for integrated endpoints), slot and root registers. */
 function express(fn: FunctionPlan): CapabilityImage {
   const express = image(pci.PCI_CAP_ID_EXP, pci.PCI_EXP_V2_SIZEOF);
@@ -119,9 +131,11 @@ function express(fn: FunctionPlan): CapabilityImage {
   if (type === pci.PCI_EXP_TYPE_ROOT_PORT) writable.writeUInt16LE(0x001f, pci.PCI_EXP_RTCTL);
   // Completion timeout ranges ABCD and its disable; routing by ARI where the kernel turns it on.
   const ari = downward && forwardsAri(fn);
-  bytes.writeUInt32LE(0x1f | (ari ? pci.PCI_EXP_DEVCAP2_ARI : 0), pci.PCI_EXP_DEVCAP2);
+  const atomics = atomicOps(fn, type);
+  bytes.writeUInt32LE(0x1f | (ari ? pci.PCI_EXP_DEVCAP2_ARI : 0) | atomics, pci.PCI_EXP_DEVCAP2);
   bytes.writeUInt16LE(ari ? pci.PCI_EXP_DEVCTL2_ARI : 0, pci.PCI_EXP_DEVCTL2);
-  writable.writeUInt16LE(0x001f | (ari ? pci.PCI_EXP_DEVCTL2_ARI : 0), pci.PCI_EXP_DEVCTL2);
+  const requester = atomics === 0 ? 0 : pci.PCI_EXP_DEVCTL2_ATOMIC_REQ;
+  writable.writeUInt16LE(0x001f | (ari ? pci.PCI_EXP_DEVCTL2_ARI : 0) | requester, pci.PCI_EXP_DEVCTL2);
   return express;
 }
 

@@ -56,14 +56,16 @@ function toIommu(row: Row): IommuOptions {
   };
 }
 
-const toBars = (bars: readonly Row[]) =>
-  bars.map((bar) => ({ ...bar, size: toSize(bar.size as number | string) }));
+/** Rows whose `size` may be written `16K`. */
+const toSized = (rows: readonly Row[]) =>
+  rows.map((row) => ({ ...row, size: toSize(row.size as number | string) }));
 
 const converters: Record<string, (value: never) => unknown> = {
-  bars: toBars,
+  bars: toSized,
+  trapped: toSized,
   sriov: (sriov: Row) => ({
     ...sriov,
-    ...(sriov.bars !== undefined && { bars: toBars(sriov.bars as Row[]) }),
+    ...(sriov.bars !== undefined && { bars: toSized(sriov.bars as Row[]) }),
   }),
   romSize: toSize,
   interruptPin: (pin: number | string) => (typeof pin === 'string' ? 'ABCD'.indexOf(pin) + 1 : pin),

@@ -29,3 +29,21 @@ export function isMappable(fn: PciFunction, bar: Bar, others: Iterable<PciFuncti
 function startsWithin(bar: Bar, start: bigint, end: bigint): boolean {
   return bar.address >= start && bar.address < end;
 }
+
+export interface Area {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What of a mappable BAR may be mapped: all but its trapped pages, in order. */
+export function mappableAreas(fn: PciFunction, bar: Bar): Area[] {
+  const trapped = (fn.shape.trapped ?? []).filter((range) => range.bar === bar.index);
+  const areas: Area[] = [];
+  let start = 0;
+  for (const { offset, size } of trapped.sort((a, b) => a.offset - b.offset)) {
+    if (offset > start) areas.push({ start, end: offset });
+    start = Math.max(start, offset + size);
+  }
+  if (start < bar.size) areas.push({ start, end: bar.size });
+  return areas;
+}
