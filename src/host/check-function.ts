@@ -11,6 +11,8 @@ import { resolveShape } from './shape.js';
 import { didYouMean, list } from './suggest.js';
 
 const PAGE_SIZE = 4096;
+/** A function's window of file offsets has room for sixteen regions, nine of which every device has. */
+const MOST_REGIONS = 7;
 
 export interface Known {
   readonly models: ModelLookup;
@@ -170,7 +172,9 @@ export function checkMessages({ msix, msi, bars }: FunctionShape, report: Report
     );
 }
 
-function checkTrapped({ trapped = [], bars }: FunctionShape, report: Report): void {
+function checkTrapped({ trapped = [], regions = [], bars }: FunctionShape, report: Report): void {
+  if (regions.length > MOST_REGIONS)
+    report(['model'], `it has ${regions.length} regions of its own: expected at most ${MOST_REGIONS}`);
   trapped.forEach(({ bar: index, offset, size }, i) => {
     const bar = bars.find((row) => row.index === index);
     if (!bar || bar.kind === 'io') {
