@@ -1,4 +1,5 @@
 /** The daemon's copies of clients' eventfds. */
+import { readdirSync, readFileSync } from 'node:fs';
 import { KernelError } from '../abi/errno.js';
 import { native } from '../native/index.js';
 import type { EventFd } from '../vfs/caller.js';
@@ -9,7 +10,10 @@ class ClientEventFd implements EventFd {
   private stops = new Set<() => void>();
   private closed = false;
 
-  constructor(private readonly fd: number) {}
+  constructor(
+    private readonly fd: number,
+    private readonly pid: number,
+  ) {}
 
   signal(): void {
     if (!this.closed) native().eventfdSignal(this.fd);
@@ -23,6 +27,17 @@ class ClientEventFd implements EventFd {
     };
   }
 
+  heldByClient(): boolean {
+    const id = eventfdId(`/proc/self/fdinfo/${this.fd}`);
+    const table = `/proc/${this.pid}/fdinfo`;
+    try {
+      return readdirSync(table).some((number) => eventfdId(`${table}/${number}`) === id);
+    } catch (error) {
+      if (isErrno(error, 'ENOENT') || isErrno(error, 'ESRCH')) return false; // the client is gone
+      throw error;
+    }
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -30,6 +45,20 @@ class ClientEventFd implements EventFd {
     this.stops.clear();
     native().close(this.fd);
   }
+}
+
+/** The number that names an eventfd however many descriptors it has; undefined for what is none, or closed meanwhile. */
+function eventfdId(fdinfo: string): string | undefined {
+  try {
+    return /^eventfd-id:\s*(\d+)$/m.exec(readFileSync(fdinfo, 'latin1'))?.[1];
+  } catch (error) {
+    if (isErrno(error, 'ENOENT') || isErrno(error, 'ESRCH')) return undefined;
+    throw error;
+  }
+}
+
+function isErrno(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
 }
 
 /** Copies descriptor `fd` of `client`. EBADF: not open; EINVAL: not an eventfd (eventfd_ctx_fdget()). */
@@ -40,7 +69,7 @@ export function copyEventFd(client: Client, fd: number): EventFd {
     native().closeElsewhere(copy);
     throw new KernelError('EINVAL', `descriptor ${fd} is not an eventfd`);
   }
-  return new ClientEventFd(copy);
+  return new ClientEventFd(copy, client.pid);
 }
 
 export function copyDescriptor(client: Client, fd: number): number {

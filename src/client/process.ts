@@ -4,6 +4,7 @@ import { KernelError } from '../abi/errno.js';
 import { native, type ProcessHandle } from '../native/index.js';
 import type { ClientProcess, MaybeAsync, PinnedRange } from '../vfs/caller.js';
 import { asFault, asRefusal } from './errors.js';
+import { PageFrames } from './frames.js';
 import { Pinned } from './pinned.js';
 
 export const PIN_PATIENCE_MS = 10_000;
@@ -15,9 +16,12 @@ const MOST_THREADS = 4096;
 export const USER_END = 0x7ffffffff000n;
 
 export class Client implements ClientProcess {
+  readonly frames: PageFrames;
   private readonly exitListeners = new Set<() => void>();
 
-  constructor(readonly handle: ProcessHandle) {}
+  constructor(readonly handle: ProcessHandle) {
+    this.frames = new PageFrames(handle.pid, () => handle.isAlive());
+  }
 
   get pid(): number {
     return this.handle.pid;
@@ -64,6 +68,7 @@ export class Client implements ClientProcess {
   exited(): void {
     for (const listener of [...this.exitListeners]) listener();
     this.exitListeners.clear();
+    this.frames.close();
     this.handle.close();
   }
 }

@@ -49,6 +49,24 @@ export interface BarSpec {
   readonly prefetchable?: boolean;
 }
 
+/** Whole pages of a memory BAR where no client's mapping is to be: every access there is trapped, and told to the model. */
+export interface TrappedRange {
+  readonly bar: number;
+  /** Both in bytes, multiples of 4096. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A region beside the BARs that VFIO clients find by its type (VFIO_REGION_INFO_CAP_TYPE): Intel's OpRegion, say. It can't be mapped. */
+export interface RegionSpec {
+  /** `0x80000000 | vendor id`, or a type of linux/vfio.h. */
+  readonly type: number;
+  readonly subtype: number;
+  readonly size: number;
+  /** Default false: writes are refused. */
+  readonly writable?: boolean;
+}
+
 /** What a model's function looks like on the bus; a topology can override ids and capabilities. */
 export interface FunctionShape {
   readonly vendor: number;
@@ -70,6 +88,9 @@ export interface FunctionShape {
   readonly msi?: { readonly vectors: 1 | 2 | 4 | 8 | 16 | 32; readonly maskable?: boolean };
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
   readonly pcie?: { readonly type: 'endpoint' | 'legacy-endpoint' | 'rc-endpoint'; readonly flr?: boolean };
+  readonly trapped?: readonly TrappedRange[];
+  /** At most seven. */
+  readonly regions?: readonly RegionSpec[];
 }
 
 /**
@@ -143,6 +164,10 @@ export interface DeviceModel {
   /** Port I/O BARs, which have no pages. Reads of a model without this return all ones. */
   portRead?(bar: number, offset: number, width: number): number;
   portWrite?(bar: number, offset: number, width: number, value: number): void;
+  /** [offset, offset+length) of region `index` of the shape's `regions`: exactly `length` bytes. Zeroes without this. */
+  regionRead?(index: number, offset: number, length: number): Uint8Array;
+  /** Of a writable region. */
+  regionWrite?(index: number, offset: number, data: Uint8Array): void;
   /** Function-level reset: registers to their power-on values, work in flight abandoned (its DMA must not land afterwards). */
   reset(): void;
   /** The function leaves the machine, or the machine stops. */

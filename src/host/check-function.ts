@@ -14,6 +14,10 @@ import { resolveShape } from './shape.js';
 import { didYouMean, list } from './suggest.js';
 import { vpdCapacity, vpdContents } from './vpd.js';
 
+const PAGE_SIZE = 4096;
+/** A function's window of file offsets has room for sixteen regions, nine of which every device has. */
+const MOST_REGIONS = 7;
+
 export interface Known {
   readonly models: ModelLookup;
   readonly drivers: readonly string[];
@@ -37,6 +41,7 @@ export function checkFunction(given: FunctionDescription, known: Known, report: 
   };
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
+  checkTrapped(shape, note);
   checkSriov(row, shape, note);
   const definition = findModel(known.models, row.model);
   checkMigration(row.migration, { bars: shape.bars, definition }, note);
@@ -192,6 +197,23 @@ export function checkMessages({ msix, msi, bars }: FunctionShape, report: Report
       ['msix', 'pbaOffset'],
       `${hex(pba.start)}: overlaps the table at ${hex(table.start)} (${table.length} bytes)`,
     );
+}
+
+function checkTrapped({ trapped = [], regions = [], bars }: FunctionShape, report: Report): void {
+  if (regions.length > MOST_REGIONS)
+    report(['model'], `it has ${regions.length} regions of its own: expected at most ${MOST_REGIONS}`);
+  trapped.forEach(({ bar: index, offset, size }, i) => {
+    const bar = bars.find((row) => row.index === index);
+    if (!bar || bar.kind === 'io') {
+      report(['trapped', i, 'bar'], `${index}: expected the index of a memory BAR`);
+      return;
+    }
+    if (offset % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size === 0 || offset + size > bar.size)
+      report(
+        ['trapped', i],
+        `${hex(offset)}, ${size} bytes: expected whole pages of BAR ${index} (${bar.size} bytes)`,
+      );
+  });
 }
 
 /** Capabilities given as bytes must fit beside those the function has anyway. */

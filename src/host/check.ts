@@ -71,6 +71,8 @@ function checkIommu({ iommu = {} }: HostDescription, report: Report): void {
     );
   if (iommu.scalableMode && ((iommu.kind ?? 'intel') !== 'intel' || iommu.registers))
     report(['iommu', 'scalableMode'], 'chooses the registers of an Intel IOMMU; give only these, or only it');
+  if (iommu.physicalDma && iommu.kind !== 'none')
+    report(['iommu', 'physicalDma'], 'true: expected only without an IOMMU (kind none)');
   for (const key of ['cap', 'ecap'] as const) {
     const text = iommu.registers?.[key];
     if (text !== undefined && !/^[0-9a-f:]+$/.test(text))

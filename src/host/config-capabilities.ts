@@ -126,6 +126,18 @@ function msi({ shape }: FunctionPlan): CapabilityImage {
   return msi;
 }
 
+const atomicBits = {
+  32: pci.PCI_EXP_DEVCAP2_ATOMIC_COMP32,
+  64: pci.PCI_EXP_DEVCAP2_ATOMIC_COMP64,
+  128: pci.PCI_EXP_DEVCAP2_ATOMIC_COMP128,
+};
+
+function atomicOps({ description: { atomicOps = [] } }: FunctionPlan, type: number): number {
+  const routes = type === pci.PCI_EXP_TYPE_UPSTREAM || type === pci.PCI_EXP_TYPE_DOWNSTREAM;
+  if (routes) return atomicOps.length > 0 ? pci.PCI_EXP_DEVCAP2_ATOMIC_ROUTE : 0;
+  return atomicOps.reduce((bits, size) => bits | atomicBits[size], 0);
+}
+
 /** Version 2 of the PCIe capability: device, link (not for integrated endpoints), slot and root registers. */
 function express(fn: FunctionPlan): CapabilityImage {
   const express = image(pci.PCI_CAP_ID_EXP, pci.PCI_EXP_V2_SIZEOF);
@@ -147,6 +159,6 @@ function express(fn: FunctionPlan): CapabilityImage {
   }
   if (downward) writeSlot(bytes, fn);
   // Completion timeout ranges ABCD and its disable.
-  bytes.writeUInt32LE(0x1f, pci.PCI_EXP_DEVCAP2);
+  bytes.writeUInt32LE(0x1f | atomicOps(fn, type), pci.PCI_EXP_DEVCAP2);
   return express;
 }

@@ -75,7 +75,8 @@ function describeGroup(group: IommuGroup) {
 
 /** JSON-safe: numbers, strings, booleans, null; addresses as hexadecimal text. Models and config spaces are not woken. */
 export function describeHost(host: Host) {
-  const { kind, addressWidth, pageSizes, interruptRemapping, enforcesCoherency, registers } = host.iommu;
+  const { kind, addressWidth, pageSizes, interruptRemapping, enforcesCoherency, physicalDma, registers } =
+    host.iommu;
   return {
     kernel: { release: host.release, tainted: host.tainted },
     iommu: {
@@ -84,6 +85,7 @@ export function describeHost(host: Host) {
       page_sizes: hex(pageSizes),
       interrupt_remapping: interruptRemapping,
       enforces_coherency: enforcesCoherency,
+      physical_dma: physicalDma,
       registers: { ...registers },
     },
     vfio: { noncoherent_cdev: host.vfio.noncoherentCdev },

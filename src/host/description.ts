@@ -2,7 +2,7 @@
  * What a pretend machine consists of, as plain data: the TypeScript face of a topology file (which says the same in snake_case).
  * Everything left out has a default; `docs/topology.md` explains each field in words.
  */
-import type { BarSpec, FunctionShape } from '../devices/contract.js';
+import type { BarSpec, FunctionShape, TrappedRange } from '../devices/contract.js';
 import type { PciId } from './driver.js';
 import type { IommuDescription } from './host.js';
 import type { ReservedRegion } from './iommu-group.js';
@@ -211,6 +211,10 @@ export interface FunctionDescription {
   readonly msi?: NonNullable<FunctionShape['msi']> | false;
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
   readonly pcie?: NonNullable<FunctionShape['pcie']> | false;
+  /** Pages of BARs that clients are told not to map, in place of the model's. */
+  readonly trapped?: readonly TrappedRange[];
+  /** AtomicOps, by size in bits: that an endpoint sends, or that a root port completes; a switch port routes them if it names any. */
+  readonly atomicOps?: readonly (32 | 64 | 128)[];
   readonly link?: LinkDescription;
   readonly bridge?: BridgeDescription;
   /** `false` takes away a captured capability. */

@@ -19,6 +19,8 @@ export interface IommuDescription {
   readonly interruptRemapping: boolean;
   /** The IOMMU can ignore no-snoop (IOMMU_CAP_ENFORCE_CACHE_COHERENCY). */
   readonly enforcesCoherency: boolean;
+  /** Without an IOMMU: DMA reaches clients' memory at its physical addresses; false: nowhere. */
+  readonly physicalDma: boolean;
   /** Values of the capability registers as sysfs prints them (hex without 0x). */
   readonly registers: { readonly cap: string; readonly ecap: string };
 }

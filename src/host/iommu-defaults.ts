@@ -18,6 +18,7 @@ export function resolveIommu(options: IommuOptions = {}): IommuDescription {
     interruptRemapping: options.interruptRemapping ?? kind !== 'none',
     enforcesCoherency: options.enforcesCoherency ?? enforces(options),
     registers: options.registers ?? registers(options),
+    physicalDma: options.physicalDma ?? kind === 'none',
   };
 }
 

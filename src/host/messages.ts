@@ -58,9 +58,11 @@ export class MessageVectors {
     this.current = kind;
     for (let vector = 0; vector < count; vector++) this.add(vector);
     const flags = this.flags(kind);
-    if (kind === 'msix') this.change(flags, 0, pci.PCI_MSIX_FLAGS_ENABLE);
+    // Whoever masked it before, through sysfs, does not count any more (msix_capability_init(), msi_capability_init()).
+    if (kind === 'msix') this.change(flags, pci.PCI_MSIX_FLAGS_MASKALL, pci.PCI_MSIX_FLAGS_ENABLE);
     else {
       this.writeMessage(this.numbers.get(0)!);
+      this.unmaskMessages(flags);
       const queueSize = Math.ceil(Math.log2(count)) << 4;
       this.change(flags, pci.PCI_MSI_FLAGS_QSIZE, queueSize | pci.PCI_MSI_FLAGS_ENABLE);
     }
@@ -95,6 +97,18 @@ export class MessageVectors {
     const [id, register] =
       kind === 'msi' ? [pci.PCI_CAP_ID_MSI, pci.PCI_MSI_FLAGS] : [pci.PCI_CAP_ID_MSIX, pci.PCI_MSIX_FLAGS];
     return this.config().find(id)!.offset + register;
+  }
+
+  private unmaskMessages(flags: number): void {
+    const config = this.config();
+    const control = config.read(flags, 2);
+    const at = flags - pci.PCI_MSI_FLAGS;
+    if (control & pci.PCI_MSI_FLAGS_MASKBIT)
+      config.write(
+        at + (control & pci.PCI_MSI_FLAGS_64BIT ? pci.PCI_MSI_MASK_64 : pci.PCI_MSI_MASK_32),
+        4,
+        0,
+      );
   }
 
   private change(at: number, clear: number, set: number): void {

@@ -28,6 +28,8 @@ export function resolveShape(
     msi: pick(description.msi, base.msi),
     interruptPin: description.interruptPin ?? base.interruptPin,
     pcie: pick(description.pcie, base.pcie),
+    trapped: description.trapped ?? base.trapped,
+    regions: base.regions,
   });
 }
 

@@ -14,7 +14,7 @@ export interface Piece {
 }
 
 /** What DMA is translated by: IOVA to client memory. */
-export interface AddressSpace {
+export interface DmaSpace {
   /**
    * The pieces of [iova, iova+length), in order, all of them mapped for `access`; or the first IOVA that is not, with why.
    * `pieces` and what is in it may be reused by the next call: consume at once. A promise where tables lie in client memory that is
@@ -24,6 +24,9 @@ export interface AddressSpace {
   /** Marks what a device wrote, for dirty tracking. */
   dirtied(iova: bigint, length: number): void;
 }
+
+/** An IOMMU's. */
+export type AddressSpace = DmaSpace;
 
 export type Translation =
   | { readonly ok: true; readonly pieces: readonly Piece[] }

@@ -163,8 +163,31 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     return pin;
   }
 
+  /** Neighbours change places: what is contiguous in one kind of address is not in the other. */
+  const frameOf = (page: number): number => pid * 2 ** 24 + ((page % 2 ** 24) ^ 1);
+  const mappingOf = (page: number): Mapping | undefined =>
+    mappings.find((m) => {
+      const from = BigInt(page) * 4096n - m.start;
+      return from >= 0n && from < BigInt(m.bytes.length);
+    });
+
   const process: ClientProcess = {
     pid,
+    frames: {
+      stretches: () =>
+        mappings.map(({ start, bytes, writable }) => {
+          const pages = Array.from(
+            { length: Math.ceil(bytes.length / 4096) },
+            (_, i) => Number(start >> 12n) + i,
+          );
+          return { vaddr: start, writable, frames: pages.map(frameOf) };
+        }),
+      at: (vaddr, pages) =>
+        Array.from({ length: pages }, (_, i) => {
+          const page = Number(vaddr >> 12n) + i;
+          return mappingOf(page) ? frameOf(page) : 0;
+        }),
+    },
     get alive() {
       return alive;
     },
@@ -195,6 +218,7 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
         listeners.add(entry);
         return () => void listeners.delete(entry);
       },
+      heldByClient: () => [...openEventfds.keys()].some((fd) => eventfds.get(fd) === state),
       close() {
         if (!open) throw new Error('an eventfd copy is closed twice');
         open = false;

@@ -57,10 +57,13 @@ function toIommu(row: Row): IommuOptions {
   };
 }
 
+/** Rows whose `size` may be written `16K`. */
+const toSized = (rows: readonly Row[]) =>
+  rows.map((row) => ({ ...row, size: toSize(row.size as number | string) }));
+
 const toBars = (bars: readonly Row[]) =>
-  bars.map(({ sizes, ...bar }) => ({
+  toSized(bars).map(({ sizes, ...bar }: Row) => ({
     ...bar,
-    size: toSize(bar.size as number | string),
     ...(sizes !== undefined && { sizes: (sizes as (number | string)[]).map(toSize) }),
   }));
 
@@ -71,6 +74,7 @@ const toVpd = (vpd: Row | string) => (typeof vpd === 'string' ? toBytes(vpd) : v
 
 const converters: Record<string, (value: never) => unknown> = {
   bars: toBars,
+  trapped: toSized,
   config: toRegisters,
   vpd: toVpd,
   sriov: (sriov: Row | false) =>

@@ -38,6 +38,17 @@ const msix = object('the vectors, bar, table_offset and pba_offset of MSI-X, or 
   pba_offset: offset,
 });
 
+const trapped = required(
+  object('pages of a BAR', {
+    bar: integer('the index of a memory BAR', 0, 5),
+    offset: integer('an offset in bytes, a multiple of 4096', 0, 2 ** 32 - 1),
+    size,
+  }),
+  'bar',
+  'offset',
+  'size',
+);
+
 const msi = object('the vectors of MSI, or false', { vectors: oneOf(1, 2, 4, 8, 16, 32), maskable: flag });
 
 const pcie = object('a PCI Express type, or false', {
@@ -177,6 +188,8 @@ export const functionSchema: Schema = required(
     msi: orFalse(required(msi, 'vectors')),
     interrupt_pin: oneOf(0, 1, 2, 3, 4, 'A', 'B', 'C', 'D'),
     pcie: orFalse(required(pcie, 'type')),
+    trapped: list(trapped, 'a list of pages that are not mapped'),
+    atomic_ops: list(oneOf(32, 64, 128), 'a list of sizes in bits'),
     link,
     bridge,
     sriov,

@@ -23,6 +23,7 @@ const iommu = object('a description of the IOMMU', {
   interrupt_remapping: flag,
   enforces_coherency: flag,
   scalable_mode: flag,
+  physical_dma: flag,
   domain_type: oneOf('DMA', 'DMA-FQ', 'identity'),
   registers: { ...registers, required: ['cap', 'ecap'] },
 });

@@ -25,6 +25,7 @@ export function plainCaller(options: PlainCallerOptions): Caller {
     process: {
       pid: 0,
       alive: true,
+      frames: { stretches: refuse("the caller's memory"), at: refuse("the caller's memory") },
       pin: async () => {
         throw refusal("the caller's memory");
       },

@@ -11,8 +11,10 @@ import {
 } from '../abi/vfio/index.js';
 import type { IoctlCall } from '../vfs/ioctl.js';
 import { readArgument, writeInfo } from './arguments.js';
+import { atomicCapability } from './atomics.js';
 import { readIrqRequest } from './irqs/request.js';
 import type { OpenDevice } from './open-device.js';
+import { specificRegions } from './regions/specific.js';
 
 /** Up to and including num_irqs. */
 const INFO_MINIMUM = 16;
@@ -20,10 +22,9 @@ const INFO_MINIMUM = 16;
 export async function getInfo(open: OpenDevice, call: IoctlCall): Promise<number> {
   const info = await readArgument(call, deviceInfo, INFO_MINIMUM);
   info.flags = DeviceFlag.PCI | (open.resetWorks ? DeviceFlag.RESET : 0);
-  info.numRegions = NUM_REGIONS;
+  info.numRegions = NUM_REGIONS + specificRegions(open).length;
   info.numIrqs = NUM_IRQS;
-  // PCI_ATOMIC_COMP would be the only capability, and no root port here completes atomics.
-  await writeInfo(call, deviceInfo, info, [], DeviceFlag.CAPS);
+  await writeInfo(call, deviceInfo, info, atomicCapability(open.fn), DeviceFlag.CAPS);
   return 0;
 }
 

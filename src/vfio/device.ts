@@ -6,8 +6,8 @@ import { refuse } from '../abi/errno.js';
 import type { MigrationDescription } from '../host/description.js';
 import { boolParameter, type Host } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
-import type { AddressSpace, BoundDevice, IommufdFile } from '../iommu/contract.js';
-import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import type { BoundDevice, DmaSpace, IommufdFile } from '../iommu/contract.js';
+import type { Caller, ClientProcess, MaybeAsync } from '../vfs/caller.js';
 import type { OpenFile, OpenRequest } from '../vfs/node.js';
 import { DeviceFile } from './device-file.js';
 import type { EventFds } from './eventfds.js';
@@ -21,10 +21,12 @@ import { isPhysicalFunction, VfToken } from './token.js';
 /** What an open device's DMA goes through: a container, or an iommufd. */
 export interface DeviceBinding {
   /** undefined: blocked. */
-  readonly space: AddressSpace | undefined;
+  readonly space: DmaSpace | undefined;
   /** For DMA with a PASID; only an iommufd tells them apart. */
-  spaceOf?(pasid: number): AddressSpace | undefined;
+  spaceOf?(pasid: number): DmaSpace | undefined;
   readonly iommufd?: { readonly file: IommufdFile; readonly bound: BoundDevice };
+  /** One more process has opened the device: without an IOMMU its memory, too, can be reached. */
+  admit?(process: ClientProcess): void;
   /** After the driver's open: attaches where opening alone implies it. */
   start?(): Promise<void>;
   /** After the driver's close. */

@@ -4,14 +4,14 @@
  */
 import { KernelError } from '../abi/errno.js';
 import { type Dma, type DmaByPasid, DmaFault, type MaybeAsync } from '../devices/contract.js';
-import type { Access, AddressSpace, Piece, Translation } from '../iommu/contract.js';
+import type { Access, DmaSpace, Piece, Translation } from '../iommu/contract.js';
 import { andThen } from '../vfs/caller.js';
 
 export class IommuDma implements DmaByPasid {
   /** `space` gives undefined while nothing is attached: all DMA is blocked. Bus mastering is the function's own business. */
   constructor(
-    private readonly space: () => AddressSpace | undefined,
-    private readonly spaceOf: (pasid: number) => AddressSpace | undefined = () => undefined,
+    private readonly space: () => DmaSpace | undefined,
+    private readonly spaceOf: (pasid: number) => DmaSpace | undefined = () => undefined,
     /** Told of everything that was written. */
     private readonly wrote: (iova: bigint, length: number) => void = () => {},
   ) {}
@@ -63,7 +63,7 @@ export class IommuDma implements DmaByPasid {
     });
   }
 
-  private dirtied(space: AddressSpace, iova: bigint, length: number): void {
+  private dirtied(space: DmaSpace, iova: bigint, length: number): void {
     space.dirtied(iova, length);
     this.wrote(iova, length);
   }
@@ -94,10 +94,10 @@ export class IommuDma implements DmaByPasid {
 
 interface Resolved {
   readonly pieces: readonly Piece[];
-  readonly space: AddressSpace;
+  readonly space: DmaSpace;
 }
 
-function resolved(translation: Translation, space: AddressSpace, access: Access): Resolved {
+function resolved(translation: Translation, space: DmaSpace, access: Access): Resolved {
   if (!translation.ok) throw new DmaFault(translation.iova, access, translation.reason);
   return { pieces: translation.pieces, space };
 }

@@ -28,6 +28,8 @@ export interface EventFd {
   signal(): void;
   /** Calls `listener` each time the counter becomes non-zero, having read it (irqfd, ioeventfd). Returns a stop function. */
   listen(listener: () => void): () => void;
+  /** Whether the client still has a descriptor of it: what EPOLLHUP tells an irqfd. A look at its table, not for hot paths. */
+  heldByClient(): boolean;
   close(): void;
 }
 
@@ -46,6 +48,24 @@ export interface PinnedRange {
   release(): void;
 }
 
+/** Consecutive pages of a process that are present, and the physical frame of each. */
+export interface Stretch {
+  readonly vaddr: bigint;
+  readonly writable: boolean;
+  readonly frames: readonly number[];
+}
+
+/** Physical memory behind a process's addresses. Both throw EFAULT once the process has exited. */
+export interface Frames {
+  /** Everything readable that is present now. */
+  stretches(): readonly Stretch[];
+  /** The frames of `pages` pages from `vaddr` on; 0 where none is present. */
+  at(
+    vaddr: bigint,
+    pages: number,
+  ): ArrayLike<number> & { some(test: (frame: number, i: number) => boolean): boolean };
+}
+
 /** Memory that can be held for DMA: an address space, or a file. */
 export interface PinnableMemory {
   /** False once it is out of reach for good. */
@@ -62,6 +82,7 @@ export interface PinnableMemory {
 /** A client process (thread group) and its address space, which outlives the call that named it but not the process. */
 export interface ClientProcess extends PinnableMemory {
   readonly pid: number;
+  readonly frames: Frames;
   /** What RLIMIT_MEMLOCK lets it lock (2^64-1: anything), and what mlock() holds of that, in bytes. */
   memlock(): { readonly limit: bigint; readonly locked: bigint };
 }

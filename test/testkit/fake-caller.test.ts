@@ -78,7 +78,9 @@ describe('fake descriptors', () => {
     copy.listen(() => fired++);
     copy.signal();
     state.fire();
-    expect([state.signals, state.copies, fired]).toEqual([1, 1, 1]);
+    expect([state.signals, state.copies, fired, copy.heldByClient()]).toEqual([1, 1, 1, true]);
+    caller.closeFd(7);
+    expect(copy.heldByClient()).toBe(false);
     copy.close();
     state.fire();
     expect([state.copies, fired]).toEqual([0, 1]);

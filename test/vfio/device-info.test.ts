@@ -93,7 +93,7 @@ describe('GET_REGION_INFO', () => {
 
   test('a small BAR is mappable only when it starts a page that nobody shares', () => {
     const bar = (address: number, size: number, kind = 'memory32') =>
-      ({ index: 0, kind, size, address: BigInt(address) }) as Bar;
+      ({ index: 0, kind, size, address: BigInt(address), memory: Buffer.alloc(0) }) as Partial<Bar> as Bar;
     const fn = (fd: number | undefined, ...bars: Bar[]) =>
       ({ pages: { fd }, bars }) as unknown as PciFunction;
     const small = bar(0x10000, 0x100);

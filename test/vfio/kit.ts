@@ -3,7 +3,7 @@ import { expect } from 'vitest';
 import { type ErrnoName, KernelError } from '../../src/abi/errno.js';
 import type { Fields, Struct, ValueOf } from '../../src/abi/struct.js';
 import { ContainerIoctl, DeviceIoctl, GroupIoctl, IrqData, irqSet } from '../../src/abi/vfio/index.js';
-import type { DeviceContext, DeviceModel, ModelDefinition } from '../../src/devices/contract.js';
+import type { DeviceContext, DeviceModel, ModelDefinition, RegionSpec } from '../../src/devices/contract.js';
 import { buildHost } from '../../src/host/build.js';
 import { complete } from '../../src/host/completed.js';
 import type { FunctionDescription, HostDescription } from '../../src/host/description.js';
@@ -45,16 +45,23 @@ export interface ModelLog {
   model: DeviceModel | undefined;
 }
 
+/** Device-specific regions of the test model: those of an integrated graphics card. */
+const specific: RegionSpec[] = [
+  { type: 0x8000_8086, subtype: 1, size: 0x2000 },
+  { type: 1, subtype: 1, size: 24, writable: true },
+];
+
 export function loggingModel(log: ModelLog): ModelDefinition {
   return {
     name: 'logging',
     description: 'tells the test what it is told',
     optionsSchema: {},
-    shape: () => ({
+    shape: ({ regions }) => ({
       vendor: 0x1234,
       device: 0x11e8,
       classCode: 0x088000,
       bars: complete(fakeFunction(BDF)).bars!,
+      ...(regions === true && { regions: specific }),
     }),
     create(context) {
       log.context = context;
@@ -67,6 +74,12 @@ export function loggingModel(log: ModelLog): ModelDefinition {
         },
         portWrite: (bar, offset, width, value) =>
           void log.events.push(`out ${bar} ${offset} ${width} ${value}`),
+        regionRead: (index, offset, length) => {
+          log.events.push(`region read ${index} ${offset} ${length}`);
+          return Buffer.alloc(length, index + 1);
+        },
+        regionWrite: (index, offset, data) =>
+          void log.events.push(`region write ${index} ${offset} ${Buffer.from(data).toString('hex')}`),
         reset: () => void log.events.push('reset'),
       };
       return log.model;

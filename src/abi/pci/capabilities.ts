@@ -136,6 +136,14 @@ export const PCI_ARI_CAP = 0x04;
 export const PCI_EXP_DEVCAP2_ARI = 0x20;
 export const PCI_EXP_DEVCTL2_ARI = 0x20;
 
+/** AtomicOps: which a port routes, which sizes are completed, and whether a function may send them. */
+export const PCI_EXP_DEVCAP2_ATOMIC_ROUTE = 0x0040;
+export const PCI_EXP_DEVCAP2_ATOMIC_COMP32 = 0x0080;
+export const PCI_EXP_DEVCAP2_ATOMIC_COMP64 = 0x0100;
+export const PCI_EXP_DEVCAP2_ATOMIC_COMP128 = 0x0200;
+export const PCI_EXP_DEVCTL2_ATOMIC_REQ = 0x0040;
+export const PCI_EXP_DEVCTL2_ATOMIC_EGRESS_BLOCK = 0x0080;
+
 /** Single root I/O virtualization. */
 export const PCI_EXT_CAP_ID_SRIOV = 0x0010;
 export const PCI_EXT_CAP_SRIOV_SIZEOF = 0x40;

@@ -81,7 +81,6 @@ export const PCI_EXP_RTCAP = 0x1e;
 export const PCI_EXP_RTCAP_RRS_SV = 0x0001;
 export const PCI_EXP_RTSTA = 0x20;
 export const PCI_EXP_DEVCAP2_COMP_TMOUT_DIS = 0x10;
-export const PCI_EXP_DEVCAP2_ATOMIC_ROUTE = 0x40;
 export const PCI_EXP_DEVCAP2_LTR = 0x800;
 export const PCI_EXP_DEVCAP2_10BIT_TAG_REQ = 0x20000;
 export const PCI_EXP_DEVCAP2_OBFF_MASK = 0xc0000;

@@ -151,8 +151,9 @@ export class IoatChannel implements DoorbellListener {
 
   /**
    * CHANCTRL, CHANCMP and CHAINADDR stay as they read: __ioat_recover() of DPDK writes them without waiting for the reset. Real
-   * channels are halted until CHAINADDR is written; this one reads idle (or suspended: rest.ts) at once, because ioat_dev_start() looks right after that
-   * store, and ioat_alloc_chan_resources() 20 us after the first doorbell: sooner than a store is seen.
+   * channels are halted until CHAINADDR is written, then armed until the doorbell; this one reads idle (or suspended: rest.ts) at once,
+   * because ioat_dev_start() looks right after the first store, and ioat_alloc_chan_resources() of Linux takes nothing else 20 us after
+   * the doorbell: sooner than that store is seen, when CHAINADDR was seen already.
    */
   private resetChannel(): void {
     this.doorbells.clearCount();
@@ -283,8 +284,8 @@ export class IoatChannel implements DoorbellListener {
     if (this.walking && this.walked === this.epoch) return Chansts.ACTIVE;
     if (this.progress.suspended && !this.walking) return Chansts.SUSPENDED;
     if (this.progress.pending > 0) return Chansts.ACTIVE;
-    if (!this.progress.recovered && restsSuspended(this.registers, this.base)) return Chansts.SUSPENDED;
-    return this.progress.armed ? Chansts.ARMED : Chansts.IDLE;
+    if (this.progress.recovered) return this.progress.armed ? Chansts.ARMED : Chansts.IDLE;
+    return restsSuspended(this.registers, this.base) ? Chansts.SUSPENDED : Chansts.IDLE;
   }
 
   private chansts(status: number): bigint {
