@@ -49,6 +49,8 @@ export interface DriverDescription {
    * them. Default: it has none.
    */
   readonly sriov?: 'removes-vfs' | 'leaves-vfs';
+  /** VFs it can deal with, where that is fewer than a device may have (pci_sriov_set_totalvfs()). */
+  readonly maxVfs?: number;
 }
 
 export type BridgeKind = 'root-port' | 'upstream-port' | 'downstream-port' | 'pcie-to-pci' | 'pci';

@@ -40,7 +40,7 @@ export const builtInDrivers: readonly DriverDescription[] = [
   // 82574L, I217-LM, I218-LM, I219-LM and -V of several chipsets.
   { name: 'e1000e', ids: intel(0x10d3, 0x153a, 0x155a, 0x156f, 0x1570, 0x15b7, 0x15b8, 0x15bb, 0x15bc) },
   // 82576, I350, I210.
-  { name: 'igb', ids: intel(0x10c9, 0x1521, 0x1533), sriov: 'removes-vfs' },
+  { name: 'igb', ids: intel(0x10c9, 0x1521, 0x1533), sriov: 'removes-vfs', maxVfs: 7 },
   // VFs of the 82576 and I350.
   { name: 'igbvf', ids: intel(0x10ca, 0x1520) },
   { name: 'virtio-pci', ids: [{ vendor: PCI_VENDOR_ID_REDHAT_QUMRANET }], sriov: 'removes-vfs' },
@@ -59,6 +59,7 @@ export function plainDriver(description: DriverDescription, control: () => Sriov
   return {
     ...driver,
     ...(enables && { probe: enable, remove: disable }),
+    ...(description.maxVfs !== undefined && { maxVfs: description.maxVfs }),
     ...(sriov === 'removes-vfs' && {
       async remove(fn: PciFunction) {
         if (fn.sriov) await control().disable(fn);

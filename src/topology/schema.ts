@@ -45,6 +45,7 @@ const driver = {
     manages_dma: flag,
     enables: flag,
     sriov: oneOf('removes-vfs', 'leaves-vfs'),
+    max_vfs: integer('1 to 65535 VFs', 1, 0xffff),
   }),
   required: ['name', 'ids'],
 };
