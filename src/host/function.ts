@@ -9,7 +9,7 @@ import type { PciDriver } from './driver.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
-import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
+import { largestBar, type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
 import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
 import { PhysicalFunction } from './sriov.js';
@@ -60,9 +60,8 @@ export class HostFunction implements PciFunction {
   unbinding: Promise<void> | undefined;
   private builtConfig: ConfigSpace | undefined;
   private ownPages: Pages | undefined;
+  /** As large as the BAR can become. */
   private readonly memory = new Map<number, Buffer>();
-  /** Of BARs before they were resized. */
-  private readonly outgrown: Buffer[] = [];
   private attached: AttachedModel | undefined;
   private interrupts: FunctionInterrupts | undefined;
   private destroyed = false;
@@ -184,10 +183,11 @@ export class HostFunction implements PciFunction {
     let memory = this.memory.get(index);
     if (!memory) {
       const offset = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
-      memory = this.rawPages().map(offset, Math.max(bar.size, page)).subarray(0, bar.size);
+      const largest = Math.max(...(bar.sizes ?? []).filter((size) => size <= largestBar), bar.size, page);
+      memory = this.rawPages().map(offset, largest);
       this.memory.set(index, memory);
     }
-    return memory;
+    return memory.subarray(0, bar.size);
   }
 
   settled(register: WatchedRegister): void {
@@ -222,17 +222,8 @@ export class HostFunction implements PciFunction {
     for (const memory of this.memory.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
   }
 
-  /**
-   * A BAR has another size, and it or others another place: registers, their writable bits and the memory follow. The memory of before is
-   * the same pages, for whoever kept it.
-   */
+  /** A BAR has another size, and it or others another place: registers and their writable bits follow. */
   barsMoved(): void {
-    for (const bar of this.bars) {
-      const memory = bar && this.memory.get(bar.index);
-      if (!memory || memory.length === bar.size) continue;
-      this.outgrown.push(memory);
-      this.memory.delete(bar.index);
-    }
     if (!this.builtConfig) return;
     const { bytes, writable, extended } = buildConfig(this.plan);
     const rebar = extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_REBAR);
@@ -264,7 +255,7 @@ export class HostFunction implements PciFunction {
     this.interrupts = undefined;
     // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
     const pages = this.ownPages ?? this.iommuGroup?.pages;
-    for (const memory of [...this.memory.values(), ...this.outgrown]) pages?.unmap(memory);
+    for (const memory of this.memory.values()) pages?.unmap(memory);
     this.memory.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
