@@ -165,7 +165,7 @@ function vitalData(fn: PciFunction): BinarySpec {
     mode: 0o600,
     size: 0,
     read: (offset, length) => readVpd(fn, offset, length),
-    write: (offset, data) => void writeVpd(fn, offset, data),
+    write: (offset, data) => writeVpd(fn, offset, data),
   };
 }
 
