@@ -8,6 +8,7 @@ import { type CompleteBar, type CompleteDescription, complete } from './complete
 import { buildConfig } from './config-builder.js';
 import type { FunctionDescription } from './description.js';
 import { findModel, type ModelLookup } from './models.js';
+import { largestBar } from './pages.js';
 import { planFunction } from './plan.js';
 import { hex, type Report } from './problem.js';
 import { resolveShape } from './shape.js';
@@ -129,9 +130,6 @@ function shapeOf(row: CompleteDescription, models: ModelLookup, report: Report):
     return undefined;
   }
 }
-
-/** Node's buffers end at 4 GiB, and the memory of a BAR is one buffer. */
-export const largestBar = 2 ** 32;
 
 export function checkBars(bars: readonly CompleteBar[], row: CompleteDescription, report: Report): void {
   const last = row.bridge ? 1 : 5;

@@ -67,15 +67,7 @@ function checkKind(row: FunctionDescription, image: ConfigImage, note: Report): 
   const wanted = said && typeNumber(said);
   if (said !== undefined && wanted !== type && bridge === (row.bridge !== undefined))
     note(path, `${said}: the captured function is ${typeName(type)}`);
-  if (said === undefined && type !== undefined && !endpoints.has(type))
-    note(['config'], `${typeName(type)}: expected an endpoint, or a bridge key`);
 }
-
-const endpoints = new Set<number>([
-  pci.PCI_EXP_TYPE_ENDPOINT,
-  pci.PCI_EXP_TYPE_LEG_END,
-  pci.PCI_EXP_TYPE_RC_END,
-]);
 
 function typeName(type: number | undefined): string {
   const names = ['endpoint', 'legacy-endpoint', 'rc-endpoint'] as const;

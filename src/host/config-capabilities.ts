@@ -1,5 +1,6 @@
 /** The standard capabilities (below 0x100) of a function, each as its bytes: as captured, or made from what the description says. */
 import * as pci from '../abi/pci/index.js';
+import { expressType, findCapability } from './config-image.js';
 import { writeSlot } from './config-slot.js';
 import type { BridgeKind } from './description.js';
 import type { FunctionPlan } from './plan.js';
@@ -80,7 +81,8 @@ export function standardCapabilities(fn: FunctionPlan): CapabilityImage[] {
 
 /** True for functions with a PCIe capability, and so with extended configuration space. */
 export function isExpress(fn: FunctionPlan): boolean {
-  return fn.bridge ? fn.bridge.kind !== 'pci' : fn.shape.pcie !== undefined;
+  if (fn.bridge) return fn.bridge.kind !== 'pci';
+  return fn.shape.pcie !== undefined || rootComplexType(fn) !== undefined;
 }
 
 const portTypes: Record<Exclude<BridgeKind, 'pci'>, number> = {
@@ -103,7 +105,14 @@ export function typeNumber(name: BridgeKind | keyof typeof endpointTypes): numbe
 /** PCI_EXP_TYPE_*; undefined for conventional functions. */
 export function portType(fn: FunctionPlan): number | undefined {
   if (!isExpress(fn)) return undefined;
-  return typeNumber(fn.bridge ? fn.bridge.kind : (fn.shape.pcie?.type ?? 'endpoint'));
+  if (fn.bridge) return typeNumber(fn.bridge.kind);
+  return fn.shape.pcie ? typeNumber(fn.shape.pcie.type) : rootComplexType(fn);
+}
+
+/** Of a captured function that is neither endpoint nor bridge: host bridges of some root complexes, event collectors. */
+function rootComplexType(fn: FunctionPlan): number | undefined {
+  const express = findCapability(fn.image, pci.PCI_CAP_ID_EXP);
+  return express && fn.description.pcie === undefined ? expressType(express) : undefined;
 }
 
 export function isDownward(type: number | undefined): boolean {

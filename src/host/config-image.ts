@@ -28,7 +28,9 @@ type Length = number | ((config: Buffer, at: number, type: number | undefined) =
 function expressLength(config: Buffer, at: number): number {
   const flags = config.readUInt16LE(at + pci.PCI_EXP_FLAGS);
   const type = (flags & pci.PCI_EXP_FLAGS_TYPE) >> 4;
-  if ((flags & pci.PCI_EXP_FLAGS_VERS) > 1) return pci.PCI_EXP_V2_SIZEOF;
+  // Nobody has put anything into the second slot registers, behind which devices may go on with something else.
+  if ((flags & pci.PCI_EXP_FLAGS_VERS) > 1)
+    return type === pci.PCI_EXP_TYPE_RC_END ? pci.PCI_EXP_LNKCAP2 : pci.PCI_EXP_LNKSTA2 + 2;
   if (type === pci.PCI_EXP_TYPE_RC_END) return pci.PCI_EXP_LNKCAP;
   if (type === pci.PCI_EXP_TYPE_ROOT_PORT) return pci.PCI_EXP_DEVCAP2;
   return type === pci.PCI_EXP_TYPE_DOWNSTREAM ? pci.PCI_EXP_RTCTL : pci.PCI_EXP_SLTCAP;

@@ -44,7 +44,7 @@ const bridgeSubsystem: Overlay = (bytes, { shape }) => {
 
 const express: Overlay = (bytes, fn) => {
   const type = portType(fn);
-  if (!fn.bridge)
+  if (fn.shape.pcie)
     change(
       bytes,
       pci.PCI_EXP_DEVCAP + 2,
@@ -52,7 +52,9 @@ const express: Overlay = (bytes, fn) => {
       fn.shape.pcie?.flr ? pci.PCI_EXP_DEVCAP_FLR >>> 16 : 0,
     );
   change(bytes, pci.PCI_EXP_DEVSTA, ~pci.PCI_EXP_DEVSTA_AUXPD, 0);
-  if (type !== pci.PCI_EXP_TYPE_RC_END) link(bytes, fn);
+  // What says it is a port and has no header of one has no bus either.
+  if (isDownward(type) && !fn.bridge) return;
+  if (type !== pci.PCI_EXP_TYPE_RC_END && type !== pci.PCI_EXP_TYPE_RC_EC) link(bytes, fn);
   if (!isDownward(type)) return;
   const present = fn.children.length > 0;
   const slot = (bytes.readUInt16LE(pci.PCI_EXP_FLAGS) & pci.PCI_EXP_FLAGS_SLOT) !== 0;

@@ -72,6 +72,8 @@ export interface DriverDescription {
    * them. Default: it has none.
    */
   readonly sriov?: 'removes-vfs' | 'leaves-vfs';
+  /** VFs it can deal with, where that is fewer than a device may have (pci_sriov_set_totalvfs()). */
+  readonly maxVfs?: number;
 }
 
 export type DmaCoherency = 'enforced' | 'unenforced' | 'none';

@@ -12,7 +12,7 @@ import { type FunctionState, HostFunctionState } from './function-state.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
-import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
+import { largestBar, type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
 import {
   type AttachedModel,
   type Bar,
@@ -73,8 +73,6 @@ export class HostFunction implements PciFunction {
   unbinding: Promise<void> | undefined;
   private builtConfig: ConfigSpace | undefined;
   private ownPages: Pages | undefined;
-  /** Of BARs before they were resized. */
-  private readonly outgrown: BarHome[] = [];
   private readonly homes = new Map<number, BarHome>();
   private attached: AttachedModel | undefined;
   /** There as long as the model is. */
@@ -214,7 +212,7 @@ export class HostFunction implements PciFunction {
 
   /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */
   rawMemory(index: number): Buffer {
-    return this.home(index).memory;
+    return this.home(index).memory.subarray(0, this.bars[index]!.size);
   }
 
   home(index: number): BarHome {
@@ -224,7 +222,9 @@ export class HostFunction implements PciFunction {
     if (!home) {
       const place = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
       const makeOwn = () => this.services.provider.create(`vfiofs ${this.bdf} BAR${index}`);
-      home = new BarHome(bar.size, this.rawPages(), place, makeOwn);
+      // As large as the BAR can become.
+      const largest = Math.max(...(bar.sizes ?? []).filter((size) => size <= largestBar), bar.size);
+      home = new BarHome(largest, this.rawPages(), place, makeOwn);
       this.homes.set(index, home);
     }
     return home;
@@ -262,17 +262,8 @@ export class HostFunction implements PciFunction {
     for (const { memory } of this.homes.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
   }
 
-  /**
-   * A BAR has another size, and it or others another place: registers, their writable bits and the memory follow. The memory of before is
-   * the same pages, for whoever kept it.
-   */
+  /** A BAR has another size, and it or others another place: registers and their writable bits follow. */
   barsMoved(): void {
-    for (const bar of this.bars) {
-      const home = bar && this.homes.get(bar.index);
-      if (!home || home.memory.length === bar.size) continue;
-      this.outgrown.push(home);
-      this.homes.delete(bar.index);
-    }
     if (!this.builtConfig) return;
     const { bytes, writable, extended } = buildConfig(this.plan);
     const rebar = extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_REBAR);
@@ -311,7 +302,7 @@ export class HostFunction implements PciFunction {
     this.model = undefined;
     this.interrupts = undefined;
     // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
-    for (const home of [...this.homes.values(), ...this.outgrown]) home.release();
+    for (const home of this.homes.values()) home.release();
     this.homes.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
@@ -362,6 +353,6 @@ class HostBar implements Bar {
     return this.fn.home(this.index);
   }
   get memory(): Buffer | undefined {
-    return this.home?.memory;
+    return this.home?.memory.subarray(0, this.size);
   }
 }

@@ -29,3 +29,6 @@ export interface PageProvider {
  */
 export const REGION_SHIFT = 40n;
 export const WINDOW_SIZE = 2 ** 44;
+
+/** Node's buffers end at 4 GiB, and the memory of a BAR is one buffer. */
+export const largestBar = 2 ** 32;

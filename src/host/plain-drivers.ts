@@ -66,7 +66,7 @@ export const builtInDrivers: readonly PlainDriver[] = [
   },
   // 82576, I350, I210.
   {
-    ...{ name: 'igb', ids: intel(0x10c9, 0x1521, 0x1533), sriov: 'removes-vfs', dmaBits: 64 },
+    ...{ name: 'igb', ids: intel(0x10c9, 0x1521, 0x1533), sriov: 'removes-vfs', dmaBits: 64, maxVfs: 7 },
     vectorsOf: (_fn, cpus) => Math.min(cpus.count, 8) + 1,
   },
   // VFs of the 82576 and I350.
@@ -102,6 +102,7 @@ export function plainDriver(description: PlainDriver, services: DriverServices):
   return {
     ...driver,
     ...(enables && { probe: (fn: PciFunction) => enable(fn, description, services.cpus), remove: disable }),
+    ...(description.maxVfs !== undefined && { maxVfs: description.maxVfs }),
     ...(sriov === 'removes-vfs' && {
       async remove(fn: PciFunction) {
         if (fn.sriov) await services.sriov.disable(fn);

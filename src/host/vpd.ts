@@ -148,7 +148,7 @@ export function readVpd(fn: PciFunction, position: number, count: number): Buffe
 }
 
 /** pci_write_vpd(): whole dwords inside the contents; what of them the device keeps read-only stays. */
-export function writeVpd(fn: PciFunction, position: number, data: Buffer): number {
+export function writeVpd(fn: PciFunction, position: number, data: Buffer): void {
   const to = owner(fn);
   const length = available(to);
   if (position & 3 || data.length & 3) refuse('EINVAL', 'VPD is written in whole dwords');
@@ -159,7 +159,6 @@ export function writeVpd(fn: PciFunction, position: number, data: Buffer): numbe
     config.write(offset + pci.PCI_VPD_DATA, 4, data.readUInt32LE(at));
     config.write(offset + pci.PCI_VPD_ADDR, 2, (position + at) | pci.PCI_VPD_ADDR_F);
   }
-  return data.length;
 }
 
 function readCells(fn: PciFunction, start: number, end: number): Buffer {

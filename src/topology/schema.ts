@@ -49,6 +49,7 @@ const driver = {
     vectors: integer('1 to 2048 vectors', 1, 2048),
     dma_bits: integer('the width of DMA addresses in bits', 24, 64),
     sriov: oneOf('removes-vfs', 'leaves-vfs'),
+    max_vfs: integer('1 to 65535 VFs', 1, 0xffff),
   }),
   required: ['name', 'ids'],
 };

@@ -37,8 +37,7 @@ export interface BinarySpec {
   read?(offset: number, length: number): Uint8Array;
   /** Bytes that whoever opens it may read, by the credentials of the open (file_ns_capable()); all of `size` when missing. */
   readable?(opener: Caller): number;
-  /** Bytes taken, where that is for the attribute to say. */
-  write?(offset: number, data: Buffer): number | void;
+  write?(offset: number, data: Buffer): void;
   /** Asked at open, released at close. */
   backing?(): LentBacking | undefined;
 }
@@ -139,7 +138,8 @@ class BinaryFile implements OpenFile {
     const count = size === 0 ? Math.min(data.length, PAGE_SIZE) : clip(size, offset, data.length);
     if (count === 0) return 0;
     if (!this.spec.write) return refuse('EIO', `${this.place.path} is for mmap only`);
-    return this.spec.write(Number(offset), data.subarray(0, count)) ?? count;
+    this.spec.write(Number(offset), data.subarray(0, count));
+    return count;
   }
 
   poll(): number {
