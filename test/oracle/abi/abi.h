@@ -66,6 +66,10 @@ void *map_region(int fd, unsigned index, uint64_t offset, uint64_t length, int p
 void touch(void *address, uint64_t offset);      /* one load: its success, or the signal */
 void unmap(void *address, uint64_t length);
 
+/* Configuration space: every byte; and what writes to each field leave. */
+void dump_config(int device);
+void sweep_config(int device, const char *bdf);
+
 /* The usual ways to a device. */
 struct opened {
 	int container, group, device;

@@ -185,6 +185,7 @@ long call(int fd, const struct shape *shape, unsigned count, const uint64_t *val
 	say("\n");
 	room_bytes = tail_length = 0;
 	tail_list = NULL;
+	errno = error;
 	return returned;
 }
 

@@ -7,7 +7,7 @@
 
 static const char *const functions[] = { EDU, TESTDEV, NVME, SWITCHED, CONVENTIONAL, SLOT0, SLOT1 };
 
-static void dump(int device)
+void dump_config(int device)
 {
 	uint8_t line[16], zero[16] = { 0 };
 	uint64_t base = region_offset(device, 7);
@@ -30,7 +30,7 @@ void scenario_config(void)
 		title("%s", functions[i]);
 		struct opened o = open_by_group(functions[i], 3);
 
-		dump(o.device);
+		dump_config(o.device);
 		close_opened(o);
 	}
 	struct opened o = open_by_group(EDU, 3);
@@ -82,11 +82,8 @@ static unsigned capability(int device, unsigned id)
 	return 0;
 }
 
-static void sweep_all(const char *bdf)
+void sweep_config(int device, const char *bdf)
 {
-	struct opened o = open_by_group(bdf, 3);
-	int device = o.device;
-
 	title("%s: header", bdf);
 	for (unsigned offset = 0; offset < 0x40; offset += 4)
 		sweep(device, offset, 4);
@@ -118,7 +115,6 @@ static void sweep_all(const char *bdf)
 			sweep(device, at + offset, 4);
 		at = header >> 20;
 	}
-	close_opened(o);
 }
 
 static void power_states(const char *bdf)
@@ -144,8 +140,12 @@ static void power_states(const char *bdf)
 
 void scenario_config_writes(void)
 {
-	for (unsigned i = 0; i < LENGTH(functions); i++)
-		sweep_all(functions[i]);
+	for (unsigned i = 0; i < LENGTH(functions); i++) {
+		struct opened o = open_by_group(functions[i], 3);
+
+		sweep_config(o.device, functions[i]);
+		close_opened(o);
+	}
 	power_states(SLOT0);
 	power_states(NVME);
 	title("BARs again after a reset");

@@ -136,15 +136,11 @@ void scenario_objects(void)
 	int iommu = b.iommu;
 	char bytes[128];
 
-	title("OPTION, before there is anything but a device");
-	for (unsigned op = 0; op < 3; op++)
-		for (unsigned value = 0; value < 3; value++)
-			CALL(iommu, OPTION, 24, 0, op, 0, 0, value);
-	title("OPTION with an address space");
+	title("OPTION");
 	uint32_t id = ioas(iommu);
 
 	for (unsigned option = 0; option < 3; option++)
-		for (unsigned object = 0; object < 4; object++) {
+		for (unsigned object = !option; object < 4; object++) {
 			CALL(iommu, OPTION, 24, option, 1, 0, object);
 			CALL(iommu, OPTION, 24, option, 0, 0, object, 2);
 			CALL(iommu, OPTION, 24, option, 0, 0, object, 0);
@@ -237,15 +233,41 @@ void scenario_objects(void)
 	CALL(iommu, HWPT_INVALIDATE, 32, 99, MEM, 0, 24, 1);
 	CALL(iommu, HWPT_INVALIDATE, 32, id, MEM, 0, 24, 1);
 	close_bound(b);
-	title("RLIMIT_MODE of an empty context");
-	iommu = open_file("/dev/iommu", "iommu");
+}
+
+void scenario_rlimit_mode(void)
+{
+	int iommu = open_file("/dev/iommu", "iommu");
+
+	title("an empty context");
+	for (unsigned op = 0; op < 3; op++)
+		for (unsigned value = 0; value < 3; value++)
+			CALL(iommu, OPTION, 24, 0, op, 0, 0, value);
 	CALL(iommu, OPTION, 24, 0, 1);
-	CALL(iommu, OPTION, 24, 0, 0, 0, 0, 2);
+	CALL(iommu, OPTION, 24, 0, 0, 0, 1, 1);
+	CALL(iommu, OPTION, 24, 0, 0, 1, 0, 1);
 	CALL(iommu, OPTION, 24, 0, 0, 0, 0, 1);
 	CALL(iommu, OPTION, 24, 0, 1);
+	title("an address space");
 	ioas(iommu);
-	CALL(iommu, OPTION, 24, 0, 0, 0, 0, 0);
+	for (unsigned value = 0; value < 3; value++)
+		CALL(iommu, OPTION, 24, 0, 0, 0, 0, value);
+	CALL(iommu, OPTION, 24, 0, 1);
 	shut(iommu);
+	title("a device");
+	struct bound b = open_by_cdev(EDU);
+
+	for (unsigned value = 0; value < 3; value++)
+		CALL(b.iommu, OPTION, 24, 0, 0, 0, 0, value);
+	close_bound(b);
+}
+
+/* All zeros but for the size; OPTION gets, because to set takes a capability. */
+static void sized(int iommu, const struct shape *shape, uint64_t size)
+{
+	uint64_t values[] = { size, 0, 1 };
+
+	call(iommu, shape, shape == &OPTION ? 3 : 1, values);
 }
 
 void scenario_sizes(void)
@@ -262,25 +284,23 @@ void scenario_sizes(void)
 
 		title("%s", shapes[i]->name);
 		for (uint64_t size = 0; size <= 52; size += 4)
-			call(iommu, shapes[i], 1, &size);
+			sized(iommu, shapes[i], size);
 		for (uint64_t size = 23; size <= 49; size += 13)
-			call(iommu, shapes[i], 1, &size);
+			sized(iommu, shapes[i], size);
 		memset(after, 0, sizeof(after));
-		uint64_t long_size = 4096, longer = 8192;
-
 		tail(after, 2000);
-		call(iommu, shapes[i], 1, &long_size);
+		sized(iommu, shapes[i], 4096);
 		after[1999] = 1;
 		tail(after, 2000);
-		call(iommu, shapes[i], 1, &long_size);
+		sized(iommu, shapes[i], 4096);
 		tail(after, 2000);
-		call(iommu, shapes[i], 1, &longer);
+		sized(iommu, shapes[i], 8192);
 		after[1999] = 0;
-		call(iommu, shapes[i], 1, &longer);
+		sized(iommu, shapes[i], 8192);
 		room(4);
-		call(iommu, shapes[i], 1, &long_size);
+		sized(iommu, shapes[i], 4096);
 		room(3);
-		call(iommu, shapes[i], 1, &long_size);
+		sized(iommu, shapes[i], 4096);
 		shut(iommu);
 	}
 }

@@ -19,6 +19,11 @@ static void set_fds(int device, unsigned action, unsigned index, unsigned start,
 	CALL(device, SET_IRQS, 20 + 4 * count, action | IRQ_EVENTFD, index, start, count);
 }
 
+static void say_disable_bit(int device)
+{
+	say("  INTx disable bit: %u\n", (unsigned)(peek(device, 7, 4, 2) >> 10 & 1));
+}
+
 void scenario_irq_rules(void)
 {
 	struct opened o = open_by_group(SLOT0, 3);
@@ -89,7 +94,7 @@ void scenario_intx(void)
 	set_fds(device, IRQ_TRIGGER, 0, 0, 1, &minus);
 	set(device, 0x21, 0, 0, 0, 0, NULL);
 	set_fds(device, IRQ_TRIGGER, 0, 0, 1, &one);
-	read_region(device, 7, 4, 2);
+	say_disable_bit(device);
 	count(one);
 	title("loopback");
 	set(device, 0x21, 0, 0, 1, 0, NULL);
@@ -180,7 +185,7 @@ static void vectors(const char *bdf, unsigned index)
 	set(device, 0x24, index, 0, 0, 0, NULL);
 	title("%s index %u: one", bdf, index);
 	set_fds(device, IRQ_TRIGGER, index, 0, 1, events);
-	read_region(device, 7, 4, 2);
+	say_disable_bit(device);
 	set(device, 0x21, index, 0, 1, 0, NULL);
 	count(events[0]);
 	set(device, 0x22, index, 0, 1, 1, none_of);
@@ -246,12 +251,20 @@ static void virtual_msi(const char *bdf)
 			set_fds(o.device, IRQ_TRIGGER, 1, 0, 1, &one);
 		if (step == 2)
 			set(o.device, 0x21, 1, 0, 0, 0, NULL);
+		uint64_t control = region_offset(o.device, 7) + at + 2, address = 0xfee01004;
+
 		for (unsigned value = 0; value < 0x80; value += 0x11) {
-			write_region(o.device, 7, at + 2, 2, value);
-			read_region(o.device, 7, at + 2, 2);
+			long written = pwrite(o.device, &value, 2, control);
+
+			say("MSI control %#x", value);
+			result(written);
+			say("  reads %#x\n", (unsigned)peek(o.device, 7, at + 2, 2));
 		}
-		write_region(o.device, 7, at + 4, 4, 0xfee01004);
-		read_region(o.device, 7, at + 4, 4);
+		long written = pwrite(o.device, &address, 4, control + 2);
+
+		say("MSI address");
+		result(written);
+		say("  reads %#x\n", (unsigned)peek(o.device, 7, at + 4, 4));
 	}
 	close_opened(o);
 	close(one);

@@ -32,10 +32,12 @@
 	SCENARIO(ioas_copy) \
 	SCENARIO(hwpt) \
 	SCENARIO(objects) \
+	SCENARIO(rlimit_mode) \
 	SCENARIO(sizes) \
 	SCENARIO(compat) \
 	SCENARIO(matrix) \
 	SCENARIO(sriov) \
+	SCENARIO(config_vf) \
 	SCENARIO(noiommu)
 
 #define SCENARIO(name) void scenario_##name(void);
