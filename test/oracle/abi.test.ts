@@ -4,14 +4,22 @@
  * scripts/vfiofs run test/oracle/abi.yaml -- test/oracle/abi/all build/oracle/abi /tmp/out SCENARIO
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { presetNames, presetPath } from '../../src/topology/presets.js';
 import { build, vfiofs } from '../cli/program.js';
-import { differences, type Difference } from './abi-differences.js';
+import { type Difference, differences, resource } from './abi-differences.js';
 
 const here = import.meta.dirname;
 const work = mkdtempSync(join(tmpdir(), 'vfiofs-abi-'));
@@ -21,10 +29,6 @@ const program = join(work, 'abi');
 /** The exact machine, once there is a preset of it; before that, its VFIO side without the registers. */
 const exact = presetNames().includes('oracle');
 const topology = exact ? presetPath('oracle') : join(here, 'abi.yaml');
-
-/** CAP_SYS_RESOURCE, bit 24: without it setting RLIMIT_MODE is EPERM, here as anywhere. */
-const resource =
-  ((BigInt(`0x${/^CapEff:\s*(\S+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 24n) & 1n) === 1n;
 
 function compared(scenario: string): boolean {
   if (scenario.startsWith('config')) return exact;
@@ -91,7 +95,9 @@ describe('as the kernel answers', () => {
     });
     expect(unexplained.join('\n')).toBe('');
     expect(ours.length).toBe(kernel.length);
-    expect(existsSync(join(out, `${scenario}.err`)) && readFileSync(join(out, `${scenario}.err`), 'utf8')).toBe('');
+    expect(
+      existsSync(join(out, `${scenario}.err`)) && readFileSync(join(out, `${scenario}.err`), 'utf8'),
+    ).toBe('');
   });
 
   test('no difference is listed that is none', () => {

@@ -53,7 +53,8 @@ function* pieces(ranges: number): Generator<{ start: number; end: number; needs?
   const header = padded(availEnd);
   const first = header + infoCapHeader.size + capIovaRangeBody.size;
   yield { start: 0, end: availEnd };
-  for (let i = 0; i < ranges; i++) yield { start: first + i * iovaRange.size, end: first + (i + 1) * iovaRange.size };
+  for (let i = 0; i < ranges; i++)
+    yield { start: first + i * iovaRange.size, end: first + (i + 1) * iovaRange.size };
   yield { start: header, end: first, needs: first + ranges * iovaRange.size };
 }
 

@@ -134,7 +134,6 @@ void scenario_objects(void)
 {
 	struct bound b = open_by_cdev(EDU);
 	int iommu = b.iommu;
-	char bytes[128];
 
 	title("OPTION");
 	uint32_t id = ioas(iommu);
@@ -175,32 +174,7 @@ void scenario_objects(void)
 	CALL(iommu, VFIO_IOAS, 12, id, 1);
 	CALL(iommu, DESTROY, 8, id);
 	CALL(iommu, VFIO_IOAS, 12, 0, 0);
-	title("FAULT_QUEUE_ALLOC");
-	CALL(iommu, FAULT_QUEUE_ALLOC, 16, 1);
-	CALL(iommu, FAULT_QUEUE_ALLOC, 15);
-	CALL(iommu, FAULT_QUEUE_ALLOC, 16);
-	uint32_t fault = field("out_fault_id");
-	int queue = (int)field("out_fault_fd");
-
-	name_fd(queue, "queue");
-	CALL(iommu, DESTROY, 8, fault);
-	for (unsigned length = 0; length <= 80; length += 20) {
-		say("queue.read( %u )", length);
-		result(read(queue, bytes, length));
-	}
-	for (unsigned length = 0; length <= 16; length += 4) {
-		memset(bytes, 0, sizeof(bytes));
-		say("queue.write( %u )", length);
-		result(write(queue, bytes, length));
-	}
-	memset(bytes, 0xff, sizeof(bytes));
-	say("queue.write( bad code )");
-	result(write(queue, bytes, 8));
 	id = ioas(iommu);
-	for (unsigned flags = 4; flags < 16; flags++)
-		CALL(iommu, HWPT_ALLOC, 48, flags, b.devid, id, 0, 0, 0, 0, 0, fault);
-	shut(queue);
-	CALL(iommu, DESTROY, 8, fault);
 	title("virtual IOMMUs");
 	CALL(iommu, VIOMMU_ALLOC, 40, 1, 1, b.devid, id);
 	for (unsigned type = 0; type < 4; type++) {
@@ -232,6 +206,41 @@ void scenario_objects(void)
 	CALL(iommu, HWPT_INVALIDATE, 32, hwpt, MEM, 0, 24, 524289);
 	CALL(iommu, HWPT_INVALIDATE, 32, 99, MEM, 0, 24, 1);
 	CALL(iommu, HWPT_INVALIDATE, 32, id, MEM, 0, 24, 1);
+	close_bound(b);
+}
+
+void scenario_fault(void)
+{
+	struct bound b = open_by_cdev(EDU);
+	int iommu = b.iommu;
+	char bytes[128];
+
+	CALL(iommu, FAULT_QUEUE_ALLOC, 16, 1);
+	CALL(iommu, FAULT_QUEUE_ALLOC, 15);
+	long made = CALL(iommu, FAULT_QUEUE_ALLOC, 16);
+	uint32_t fault = field("out_fault_id");
+	int queue = made < 0 ? -1 : (int)field("out_fault_fd");
+
+	name_fd(queue, "queue");
+	CALL(iommu, DESTROY, 8, fault);
+	for (unsigned length = 0; length <= 80; length += 20) {
+		say("queue.read( %u )", length);
+		result(read(queue, bytes, length));
+	}
+	for (unsigned length = 0; length <= 16; length += 4) {
+		memset(bytes, 0, sizeof(bytes));
+		say("queue.write( %u )", length);
+		result(write(queue, bytes, length));
+	}
+	memset(bytes, 0xff, sizeof(bytes));
+	say("queue.write( bad code )");
+	result(write(queue, bytes, 8));
+	uint32_t id = ioas(iommu);
+
+	for (unsigned flags = 4; flags < 16; flags++)
+		CALL(iommu, HWPT_ALLOC, 48, flags, b.devid, id, 0, 0, 0, 0, 0, fault);
+	shut(queue);
+	CALL(iommu, DESTROY, 8, fault);
 	close_bound(b);
 }
 

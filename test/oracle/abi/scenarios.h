@@ -32,6 +32,7 @@
 	SCENARIO(ioas_copy) \
 	SCENARIO(hwpt) \
 	SCENARIO(objects) \
+	SCENARIO(fault) \
 	SCENARIO(rlimit_mode) \
 	SCENARIO(sizes) \
 	SCENARIO(compat) \
