@@ -7,13 +7,17 @@ import {
   type CallerMemory,
   Capability,
   type CapabilityName,
+  type ClientFile,
   type EventFd,
 } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
 import { copyDescriptor, copyEventFd } from './eventfd.js';
+import { MemoryFile } from './file.js';
 import { ClientMemory } from './memory.js';
 import type { Probes } from './probe.js';
 import type { Client, Clients } from './process.js';
+
+let ownNamespace: string | undefined;
 
 export class RequestCaller implements Caller {
   private client: Client | undefined;
@@ -39,13 +43,9 @@ export class RequestCaller implements Caller {
   capable(capability: CapabilityName): boolean {
     try {
       // A capability counts in the user namespace that owns it; ours plays the initial one.
-      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== readlinkSync('/proc/self/ns/user')) return false;
-      const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(
-        readFileSync(`/proc/${this.tid}/status`, 'latin1'),
-      )?.[1];
-      return (
-        effective !== undefined && ((BigInt(`0x${effective}`) >> BigInt(Capability[capability])) & 1n) === 1n
-      );
+      ownNamespace ??= readlinkSync('/proc/self/ns/user');
+      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== ownNamespace) return false;
+      return ((native().capabilities(this.tid) >> BigInt(Capability[capability])) & 1n) === 1n;
     } catch (error) {
       throw new KernelError('EPERM', `capabilities of thread ${this.tid} can't be read`, { cause: error });
     }
@@ -53,6 +53,11 @@ export class RequestCaller implements Caller {
 
   eventfd(fd: number): EventFd {
     return copyEventFd(this.process, fd);
+  }
+
+  memoryFile(fd: number): ClientFile {
+    if (fd < 0) throw new KernelError('EBADF', `descriptor ${fd}`);
+    return new MemoryFile(copyDescriptor(this.process, fd));
   }
 
   async openFile(fd: number): Promise<OpenFile | undefined> {

@@ -32,7 +32,7 @@ export function planAddition(
   row: FunctionDescription,
   context: AdditionContext,
 ): FunctionPlan {
-  const functions = [...machine.functions.map((plan) => plan.description), row];
+  const functions: FunctionDescription[] = [...machine.functions.map((plan) => plan.description), row];
   const description: HostDescription = { ...context.description, functions };
   refuseProblems(checkAddition(description, context.models), functions.length - 1);
   const plan = planFunction(row, context.models);
@@ -42,7 +42,7 @@ export function planAddition(
   );
   const slot = plan.bdf.slice(0, -2);
   const mates = machine.functions.filter((other) => other.bdf.startsWith(slot));
-  plan.multifunction = mates.length > 0;
+  if (mates.length > 0) plan.multifunction = true;
   if (context.description.iommu?.kind !== 'none') joinGroup(machine, plan, mates, context, description);
   placeAmong(machine.roots, plan);
   enter(machine, plan, mates);

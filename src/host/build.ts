@@ -3,9 +3,12 @@ import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
 import { assertDescription } from './check.js';
-import type { FunctionDescription, HostDescription } from './description.js';
+import { largestBar } from './check-function.js';
+import { type Cpus, cpusOf } from './cpus.js';
+import type { FunctionDescription, HostDescription, VfioOptions } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
+import { replaceBar } from './free-addresses.js';
 import { HostFunction, type HostHooks } from './function.js';
 import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
@@ -41,6 +44,8 @@ class PretendHost implements Host {
   readonly changes = new ChangeBus();
   readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
+  readonly cpus: Cpus;
+  readonly vfio: Required<VfioOptions>;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
@@ -48,6 +53,7 @@ class PretendHost implements Host {
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
+  private booted = false;
   private readonly irqNumbers: IrqNumbers;
   private readonly iommuGroups: IommuGroups;
 
@@ -59,6 +65,8 @@ class PretendHost implements Host {
     private readonly hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
+    this.cpus = cpusOf(description.numaNodes);
+    this.vfio = { noncoherentCdev: true, ...description.vfio };
     this.irqNumbers = new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping);
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;
@@ -80,11 +88,12 @@ class PretendHost implements Host {
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
-      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, () => this.sriov));
-    for (const driver of described) this.drivers.register(plainDriver(driver, () => this.sriov));
+      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, this));
+    for (const driver of described) this.drivers.register(plainDriver(driver, this));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
     for (const fn of plan.functions) this.enter(fn);
+    this.booted = true;
   }
 
   applyInitialBindings(): void {
@@ -157,6 +166,18 @@ class PretendHost implements Host {
     if (surprise) this.lose(mine);
     else await this.remove(mine);
     if (this.plan.functions.includes(mine.plan)) forgetPlan(this.plan, mine.plan);
+  }
+
+  resizeBar(fn: PciFunction, index: number, size: number): void {
+    const mine = this.functions.get(fn.bdf);
+    if (!mine || mine !== fn || !mine.plan.bars[index]?.sizes?.includes(size))
+      refuse('EINVAL', `BAR ${index} of ${fn.bdf} can't have ${size} bytes`);
+    // A model knows its BARs by the size it gave them; and the memory of a BAR is one buffer of Node's.
+    if (mine.plan.definition || size > largestBar)
+      refuse('ENOSPC', `BAR ${index} of ${fn.bdf}: no memory for ${size} bytes behind it`);
+    replaceBar(this.plan.roots, mine.plan, index, size);
+    mine.barsMoved();
+    for (let up = mine.parent; up; up = up.parent) up.refreshHeader();
   }
 
   setParameter(module: string, name: string, value: boolean | number): void {
@@ -246,6 +267,7 @@ class PretendHost implements Host {
     const fn = new HostFunction(plan, parent, { provider, hooks, irqNumbers }, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
+    fn.found({ alone: bus.length === 0, slots: this.booted });
     // Built in order; only a function found again has to be put back among its neighbours.
     if (bus.length > 0 && bus.at(-1)!.bdf > fn.bdf)
       bus.splice(

@@ -1,8 +1,10 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
+import { checkAddresses } from './check-addresses.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
 import { checkVfPlaces } from './check-sriov.js';
+import { complete } from './completed.js';
 import type { HostDescription } from './description.js';
 import type { ModelLookup } from './models.js';
 import { vfioModules } from './modules.js';
@@ -26,7 +28,10 @@ export function checkDescription(description: HostDescription, models: ModelLook
   });
   // Groups are only meaningful for functions that have a place and a shape.
   if (problems.length === 0) checkGroups(description, models, report);
-  if (problems.length === 0) checkVfPlaces(description, models, report);
+  if (problems.length === 0 && description.functions.some((row) => complete(row).sriov))
+    checkVfPlaces(description, models, report);
+  if (problems.length === 0 && description.firmware === 'captured')
+    checkAddresses(description, models, report);
   return problems;
 }
 
@@ -41,7 +46,7 @@ export function checkAddition(description: HostDescription, models: ModelLookup)
   checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
   if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   // Neither may it stand where a VF could come, nor its VFs where somebody is.
-  if (problems.length === 0 && description.functions.some(({ sriov }) => sriov))
+  if (problems.length === 0 && description.functions.some((one) => complete(one).sriov))
     checkVfPlaces(description, models, report);
   return problems;
 }
@@ -61,6 +66,8 @@ function checkIommu({ iommu = {} }: HostDescription, report: Report): void {
       ['iommu', 'pageSizes'],
       `0x${iommu.pageSizes.toString(16)}: expected 4 KiB as the smallest page size`,
     );
+  if (iommu.scalableMode && ((iommu.kind ?? 'intel') !== 'intel' || iommu.registers))
+    report(['iommu', 'scalableMode'], 'chooses the registers of an Intel IOMMU; give only these, or only it');
   for (const key of ['cap', 'ecap'] as const) {
     const text = iommu.registers?.[key];
     if (text !== undefined && !/^[0-9a-f:]+$/.test(text))

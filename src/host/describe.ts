@@ -10,7 +10,15 @@ const range = (window: Window | undefined): string | null =>
 
 function describeBar(bar: Bar) {
   const { index, kind, size } = bar;
-  return { index, kind, prefetchable: bar.prefetchable ?? false, address: hex(bar.address), size };
+  const resizable = bar.sizes && { sizes: [...bar.sizes] };
+  return {
+    index,
+    kind,
+    prefetchable: bar.prefetchable ?? false,
+    address: hex(bar.address),
+    size,
+    ...resizable,
+  };
 }
 
 function describeBridge({ kind, secondary, subordinate, io, memory, prefetchable }: Bridge) {
@@ -44,7 +52,10 @@ export function describeFunction(fn: PciFunction) {
     numa_node: fn.numaNode,
     reset_methods: [...fn.resetMethods],
     model: fn.modelName ?? null,
+    migration: fn.migration ? [...fn.migration.flags] : null,
+    dma_logging: fn.dmaLogging,
     iommu_group: fn.iommuGroup?.id ?? null,
+    dma_coherency: fn.dmaCoherency,
     driver: fn.driver?.name ?? null,
     driver_override: fn.driverOverride,
   };
@@ -75,6 +86,7 @@ export function describeHost(host: Host) {
       enforces_coherency: enforcesCoherency,
       registers: { ...registers },
     },
+    vfio: { noncoherent_cdev: host.vfio.noncoherentCdev },
     modules: Object.fromEntries(
       [...host.modules.values()].map(({ name, parameters }) => [
         name,

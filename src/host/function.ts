@@ -4,15 +4,26 @@ import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contrac
 import type { Bdf, PciAddress } from './bdf.js';
 import { buildConfig } from './config-builder.js';
 import type { ConfigSpace } from './config-space.js';
+import type { DmaCoherency, MigrationDescription } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
+import { type FunctionState, HostFunctionState } from './function-state.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
 import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
-import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
+import {
+  type AttachedModel,
+  type Bar,
+  type Bridge,
+  noSinks,
+  type PciFunction,
+  type ResetMethod,
+} from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
+import { canResetBy, type Surroundings, usableResets } from './reset-methods.js';
 import { PhysicalFunction } from './sriov.js';
+import { VpdEeprom, vpdContents } from './vpd.js';
 
 /** What `machine.ts` wants to hear of; every hook runs synchronously. */
 export interface HostHooks {
@@ -47,12 +58,14 @@ export class HostFunction implements PciFunction {
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
-  readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
+  readonly sinks = noSinks();
+  readonly state: FunctionState = new HostFunctionState(this);
   readonly messages: MessageVectors;
   readonly pagesBase: number;
   iommuGroup: IommuGroup | undefined;
   driver: PciDriver | undefined;
   driverOverride: string | null;
+  dmaBits = 32;
   enableCount = 0;
   present = true;
   /** The driver link is gone but its remove still waits for users; settles when it is done. */
@@ -60,8 +73,11 @@ export class HostFunction implements PciFunction {
   private builtConfig: ConfigSpace | undefined;
   private ownPages: Pages | undefined;
   private readonly memory = new Map<number, Buffer>();
+  /** Of BARs before they were resized. */
+  private readonly outgrown: Buffer[] = [];
   private attached: AttachedModel | undefined;
-  private interrupts: FunctionInterrupts | undefined;
+  /** There as long as the model is. */
+  interrupts: FunctionInterrupts | undefined;
   private destroyed = false;
   private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
@@ -104,8 +120,17 @@ export class HostFunction implements PciFunction {
     return this.plan.description.numaNode ?? -1;
   }
 
+  get dmaCoherency(): DmaCoherency {
+    return this.physfn?.dmaCoherency ?? this.plan.description.dmaCoherency ?? 'enforced';
+  }
+
   get config(): ConfigSpace {
-    this.builtConfig ??= buildConfig(this.plan);
+    if (!this.builtConfig) {
+      this.builtConfig = buildConfig(this.plan);
+      const { vpd } = this.plan.description;
+      if (this.builtConfig.find(pci.PCI_CAP_ID_VPD))
+        new VpdEeprom(vpd && vpdContents(vpd)).attach(this.builtConfig);
+    }
     return this.builtConfig;
   }
 
@@ -136,21 +161,23 @@ export class HostFunction implements PciFunction {
     return !pm || (this.config.read(pm.offset + pci.PCI_PM_CTRL, 2) & pci.PCI_PM_CTRL_STATE_MASK) === 0;
   }
 
-  get resetMethods(): readonly ResetMethod[] {
-    if (this.isBridge) return [];
-    const methods: ResetMethod[] = [];
-    if (this.shape.pcie?.flr) methods.push('flr');
-    // pci_parent_bus_reset(): the secondary bus can be reset when nobody else is on it.
-    if (this.parent?.children.filter((mate) => !mate.physfn).length === 1 && !this.physfn)
-      methods.push('bus');
-    return methods;
+  /** Found when the function was: the first one on its bus was alone there at that moment. */
+  resetMethods: readonly ResetMethod[] = [];
+  found(around: Pick<Surroundings, 'alone' | 'slots'>): void {
+    this.resetMethods = usableResets(this, { ...around, scanned: false });
+  }
+  probeResets(): void {
+    this.resetMethods = usableResets(this, this.surroundings);
+  }
+  private get surroundings(): Surroundings {
+    return { alone: this.parent?.children.length === 1, scanned: true, slots: true };
   }
   get canReset(): boolean {
     return this.resetMethods.length > 0;
   }
 
   reset(): boolean {
-    if (!this.canReset) return false;
+    if (!this.resetMethods.some((method) => canResetBy(this, method, this.surroundings))) return false;
     // Config space first: with bus mastering off, work in flight can't land any more.
     if (this.builtConfig) {
       const image = buildConfig(this.plan).bytes;
@@ -164,9 +191,24 @@ export class HostFunction implements PciFunction {
       if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
       this.builtConfig.poke(0, image);
     }
+    this.resetModel();
+    return true;
+  }
+
+  resetModel(): void {
     this.attached?.model.reset();
     this.interrupts?.reset();
-    return true;
+    this.sinks.resetDone?.();
+  }
+
+  get migration(): MigrationDescription | undefined {
+    return this.plan.description.migration;
+  }
+  get dmaLogging(): boolean {
+    return this.plan.description.dmaLogging ?? false;
+  }
+  get stateVersion(): number {
+    return this.plan.definition?.stateVersion ?? 0;
   }
 
   /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */
@@ -195,7 +237,7 @@ export class HostFunction implements PciFunction {
     this.modelState = 'starting';
     const definition = this.plan.definition!;
     try {
-      const interrupts = new FunctionInterrupts(this, () => this.rawMemory(this.shape.msix!.bar));
+      const interrupts = new FunctionInterrupts(this, (bar) => this.rawMemory(bar));
       const model = definition.create(deviceContext(this, interrupts), { ...this.plan.description.options });
       this.interrupts = interrupts;
       this.model = { name: definition.name, model, watched: model.watched ?? [] };
@@ -212,6 +254,28 @@ export class HostFunction implements PciFunction {
   vanish(): void {
     this.present = false;
     for (const memory of this.memory.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
+  }
+
+  /**
+   * A BAR has another size, and it or others another place: registers, their writable bits and the memory follow. The memory of before is
+   * the same pages, for whoever kept it.
+   */
+  barsMoved(): void {
+    for (const bar of this.bars) {
+      const memory = bar && this.memory.get(bar.index);
+      if (!memory || memory.length === bar.size) continue;
+      this.outgrown.push(memory);
+      this.memory.delete(bar.index);
+    }
+    if (!this.builtConfig) return;
+    const { bytes, writable, extended } = buildConfig(this.plan);
+    const rebar = extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_REBAR);
+    const ranges: [number, number][] = [[pci.PCI_BASE_ADDRESS_0, pci.PCI_BASE_ADDRESS_0 + 24]];
+    if (rebar) ranges.push([rebar.offset, rebar.offset + rebar.length]);
+    for (const [start, end] of ranges) {
+      writable.copy(this.builtConfig.writable, start, start, end);
+      this.builtConfig.poke(start, bytes.subarray(start, end));
+    }
   }
 
   /** Slot mates or what is below a bridge have changed: those parts of the header are as the plan says now. */
@@ -234,7 +298,7 @@ export class HostFunction implements PciFunction {
     this.interrupts = undefined;
     // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
     const pages = this.ownPages ?? this.iommuGroup?.pages;
-    for (const memory of this.memory.values()) pages?.unmap(memory);
+    for (const memory of [...this.memory.values(), ...this.outgrown]) pages?.unmap(memory);
     this.memory.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
@@ -257,19 +321,26 @@ export class HostFunction implements PciFunction {
 class HostBar implements Bar {
   readonly index: number;
   readonly kind: BarSpec['kind'];
-  readonly size: number;
   readonly prefetchable: boolean;
-  readonly address: bigint;
 
   constructor(
-    plan: BarPlan,
+    private readonly plan: BarPlan,
     private readonly fn: HostFunction,
   ) {
     this.index = plan.index;
     this.kind = plan.kind;
-    this.size = plan.size;
     this.prefetchable = plan.prefetchable ?? false;
-    this.address = plan.address;
+  }
+
+  get sizes(): readonly number[] | undefined {
+    return this.plan.sizes;
+  }
+  /** Both change when the BAR is resized. */
+  get size(): number {
+    return this.plan.size;
+  }
+  get address(): bigint {
+    return this.plan.address;
   }
 
   get memory(): Buffer | undefined {

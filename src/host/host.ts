@@ -1,6 +1,8 @@
 /** The pretend machine: everything sysfs, devfs and procfs are computed from. */
+
 import type { Bdf } from './bdf.js';
-import type { FunctionDescription } from './description.js';
+import type { Cpus } from './cpus.js';
+import type { FunctionDescription, VfioOptions } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
@@ -75,6 +77,8 @@ export interface Host {
   /** What the kernel would tell udev of. */
   readonly uevents: ChangeBus<KobjectEvent>;
   readonly iommu: IommuDescription;
+  readonly cpus: Cpus;
+  readonly vfio: Required<VfioOptions>;
   readonly roots: readonly RootBus[];
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;
@@ -103,6 +107,11 @@ export interface Host {
    * open files answer ENODEV, users are told by the error and request interrupts. ENODEV for what is not there (any more).
    */
   unplug(fn: PciFunction, options?: { readonly surprise?: boolean }): Promise<void>;
+  /**
+   * pci_resize_resource() and what follows it: EINVAL for a BAR or size that the function does not offer, ENOSPC without room. Nobody may
+   * be using the BARs.
+   */
+  resizeBar(fn: PciFunction, index: number, size: number): void;
   /** Writes a module parameter: ENOENT (unknown), EPERM (read-only at run time), EINVAL (wrong kind). */
   setParameter(module: string, parameter: string, value: boolean | number): void;
   /** /proc/sys/kernel/tainted bits. */

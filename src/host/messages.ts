@@ -111,7 +111,8 @@ export class MessageVectors {
       ? [0xfee0_0000 + (((number & 0x7fff) << 5) | remappable), 0]
       : [0xfee0_0000, 0x4020 + (number % 0xc0)];
     config.write(at + pci.PCI_MSI_ADDRESS_LO, 4, address);
-    config.write(at + pci.PCI_MSI_ADDRESS_HI, 4, 0);
-    config.write(at + pci.PCI_MSI_DATA_64, 2, data);
+    const wide = (config.read(at + pci.PCI_MSI_FLAGS, 2) & pci.PCI_MSI_FLAGS_64BIT) !== 0;
+    if (wide) config.write(at + pci.PCI_MSI_ADDRESS_HI, 4, 0);
+    config.write(at + (wide ? pci.PCI_MSI_DATA_64 : pci.PCI_MSI_DATA_32), 2, data);
   }
 }

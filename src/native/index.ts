@@ -75,6 +75,11 @@ export interface ProcessHandle {
    * EFAULT), and maps shared tmpfs/memfd/hugetlbfs parts into the daemon. Every part not shared is reached by process_vm_*.
    */
   pin(address: number, length: number, write: boolean, timeoutMs: number): Promise<PinHandle>;
+  /**
+   * As pin, at once: for up to 64 KiB in one mapping, private or of the kernel's own shared memory, all of it resident. undefined where
+   * it needs a thread.
+   */
+  pinNow(address: number, length: number, write: boolean): PinHandle | undefined;
   close(): void;
 }
 
@@ -108,6 +113,8 @@ export interface Graft {
    * to the new descriptor, the thread still stopped. Rejects with the client's errno (EMFILE …), ESRCH when it died.
    */
   openat(fd: number, flags: number): Promise<number>;
+  /** close(fd) in the client, after an openat. */
+  close(fd: number): Promise<void>;
   /** Puts `result` into the return register (negative: -errno) and lets the thread go; also after a failed openat. */
   finish(result: number): Promise<void>;
 }
@@ -147,6 +154,13 @@ export interface Native {
   closeElsewhere(fd: number): void;
   /** pidfd_open on the thread-group leader of `tid`. Throws ESRCH. */
   openProcess(tid: number): ProcessHandle;
+  /** The effective capabilities of thread `tid` (capget), bit by number. Throws ESRCH. */
+  capabilities(tid: number): bigint;
+  /**
+   * On a thread: maps [offset, +length) of a file in tmpfs (memfd among it) or hugetlbfs, for writing whatever the descriptor was opened
+   * for. Rejects EINVAL for other files and past the end, EPERM for one sealed against writes.
+   */
+  pinFile(fd: number, offset: number, length: number, write: boolean, timeoutMs: number): Promise<PinHandle>;
   /** The text of /proc/self/fd/<fd>: `anon_inode:[eventfd]`. */
   fdLink(fd: number): string;
   /** ioctl(fd, command, argument) on a thread; resolves to 0 or the errno, to ETIMEDOUT after `timeoutMs`. For the nonce probe. */

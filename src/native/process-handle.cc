@@ -1,6 +1,6 @@
 #include "process-handle.h"
 
-#include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@
 
 #include "arguments.h"
 #include "crew.h"
+#include "descriptor.h"
 #include "errors.h"
 #include "pin-handle.h"
 #include "process.h"
@@ -46,6 +47,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
         InstanceMethod("writeBlocking", &ProcessHandle::writeBlocking),
         InstanceMethod("getFd", &ProcessHandle::getFd),
         InstanceMethod("pin", &ProcessHandle::pin),
+        InstanceMethod("pinNow", &ProcessHandle::pinNow),
         InstanceMethod("close", &ProcessHandle::close),
     };
   }
@@ -159,6 +161,13 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     return pinElsewhere(info.Env(), process_, address, length, write, timeoutArgument(info, 3));
   }
 
+  Napi::Value pinNow(const Napi::CallbackInfo& info) {
+    held(info.Env());
+    uint64_t address = addressArgument(info);
+    auto length = static_cast<uint64_t>(integerArgument(info, 1, "length", 1, kMaxSafeInteger));
+    return ::pinNow(info.Env(), process_, address, length, info[2].ToBoolean());
+  }
+
   void close(const Napi::CallbackInfo&) {
     forget();
     process_.reset();
@@ -210,6 +219,13 @@ Napi::Value openProcess(const Napi::CallbackInfo& info) {
   return ProcessHandle::create(info.Env(), process);
 }
 
+Napi::Value capabilities(const Napi::CallbackInfo& info) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, static_cast<int>(integerArgument(info, 0, "tid", 0, INT_MAX))};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+  checked(info.Env(), static_cast<int>(syscall(SYS_capget, &header, data)), "capget");
+  return Napi::BigInt::New(info.Env(), uint64_t{data[1].effective} << 32 | data[0].effective);
+}
+
 Napi::Value fdLink(const Napi::CallbackInfo& info) {
   std::string path = "/proc/self/fd/" + std::to_string(fdArgument(info, 0));
   char text[PATH_MAX];
@@ -224,13 +240,7 @@ Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
   auto command = static_cast<unsigned long>(integerArgument(info, 1, "command", 0, UINT32_MAX));
   auto argument = static_cast<unsigned long>(integerArgument(info, 2, "argument", 0, kMaxSafeInteger));
   int64_t timeoutMs = timeoutArgument(info, 3);
-  // A copy: after a timeout the caller closes its own while the thread may not even have begun.
-  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) fail(env, errno, "ioctl");
-  auto owned = std::shared_ptr<int>(new int(copy), [](int* fd) {
-    closeCrew().queue(0, [fd = *fd] { ::close(fd); });
-    delete fd;
-  });
+  auto owned = ownedCopy(env, fd);
   return Environment::of(env).elsewhere(
       ioctlCrew(), 0, timeoutMs,
       [owned, command, argument] { return ioctl(*owned, command, argument) < 0 ? errno : 0; },
@@ -243,6 +253,7 @@ Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
 void exportProcess(Napi::Env env, Napi::Object exports) {
   ProcessHandle::define(env);
   exports.Set("openProcess", Napi::Function::New(env, openProcess, "openProcess"));
+  exports.Set("capabilities", Napi::Function::New(env, capabilities, "capabilities"));
   exports.Set("fdLink", Napi::Function::New(env, fdLink, "fdLink"));
   exports.Set("ioctlElsewhere", Napi::Function::New(env, ioctlElsewhere, "ioctlElsewhere"));
 }

@@ -10,6 +10,7 @@
 import { KernelError, refuse } from '../abi/errno.js';
 import type { Caller, CapabilityName, ClientProcess, EventFd, PinnedRange } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
+import { type FakeFile, fakeClientFile } from './fake-file.js';
 
 interface Mapping {
   readonly start: bigint;
@@ -40,6 +41,14 @@ export interface FakeCaller extends Caller {
   /** Descriptor `fd` is one of our open files; without a file, somebody else's. */
   putFile(fd: number, file?: OpenFile): void;
   putEventfd(fd: number): FakeEventfd;
+  /** Descriptor `fd` is a memfd; `users` counts who retains it. */
+  putMemory(
+    fd: number,
+    length: number,
+    options?: { dmaBuf?: boolean },
+  ): { readonly bytes: Buffer; readonly users: number };
+  /** RLIMIT_MEMLOCK, and what mlock() holds. */
+  setMemlock(values: { limit?: bigint; locked?: bigint }): void;
   closeFd(fd: number): void;
   readonly eventfds: ReadonlyMap<number, FakeEventfd>;
   /** Pins not yet released. */
@@ -59,6 +68,8 @@ export interface FakeCallerOptions {
   readonly uid?: number;
   /** Memory answers with promises, as if no page were resident. */
   readonly slowMemory?: boolean;
+  /** RLIMIT_MEMLOCK in bytes; default: unlimited. */
+  readonly memlock?: bigint;
 }
 
 export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
@@ -72,6 +83,8 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
   const openEventfds = new Map<number, () => EventFd>();
   const pins = new Set<FakePin>();
   const exitListeners = new Set<() => void>();
+  let memlock = { limit: options.memlock ?? 2n ** 64n - 1n, locked: 0n };
+  const memoryFiles = new Map<number, FakeFile>();
   const interruptListeners = new Set<() => void>();
 
   /** The buffers behind [address, address+length), in order; EFAULT at the first hole. */
@@ -160,10 +173,11 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       pieces(vaddr, length, access.write);
       return pinned(vaddr, length, access.write);
     },
-    onExit(listener) {
-      exitListeners.add(listener);
-      return () => void exitListeners.delete(listener);
+    retain(lost) {
+      exitListeners.add(lost);
+      return () => void exitListeners.delete(lost);
     },
+    memlock: () => memlock,
   };
 
   function eventfdCopy(state: FakeEventfd, listeners: Set<() => void>): EventFd {
@@ -207,6 +221,11 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       if (open) return open();
       throw new KernelError(files.has(fd) ? 'EINVAL' : 'EBADF', `descriptor ${fd} is not an open eventfd`);
     },
+    memoryFile(fd) {
+      const file = memoryFiles.get(fd);
+      if (!file && !files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
+      return fakeClientFile(file, pins);
+    },
     async openFile(fd) {
       if (!files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
       return files.get(fd);
@@ -226,6 +245,14 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     bytes: load,
     putFile(fd, file) {
       files.set(fd, file);
+    },
+    putMemory(fd, length, { dmaBuf = false } = {}) {
+      const file = { bytes: Buffer.alloc(length), users: 0, dmaBuf };
+      memoryFiles.set(fd, file);
+      return file;
+    },
+    setMemlock(values) {
+      memlock = { ...memlock, ...values };
     },
     putEventfd(fd) {
       const listeners = new Set<() => void>();

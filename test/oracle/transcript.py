@@ -3,8 +3,8 @@
 
 usage: transcript.py SCENARIO > transcript
 
-First the whole of the trees named by `scope` (type, mode, size, link target, contents of every entry), then each step of the scenario
-with its result and the lines of those trees that it changed. Steps are lines of words; `\\n`, `\\0` and `\\s` (space) in them are meant:
+First the whole of the trees in ROOTS (type, mode, size, link target, contents of every entry), then each step of the scenario with its
+result and the lines of those trees that it changed. Steps are lines of words; `\\n`, `\\0` and `\\s` (space) in them are meant:
 
   write PATH TEXT      open O_WRONLY, one write()        pwrite PATH OFFSET HEX
   read PATH            open O_RDONLY, read to the end    pread PATH OFFSET LENGTH
@@ -25,8 +25,13 @@ ROOTS = [
     "/sys/devices/virtual/misc/vfio", "/sys/devices/virtual/misc/iommu", "/sys/kernel/iommu_groups",
     "/sys/module/vfio", "/sys/module/vfio_pci", "/sys/module/vfio_pci_core", "/sys/module/vfio_iommu_type1", "/sys/module/iommufd",
 ]
-# Children of kernel drivers and of other subsystems below a function: not the PCI core's.
-FOREIGN = re.compile(r"^(net|nvme|virtio\d+|ptp|firmware_node|hwmon|leds|physical_node|pools|waiting_for_supplier)$")
+# Children of kernel drivers and of other subsystems (ACPI's companions, drivers of the oracle's own kernel): not the PCI core's.
+FOREIGN = re.compile(
+    r"^(net|nvme|virtio\d+|ptp|firmware_node|hwmon|leds|physical_node|pools|waiting_for_supplier|[A-Z]{3,4}[0-9A-F]{4}:\d\d"
+    r"|uio_pci_generic|vp-vdpa|virtio_vfio_pci|8250_.*|exar_serial)$"
+)
+# Numbers that the kernel hands out in the order in which its drivers start.
+NODE_NUMBERS = re.compile(r"/(virtual/misc/iommu|virtual/vfio/[^/]+|vfio-dev/[^/]+)/(dev|uevent)$")
 VOLATILE = re.compile(r"/power/(runtime_(active|suspended)_time)$")
 IRQ_NUMBER = re.compile(r"/msi_irqs/\d+$")
 # No contents: reading has effects, or they belong to memory.
@@ -60,7 +65,11 @@ def shown(path, data):
         return "<milliseconds>"
     if path.endswith("/irq") and int(data) > 23:
         return "<message>"
-    return json.dumps(data.decode("latin1"))[1:-1]
+    text = data.decode("latin1")
+    if NODE_NUMBERS.search(path):
+        text = re.sub(r"^(MAJOR=)?2\d\d(?=[:\n])", r"\1<major>", text)
+        text = re.sub(r"(^10:|MINOR=)2\d\d$", r"\1<minor>", text, flags=re.M)
+    return json.dumps(text)[1:-1]
 
 
 def walk(path, lines):
@@ -70,10 +79,13 @@ def walk(path, lines):
         lines[path] = "-> " + os.readlink(path)
         return
     if kind == stat.S_IFDIR:
-        lines[path] = f"dir {mode:04o} {info.st_nlink}"
+        names = sorted(os.listdir(path))
+        foreign = {name for name in names if FOREIGN.match(name)}
+        others = sum(stat.S_ISDIR(os.lstat(f"{path}/{name}").st_mode) for name in foreign)
+        lines[path] = f"dir {mode:04o} {info.st_nlink - others}"
         messages = 0
-        for name in sorted(os.listdir(path)):
-            if FOREIGN.match(name):
+        for name in names:
+            if name in foreign:
                 continue
             child = f"{path}/{name}"
             if IRQ_NUMBER.search(child):
@@ -115,6 +127,9 @@ MODES = {"r": os.O_RDONLY, "w": os.O_WRONLY, "rw": os.O_RDWR, "a": os.O_WRONLY |
          "creat": os.O_WRONLY | os.O_CREAT | os.O_TRUNC}
 
 
+CHANGING = {"write", "pwrite"}
+
+
 def step(words):
     verb, path, *rest = words
     if verb == "write":
@@ -142,9 +157,9 @@ def step(words):
         os.close(opened(path, MODES[rest[0]]))
         return 0
     if verb == "mmap":
-        fd = opened(path, os.O_RDWR)
+        fd = opened(path, os.O_RDONLY)
         try:
-            mmap.mmap(fd, int(rest[0], 0)).close()
+            mmap.mmap(fd, int(rest[0], 0), prot=mmap.PROT_READ).close()
             return 0
         finally:
             os.close(fd)
@@ -197,10 +212,13 @@ def main():
             uid = int(words[1])
             print("\n> as", uid)
             continue
-        print("\n>", *words, as_user(uid, words) if uid else result_of(words))
-        before, now = now, dump()
-        for line in changes(before, now):
-            print(line)
+        result = as_user(uid, words) if uid else result_of(words)
+        print("\n>", *words, result)
+        # What was refused changes nothing; if it did, the next step that is not refused shows it.
+        if words[0] in CHANGING and not result[2:].isalpha():
+            before, now = now, dump()
+            for line in changes(before, now):
+                print(line)
         sys.stdout.flush()
 
 

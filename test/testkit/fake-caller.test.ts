@@ -35,7 +35,7 @@ describe('fake process', () => {
     const pin = await caller.process.pin(0x1000n, 8n, { read: true, write: false });
     expect(caller.pins.size).toBe(1);
     let told = 0;
-    caller.process.onExit(() => told++);
+    caller.process.retain(() => told++);
     caller.exit();
     expect(told).toBe(1);
     expect(() => pin.read(0n, 8)).toThrow(/EFAULT/);

@@ -137,3 +137,11 @@ export const PCI_SRIOV_VF_DID = 0x1a;
 export const PCI_SRIOV_SUP_PGSIZE = 0x1c;
 export const PCI_SRIOV_SYS_PGSIZE = 0x20;
 export const PCI_SRIOV_BAR = 0x24;
+
+/** Address translation services, page request interface, process address space ids. */
+export const PCI_PASID_CAP = 0x04;
+export const PCI_PASID_CAP_EXEC = 0x02;
+export const PCI_PASID_CAP_PRIV = 0x04;
+/** log2 of the number of PASIDs. */
+export const PCI_PASID_CAP_WIDTH_SHIFT = 8;
+export const PCI_PASID_CAP_WIDTH_MASK = 0x1f;

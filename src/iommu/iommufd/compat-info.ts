@@ -36,7 +36,7 @@ export async function compatInfo(context: Context, { argument, caller }: IoctlCa
   const info = type1Info.encode({
     argsz: needed,
     flags: Type1InfoFlag.PGSIZES | Type1InfoFlag.CAPS,
-    iovaPgsizes: pageSizes(context, ioas),
+    iovaPgsizes: pageSizes(ioas),
     capOffset: argsz >= needed ? type1Info.size : 0,
     pad: 0,
   });
@@ -59,7 +59,8 @@ function* pieces(ranges: number): Generator<{ start: number; end: number; needs?
 }
 
 /** iommufd_get_pagesizes(). */
-function pageSizes(context: Context, ioas: Ioas): bigint {
-  const sizes = ioas.hwpts.size > 0 ? foldPageSizes(context.host.iommu.pageSizes) : ANY_PAGE_SIZE;
+function pageSizes(ioas: Ioas): bigint {
+  let sizes = ANY_PAGE_SIZE;
+  for (const { options } of ioas.hwpts) sizes &= foldPageSizes(options.shape.pageSizes);
   return max(sizes, ioas.iova.alignment);
 }

@@ -27,13 +27,14 @@ export interface TextSpec {
 
 export interface BinarySpec {
   readonly mode: number;
-  /** st_size in bytes. */
+  /** st_size in bytes; 0: the attribute itself knows where it ends. */
   readonly size: number;
   /** [offset, offset+length) lies inside what the opener may read. EIO when missing (sysfs_kf_bin_read()). */
   read?(offset: number, length: number): Uint8Array;
   /** Bytes that whoever opens it may read, by the credentials of the open (file_ns_capable()); all of `size` when missing. */
   readable?(opener: Caller): number;
-  write?(offset: number, data: Buffer): void;
+  /** Bytes taken, where that is for the attribute to say. */
+  write?(offset: number, data: Buffer): number | void;
   /** Asked at open. */
   backing?(): Backing | undefined;
 }
@@ -120,7 +121,7 @@ class BinaryFile implements OpenFile {
 
   read(offset: bigint, length: number): Uint8Array {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
-    const count = clip(this.readable, offset, length);
+    const count = this.spec.size === 0 ? Math.min(length, PAGE_SIZE) : clip(this.readable, offset, length);
     if (count === 0) return new Uint8Array(0);
     if (!this.spec.read) return refuse('EIO', `${this.place.path} is for mmap only`);
     return this.spec.read(Number(offset), count);
@@ -128,12 +129,13 @@ class BinaryFile implements OpenFile {
 
   write(offset: bigint, data: Buffer): number {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
-    if (offset >= BigInt(this.spec.size)) refuse('EFBIG', `write at or behind the end of ${this.place.path}`);
-    const count = clip(this.spec.size, offset, data.length);
+    const { size } = this.spec;
+    if (size > 0 && offset >= BigInt(size))
+      refuse('EFBIG', `write at or behind the end of ${this.place.path}`);
+    const count = size === 0 ? Math.min(data.length, PAGE_SIZE) : clip(size, offset, data.length);
     if (count === 0) return 0;
     if (!this.spec.write) return refuse('EIO', `${this.place.path} is for mmap only`);
-    this.spec.write(Number(offset), data.subarray(0, count));
-    return count;
+    return this.spec.write(Number(offset), data.subarray(0, count)) ?? count;
   }
 
   poll(): number {

@@ -6,6 +6,11 @@ export interface KnownFile {
   readonly fh: number;
   readonly file: OpenFile;
   readonly node: KnownNode;
+  /**
+   * Of a stream that the kernel takes for a seekable file: passthrough opens can't be FOPEN_STREAM (FOPEN_PASSTHROUGH_MASK in
+   * fs/fuse/passthrough.c), and all opens of an inode with a backing are passthrough. So pread and lseek are found out here.
+   */
+  position: bigint | undefined;
 }
 
 export class FileTable {
@@ -16,8 +21,8 @@ export class FileTable {
     return this.byHandle.size;
   }
 
-  add(file: OpenFile, node: KnownNode): KnownFile {
-    const known = { fh: this.nextHandle++, file, node };
+  add(file: OpenFile, node: KnownNode, position?: bigint): KnownFile {
+    const known = { fh: this.nextHandle++, file, node, position };
     this.byHandle.set(known.fh, known);
     return known;
   }

@@ -1,7 +1,14 @@
 /** Which BARs a client may map (vfio_pci_probe_mmaps()). */
 import type { Bar, PciFunction } from '../../host/pci-function.js';
+import type { Backing } from '../../vfs/node.js';
 
 const PAGE_SIZE = 4096;
+
+/** What every open file of the device's inode shows to mmap. */
+export function backingOf(fn: PciFunction): Backing | undefined {
+  const fd = fn.pages?.fd;
+  return fd === undefined ? undefined : { fd };
+}
 
 /**
  * Memory BARs of a page or more; smaller ones when they start a page and nobody else decodes the rest of it. And only where the pages
