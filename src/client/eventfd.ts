@@ -6,6 +6,40 @@ import type { EventFd } from '../vfs/caller.js';
 import { asRefusal } from './errors.js';
 import type { Client } from './process.js';
 
+interface Hub {
+  readonly listeners: Set<() => void>;
+  stop(): void;
+}
+
+/** By the kernel's number of the eventfd, whichever copies of it are listened to. */
+const hubs = new Map<string, Hub>();
+
+/** A signal runs all who wait for it (virqfd_wakeup()), but only one reader gets the count: so one reads for all. */
+function listenTo(fd: number, listener: () => void): () => void {
+  const id = /^eventfd-id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1];
+  if (id === undefined) throw new Error(`descriptor ${fd} tells no eventfd-id: Linux before 5.2?`);
+  const hub = hubs.get(id) ?? newHub(id, fd);
+  // A function of its own, as the same listener may come twice.
+  const own = () => listener();
+  hub.listeners.add(own);
+  return () => {
+    hub.listeners.delete(own);
+    if (hub.listeners.size > 0) return;
+    hubs.delete(id);
+    hub.stop();
+  };
+}
+
+function newHub(id: string, fd: number): Hub {
+  const listeners = new Set<() => void>();
+  const stop = native().eventfdListen(fd, () => {
+    for (const listener of [...listeners]) if (listeners.has(listener)) listener();
+  });
+  const hub = { listeners, stop };
+  hubs.set(id, hub);
+  return hub;
+}
+
 class ClientEventFd implements EventFd {
   private stops = new Set<() => void>();
   private closed = false;
@@ -20,7 +54,7 @@ class ClientEventFd implements EventFd {
   }
 
   listen(listener: () => void): () => void {
-    const stop = native().eventfdListen(this.fd, listener);
+    const stop = listenTo(this.fd, listener);
     this.stops.add(stop);
     return () => {
       if (this.stops.delete(stop)) stop();

@@ -98,9 +98,17 @@ export class Area implements Range {
     return this.holdOffset;
   }
 
-  /** Pins once; EFAULT. Nothing is kept if the area was removed while the client's memory was waited for. */
+  /**
+   * Pins once; EFAULT. EINVAL for an area without any access, which page tables can't say (pt_iommu_map_range()). Nothing is kept if
+   * the area was removed while the client's memory was waited for.
+   */
   takePin(): MaybeAsync<void> {
-    return this.hold || this.killed ? undefined : this.repin(this.source);
+    if (this.hold || this.killed) return;
+    return andThen(this.repin(this.source), () => {
+      if (this.access.read || this.access.write) return;
+      this.dropPin();
+      refuse('EINVAL', 'a mapping for neither reading nor writing can not be translated');
+    });
   }
 
   /** Puts the area on other memory (a new vaddr for the same pages), or leaves everything as it was: EFAULT. */

@@ -30,20 +30,21 @@ export async function getInfo(open: OpenDevice, call: IoctlCall): Promise<number
 
 const { EVENTFD, MASKABLE, AUTOMASKED, NORESIZE } = IrqFlag;
 
-/** MSI-X vectors can be added while enabled, as on any x86 machine; MSI's can't. */
 const irqFlags: ReadonlyMap<number, number> = new Map([
   [IrqIndex.INTX, EVENTFD | MASKABLE | AUTOMASKED],
   [IrqIndex.MSI, EVENTFD | NORESIZE],
-  [IrqIndex.MSIX, EVENTFD],
+  [IrqIndex.MSIX, EVENTFD | NORESIZE],
   [IrqIndex.ERR, EVENTFD | NORESIZE],
   [IrqIndex.REQ, EVENTFD | NORESIZE],
 ]);
 
 export async function getIrqInfo(open: OpenDevice, call: IoctlCall): Promise<number> {
   const info = await readArgument(call, irqInfo);
-  const flags = irqFlags.get(info.index);
-  if (flags === undefined) refuse('EINVAL', `no interrupt index ${info.index}`);
+  let flags = irqFlags.get(info.index);
+  if (flags === undefined) return refuse('EINVAL', `no interrupt index ${info.index}`);
   const count = open.irqs.available(info.index);
+  // Vectors of MSI-X, where there are any, can be added while it is enabled, as on any x86 machine (has_dyn_msix).
+  if (info.index === IrqIndex.MSIX && count > 0) flags &= ~NORESIZE;
   if (info.index === IrqIndex.ERR && count === 0) refuse('EINVAL', 'only PCIe devices report errors');
   await call.caller.memory.write(call.argument, irqInfo.encode({ ...info, flags, count }));
   return 0;
