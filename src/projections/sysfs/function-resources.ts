@@ -115,7 +115,10 @@ function barFile(fn: PciFunction, bar: Bar): BinarySpec {
   if (bar.kind === 'io') return portFile(fn, bar);
   return {
     mode: 0o600,
-    size: bar.size,
+    get size() {
+      return bar.size;
+    },
+    resizable: bar.sizes !== undefined,
     backing() {
       const fd = bar.index === 0 && fn.pagesBase === 0 ? fn.pages?.fd : undefined;
       return fd === undefined ? undefined : { fd };
