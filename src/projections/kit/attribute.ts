@@ -33,6 +33,8 @@ export interface BinarySpec {
   readonly mode: number;
   /** st_size in bytes; 0: the attribute itself knows where it ends. */
   readonly size: number;
+  /** The size changes while the attribute is there. */
+  readonly resizable?: boolean;
   /** [offset, offset+length) lies inside what the opener may read. EIO when missing (sysfs_kf_bin_read()). */
   read?(offset: number, length: number): Uint8Array;
   /** Bytes that whoever opens it may read, by the credentials of the open (file_ns_capable()); all of `size` when missing. */
@@ -163,6 +165,7 @@ function clip(size: number, offset: bigint, length: number): number {
 export function binaryNode(spec: BinarySpec, place: Place): FileNode {
   return {
     kind: 'file',
+    ...(spec.resizable && { volatile: true }),
     attributes: () => ({ mode: spec.mode, size: spec.size }),
     open(request, caller) {
       checkOpen(spec.mode, request, place);

@@ -118,7 +118,10 @@ function barFile({ host }: Model, fn: PciFunction, bar: Bar): BinarySpec {
   if (bar.kind === 'io') return portFile(fn, bar);
   return {
     mode: 0o600,
-    size: bar.size,
+    get size() {
+      return bar.size;
+    },
+    resizable: bar.sizes !== undefined,
     backing() {
       const loan = bar.home?.lend(!fn.held);
       if (loan) host.changes.emit({ kind: 'bar-lent', function: fn });
