@@ -20,7 +20,9 @@ export function writeHeader(config: ConfigSpace, fn: FunctionPlan): void {
   bytes.writeUIntLE(shape.classCode, pci.PCI_CLASS_PROG, 3);
   bytes[pci.PCI_CACHE_LINE_SIZE] = fn.virtual ? 0 : 0x10;
   if (fn.setup) keepSetup(bytes, fn.setup, fn.description.driver === 'none');
-  if (!fn.virtual) writable.fill(0xff, pci.PCI_CACHE_LINE_SIZE, pci.PCI_CACHE_LINE_SIZE + 2);
+  if (!fn.virtual) writable[pci.PCI_CACHE_LINE_SIZE] = 0xff;
+  // PCIe has no use for it, and hardwires it (PCIe 7.5.1.1.7).
+  if (!fn.virtual && !isExpress(fn)) writable[pci.PCI_LATENCY_TIMER] = 0xff;
   bytes[pci.PCI_HEADER_TYPE] =
     (fn.bridge ? pci.PCI_HEADER_TYPE_BRIDGE : pci.PCI_HEADER_TYPE_NORMAL) |
     (isMultifunction(fn) ? pci.PCI_HEADER_TYPE_MFD : 0);
@@ -64,13 +66,21 @@ function keepSetup(bytes: Buffer, setup: Buffer, undriven: boolean): void {
   setup.copy(bytes, pci.PCI_CACHE_LINE_SIZE, pci.PCI_CACHE_LINE_SIZE, pci.PCI_LATENCY_TIMER + 1);
 }
 
-/** I/O and memory decoding can only be turned on where there is something to decode; for VFs the PF decides. */
+function isExpress({ bridge, shape }: FunctionPlan): boolean {
+  return bridge ? bridge.kind !== 'pci' : shape.pcie !== undefined;
+}
+
+/**
+ * I/O and memory decoding can only be turned on where there is something to decode, unless it was found on; for VFs the PF decides.
+ */
 function writableCommand(fn: FunctionPlan): number {
   if (fn.virtual) return pci.PCI_COMMAND_MASTER;
   const bars = fn.bars.filter((bar) => bar !== undefined);
   const io = fn.bridge !== undefined || bars.some((bar) => bar.kind === 'io');
   const memory = fn.bridge !== undefined || fn.rom.size > 0 || bars.some((bar) => bar.kind !== 'io');
+  const found = (fn.setup?.readUInt16LE(pci.PCI_COMMAND) ?? 0) & firmwareCommand;
   return (
+    found |
     (io ? pci.PCI_COMMAND_IO : 0) |
     (memory ? pci.PCI_COMMAND_MEMORY : 0) |
     pci.PCI_COMMAND_MASTER |

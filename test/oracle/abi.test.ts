@@ -1,7 +1,7 @@
 /**
  * Every VFIO and iommufd call of abi/, here and on the oracle's Linux: the same line by line, but for what abi-differences.ts lists.
  * Needs root and /dev/fuse. To see a scenario by itself:
- * scripts/vfiofs run test/oracle/abi.yaml -- test/oracle/abi/all build/oracle/abi /tmp/out SCENARIO
+ * scripts/vfiofs run oracle -- test/oracle/abi/all build/oracle/abi /tmp/out SCENARIO
  */
 import { execFileSync } from 'node:child_process';
 import {
@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { presetNames, presetPath } from '../../src/topology/presets.js';
+import { presetPath } from '../../src/topology/presets.js';
 import { build, vfiofs } from '../cli/program.js';
 import { type Difference, differences, resource } from './abi-differences.js';
 
@@ -26,14 +26,9 @@ const work = mkdtempSync(join(tmpdir(), 'vfiofs-abi-'));
 const out = join(work, 'out');
 const program = join(work, 'abi');
 
-/** The exact machine, once there is a preset of it; before that, its VFIO side without the registers. */
-const exact = presetNames().includes('oracle');
-const topology = exact ? presetPath('oracle') : join(here, 'abi.yaml');
+const topology = presetPath('oracle');
 
-function compared(scenario: string): boolean {
-  if (scenario.startsWith('config')) return exact;
-  return scenario !== 'rlimit_mode' || resource;
-}
+const compared = (scenario: string): boolean => scenario !== 'rlimit_mode' || resource;
 
 const scenarios = readdirSync(join(here, 'recordings'))
   .map((name) => /^abi-(.*)\.txt$/.exec(name)?.[1])

@@ -198,6 +198,28 @@ describe('standard capabilities', () => {
     expect(get8(0x0c)).toBe(8);
   });
 
+  test('PM: only states that the function has, and only deeper ones but for D0', async () => {
+    const { hardware, put, get16 } = await opened();
+    const at = hardware.find(1)!.offset;
+    const states = (...wanted: number[]) =>
+      wanted.map((state) => {
+        put(at + 4, state, 0);
+        return get16(at + 4) & 3;
+      });
+    const pmc = hardware.read(at + 2, 2) & ~0x600;
+    const support = (bits: number) => {
+      const bytes = Buffer.alloc(2);
+      bytes.writeUInt16LE(pmc | bits);
+      hardware.poke(at + 2, bytes);
+    };
+    support(0);
+    expect(states(1, 2, 3, 1, 0)).toEqual([0, 0, 3, 3, 0]);
+    support(0x200);
+    expect(states(1, 2, 3, 1, 2, 0, 2)).toEqual([1, 1, 3, 3, 3, 0, 0]);
+    support(0x600);
+    expect(states(2, 1, 3, 2, 0, 1, 2, 0)).toEqual([2, 2, 3, 3, 0, 1, 2, 0]);
+  });
+
   test('MSI: enabled by SET_IRQS alone, with no more vectors than there', async () => {
     const { hardware, get16, put, client, device } = await opened();
     const at = hardware.find(5)!.offset;

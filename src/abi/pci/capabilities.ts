@@ -12,6 +12,8 @@ export const PCI_CAP_SIZEOF = 2;
 
 /** Power management. */
 export const PCI_PM_PMC = 2;
+export const PCI_PM_CAP_D1 = 0x0200;
+export const PCI_PM_CAP_D2 = 0x0400;
 export const PCI_PM_CTRL = 4;
 export const PCI_PM_CTRL_STATE_MASK = 0x3;
 export const PCI_PM_CTRL_NO_SOFT_RESET = 0x8;
