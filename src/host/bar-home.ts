@@ -17,6 +17,7 @@ export interface Loan {
 export class BarHome {
   /** What model, VFIO and watchers see; never moved. */
   readonly memory: Buffer;
+  private shown: Buffer;
   /** A file of the BAR's own, which it starts; undefined while the pages are in the group's. */
   private own: Pages | undefined;
   private loans = 0;
@@ -31,6 +32,13 @@ export class BarHome {
     private readonly makeOwn: () => Pages,
   ) {
     this.memory = group.map(place, Math.max(size, page)).subarray(0, size);
+    this.shown = this.memory;
+  }
+
+  /** What the BAR shows of it, which can be less than it may grow to; the same object for the same size. */
+  view(size: number): Buffer {
+    if (this.shown.length !== size) this.shown = this.memory.subarray(0, size);
+    return this.shown;
   }
 
   /** The file that has the BAR at offset 0; undefined when there is none and the pages may not leave for one. */

@@ -288,7 +288,7 @@ class PretendHost implements Host {
     const fn = new HostFunction(plan, parent, { provider, hooks, irqNumbers }, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
-    fn.found({ alone: bus.length === 0, slots: this.booted });
+    fn.foundIn = { alone: bus.length === 0, slots: this.booted };
     // Built in order; only a function found again has to be put back among its neighbours.
     if (bus.length > 0 && bus.at(-1)!.bdf > fn.bdf)
       bus.splice(

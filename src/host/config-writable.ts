@@ -79,17 +79,14 @@ function linkControl(bytes: Buffer, type: number | undefined): number {
 
 function slotControl(bytes: Buffer): number {
   const slot = bytes.readUInt32LE(pci.PCI_EXP_SLTCAP);
-  const hotplug = (slot & pci.PCI_EXP_SLTCAP_HPC) !== 0;
-  return (
-    when(slot & pci.PCI_EXP_SLTCAP_ABP, 0x0001) |
-    when(slot & pci.PCI_EXP_SLTCAP_PCP, 0x0402) |
-    when(slot & pci.PCI_EXP_SLTCAP_MRLSP, 0x0004) |
-    (hotplug ? 0x0028 | when(~slot & pci.PCI_EXP_SLTCAP_NCCS, 0x0010) : 0) |
-    when(slot & pci.PCI_EXP_SLTCAP_AIP, 0x00c0) |
-    when(slot & pci.PCI_EXP_SLTCAP_PIP, 0x0300) |
-    when(hotplug ? bytes.readUInt32LE(pci.PCI_EXP_LNKCAP) & pci.PCI_EXP_LNKCAP_DLLLARC : 0, 0x1000)
-  );
+  // The slot of a hot-plug port is pciehp's: power and indicators change by /sys/bus/pci/slots alone (docs/differences.md).
+  if ((slot & pci.PCI_EXP_SLTCAP_HPC) !== 0) return 0;
+  return when(slot & pci.PCI_EXP_SLTCAP_AIP, 0x00c0) | when(slot & pci.PCI_EXP_SLTCAP_PIP, 0x0300);
 }
+
+/** Who completes AtomicOps may send them, too. */
+const atomicCompleter =
+  pci.PCI_EXP_DEVCAP2_ATOMIC_COMP32 | pci.PCI_EXP_DEVCAP2_ATOMIC_COMP64 | pci.PCI_EXP_DEVCAP2_ATOMIC_COMP128;
 
 function deviceControl2(bytes: Buffer): number {
   const capability = bytes.readUInt32LE(pci.PCI_EXP_DEVCAP2);
@@ -98,6 +95,7 @@ function deviceControl2(bytes: Buffer): number {
     when(capability & pci.PCI_EXP_DEVCAP2_COMP_TMOUT_DIS, 0x0010) |
     when(capability & pci.PCI_EXP_DEVCAP2_ARI, pci.PCI_EXP_DEVCTL2_ARI) |
     when(capability & pci.PCI_EXP_DEVCAP2_ATOMIC_ROUTE, 0x0080) |
+    when(capability & atomicCompleter, pci.PCI_EXP_DEVCTL2_ATOMIC_REQ) |
     when(capability & pci.PCI_EXP_DEVCAP2_LTR, pci.PCI_EXP_DEVCTL2_LTR_EN) |
     when(capability & pci.PCI_EXP_DEVCAP2_10BIT_TAG_REQ, 0x1000) |
     when(capability & pci.PCI_EXP_DEVCAP2_OBFF_MASK, 0x6000) |

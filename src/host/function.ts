@@ -161,12 +161,15 @@ export class HostFunction implements PciFunction {
   }
 
   /** Found when the function was: the first one on its bus was alone there at that moment. */
-  resetMethods: readonly ResetMethod[] = [];
-  found(around: Pick<Surroundings, 'alone' | 'slots'>): void {
-    this.resetMethods = usableResets(this, { ...around, scanned: false });
+  get resetMethods(): readonly ResetMethod[] {
+    this.methods ??= usableResets(this, { ...this.foundIn, scanned: false });
+    return this.methods;
   }
+  /** Where it was found; the methods are worked out when somebody asks, as that takes its configuration space. */
+  foundIn: Pick<Surroundings, 'alone' | 'slots'> = { alone: false, slots: false };
+  private methods: readonly ResetMethod[] | undefined;
   probeResets(): void {
-    this.resetMethods = usableResets(this, this.surroundings);
+    this.methods = usableResets(this, this.surroundings);
   }
   private get surroundings(): Surroundings {
     return { alone: this.parent?.children.length === 1, scanned: true, slots: true };
@@ -212,7 +215,7 @@ export class HostFunction implements PciFunction {
 
   /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */
   rawMemory(index: number): Buffer {
-    return this.home(index).memory.subarray(0, this.bars[index]!.size);
+    return this.home(index).view(this.bars[index]!.size);
   }
 
   home(index: number): BarHome {
@@ -353,6 +356,6 @@ class HostBar implements Bar {
     return this.fn.home(this.index);
   }
   get memory(): Buffer | undefined {
-    return this.home?.memory.subarray(0, this.size);
+    return this.home?.view(this.size);
   }
 }

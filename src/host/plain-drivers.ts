@@ -125,7 +125,7 @@ function enable(fn: PciFunction, { dmaBits = 32, vectors, vectorsOf }: PlainDriv
   if (wanted === 0) return;
   const { msix, msi } = fn.shape;
   if (msix) fn.messages.enable('msix', Math.min(wanted, msix.vectors));
-  else if (msi) fn.messages.enable('msi', 2 ** Math.floor(Math.log2(Math.min(wanted, msi.vectors))));
+  else if (msi) fn.messages.enable('msi', Math.min(wanted, msi.vectors));
 }
 
 /** pci_free_irq_vectors(), pci_disable_device(). */

@@ -294,6 +294,13 @@ describe('reset', () => {
       fakeHost({ functions: [bridge, ...functions] }).functions.get('0000:01:00.0' as never)!.resetMethods;
     expect(methods(fakeFunction('0000:01:00.0'))).toEqual(['flr', 'bus']);
     expect(methods(fakeFunction('0000:01:00.0', { pcie: { type: 'endpoint' } }))).toEqual(['bus']);
-    expect(methods(fakeFunction('0000:01:00.0'), fakeFunction('0000:01:00.1'))).toEqual(['flr']);
+    // Looked for as the bus is scanned: the first one found is alone there (pci_init_reset_methods()).
+    const mates = fakeHost({
+      functions: [bridge, fakeFunction('0000:01:00.0'), fakeFunction('0000:01:00.1')],
+    });
+    expect([...mates.functions.values()].map((fn) => fn.resetMethods)).toEqual([[], ['flr', 'bus'], ['flr']]);
+    const [, first] = [...mates.functions.values()];
+    first!.probeResets();
+    expect(first!.resetMethods).toEqual(['flr']);
   });
 });

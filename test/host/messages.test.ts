@@ -5,7 +5,8 @@ import { fakeFunction, fakeHost } from '../../src/testkit/fake-host.js';
 
 const nvme = (bdf: string, more = {}) => fakeFunction(bdf, { class: 0x010802, ...more });
 const only = (more = {}, description = {}) => {
-  const host = fakeHost({ functions: [nvme('0000:00:04.0', more)], ...description });
+  // A queue for each of three CPUs, and the admin queue.
+  const host = fakeHost({ functions: [nvme('0000:00:04.0', more)], numaNodes: ['0-2'], ...description });
   return { host, fn: [...host.functions.values()][0]! };
 };
 
@@ -81,7 +82,7 @@ describe('masks that somebody set behind the kernel, through sysfs', () => {
 });
 
 it('a removed function gives its numbers back', async () => {
-  const host = fakeHost({ functions: [nvme('0000:00:04.0'), nvme('0000:00:05.0')] });
+  const host = fakeHost({ numaNodes: ['0-2'], functions: [nvme('0000:00:04.0'), nvme('0000:00:05.0')] });
   const [first, second] = [...host.functions.values()];
   expect(second!.messages.irqs.get(0)).toBe(28);
   await host.remove(first!);

@@ -120,7 +120,7 @@ export function machine(options: FakeHostOptions & { hostMounts?: boolean } = {}
   const vfio = new FakeVfio();
   const host = fakeHost({
     rootBuses: ['0000:00', '0000:80'],
-    numaNodes: ['0-3'],
+    numaNodes: ['0-1', '2-3'],
     functions,
     ...options,
     register: [vfio.driver, ...(options.register ?? [])],

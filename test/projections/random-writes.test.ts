@@ -22,6 +22,7 @@ const drivers: ModelDriver[] = [
   { name: 'pci-stub', static: [], enables: false },
   { name: 'ioatdma', static: [{ vendor: 0x8086, device: 0x2021 }], enables: true },
   { name: 'nvme', static: [{ class: 0x010802 }], enables: true },
+  { name: 'e1000', static: [], enables: true },
   { name: 'e1000e', static: [{ vendor: 0x8086, device: 0x10d3 }], enables: true },
   { name: 'igb', static: [{ vendor: 0x8086, device: 0x1521 }], enables: true },
   {

@@ -31,7 +31,14 @@ const groups = (description: HostDescription) =>
 
 describe('presets', () => {
   it('are these', () => {
-    expect(presetNames()).toEqual(['default', 'minimal', 'multifunction-group', 'no-iommu', 'sriov']);
+    expect(presetNames()).toEqual([
+      'default',
+      'minimal',
+      'multifunction-group',
+      'no-iommu',
+      'oracle',
+      'sriov',
+    ]);
   });
 
   it('default: an engine for user space beside a host in use', () => {

@@ -31,7 +31,7 @@ describe('what a function is', () => {
     ['numa_node', '-1\n'],
     ['local_cpus', 'f\n'],
     ['local_cpulist', '0-3\n'],
-    ['dma_mask_bits', '32\n'],
+    ['dma_mask_bits', '64\n'],
     ['msi_bus', '1\n'],
     ['ari_enabled', '0\n'],
     ['current_link_speed', '8.0 GT/s PCIe\n'],
