@@ -9,10 +9,10 @@ import type { PageProvider, Pages } from './host/pages.js';
 import type { PciFunction } from './host/pci-function.js';
 import { createType1, openIommufd } from './iommu/index.js';
 import { type MappedMemory, native, type PageWatcher } from './native/index.js';
-import { createRoot, toUevent, type Uevent, type Vanished, vanishedBy } from './projections/index.js';
+import { createRoot, staleBy, toUevent, type Uevent } from './projections/index.js';
 import { Vfio } from './vfio/vfio.js';
 import { Dispatcher, loudObserver, type Observer } from './vfs/dispatch.js';
-import type { DirectoryNode } from './vfs/node.js';
+import type { DirectoryNode, Stale } from './vfs/node.js';
 
 export type { Uevent };
 
@@ -82,6 +82,13 @@ export interface MachineOptions {
   log?(bdf: string, message: string): void;
 }
 
+/** What a transport's clients remember of the tree. */
+export interface ClientCache {
+  forget(stale: Stale): void;
+  /** Resolves when all is forgotten; undefined when it is. */
+  settled(): Promise<void> | undefined;
+}
+
 export class Machine {
   readonly host: Host;
   readonly vfio: Vfio;
@@ -89,8 +96,7 @@ export class Machine {
   readonly dispatcher: Dispatcher;
   /** What a netlink socket would tell udev, told synchronously. */
   readonly uevents = new ChangeBus<Uevent>();
-  /** Directories that are gone: whoever serves the tree makes its clients forget them. */
-  readonly vanished = new ChangeBus<Vanished>();
+  private readonly caches = new Set<ClientCache>();
   private seqnum = 0;
   private readonly memfds: MemfdProvider | undefined;
   private readonly doorbells: Doorbells | undefined;
@@ -109,10 +115,6 @@ export class Machine {
     this.host.uevents.subscribe((event) =>
       this.uevents.emit(toUevent(event, ++this.seqnum, this.vfio.majors)),
     );
-    this.host.changes.subscribe((change) => {
-      const gone = vanishedBy(change);
-      if (gone) this.vanished.emit(gone);
-    });
     this.host.applyInitialBindings();
     this.dispatcher = new Dispatcher(options.observers ?? [loudObserver]);
     this.root = createRoot({
@@ -126,6 +128,24 @@ export class Machine {
   /** SEQNUM of the last event. */
   get lastSeqnum(): number {
     return this.seqnum;
+  }
+
+  /** A cache of what clients were told is kept true. Returns the function that ends it. */
+  keepTrue(cache: ClientCache): () => void {
+    this.caches.add(cache);
+    const unsubscribe = this.host.changes.subscribe((change) => {
+      for (const stale of staleBy(change)) cache.forget(stale);
+    });
+    return () => {
+      unsubscribe();
+      this.caches.delete(cache);
+    };
+  }
+
+  /** Resolves when no client sees what was before; undefined when that is so now. */
+  settled(): Promise<unknown> | undefined {
+    const waiting = [...this.caches].flatMap((cache) => cache.settled() ?? []);
+    return waiting.length > 0 ? Promise.all(waiting) : undefined;
   }
 
   /** What clients hold now; all zero when nobody is connected. */

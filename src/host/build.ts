@@ -6,7 +6,7 @@ import { assertDescription } from './check.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
-import { HostFunction, type HostHooks } from './function.js';
+import { type FunctionServices, HostFunction, type HostHooks } from './function.js';
 import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { resolveIommu } from './iommu-defaults.js';
@@ -48,18 +48,25 @@ class PretendHost implements Host {
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
-  private readonly irqNumbers: IrqNumbers;
+  private readonly services: FunctionServices;
   private readonly iommuGroups: IommuGroups;
 
   constructor(
     readonly description: HostDescription,
     private readonly plan: MachinePlan,
-    private readonly provider: PageProvider,
+    provider: PageProvider,
     private readonly models: ModelLookup,
-    private readonly hooks: HostHooks,
+    hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
-    this.irqNumbers = new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping);
+    this.services = {
+      provider,
+      hooks,
+      irqNumbers: new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping),
+      messagesChanged: (fn) => {
+        if (fn.present) this.changes.emit({ kind: 'messages-changed', function: fn });
+      },
+    };
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;
     const modules = new Modules(description.modules ?? {});
@@ -242,8 +249,7 @@ class PretendHost implements Host {
 
   private enter(plan: FunctionPlan, pf?: HostFunction): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
-    const { provider, hooks, irqNumbers } = this;
-    const fn = new HostFunction(plan, parent, { provider, hooks, irqNumbers }, pf);
+    const fn = new HostFunction(plan, parent, this.services, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
     // Built in order; only a function found again has to be put back among its neighbours.

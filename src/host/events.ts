@@ -14,6 +14,8 @@ export type HostChange =
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
   | { readonly kind: 'function-lost'; readonly function: PciFunction }
+  /** It has MSI or MSI-X vectors now, or none any more. */
+  | { readonly kind: 'messages-changed'; readonly function: PciFunction }
   | { readonly kind: 'vfio-changed'; readonly function: PciFunction };
 
 /** What a uevent is about: a PCI function, or what VFIO makes of it. `minor` is undefined for devices without a node. */

@@ -28,6 +28,8 @@ export interface FunctionServices {
   readonly provider: PageProvider;
   readonly hooks: HostHooks;
   readonly irqNumbers: IrqNumbers;
+  /** `fn` has message vectors now, or none any more. */
+  messagesChanged(fn: PciFunction): void;
 }
 
 const page = 4096;
@@ -75,7 +77,11 @@ export class HostFunction implements PciFunction {
     this.address = plan.address;
     this.shape = plan.shape;
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
-    this.messages = new MessageVectors(() => this.config, services.irqNumbers);
+    this.messages = new MessageVectors(
+      () => this.config,
+      services.irqNumbers,
+      () => services.messagesChanged(this),
+    );
     this.pagesBase = plan.window * WINDOW_SIZE;
     this.sriov = plan.description.sriov && new PhysicalFunction(plan);
     this.driverOverride = plan.description.driverOverride ?? null;

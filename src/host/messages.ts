@@ -42,6 +42,8 @@ export class MessageVectors {
   constructor(
     private readonly config: () => ConfigSpace,
     private readonly pool: IrqNumbers,
+    /** Told once there are vectors, or none any more. */
+    private readonly changed: () => void = () => {},
   ) {}
 
   get kind(): MessageKind | undefined {
@@ -65,6 +67,7 @@ export class MessageVectors {
       this.change(flags, pci.PCI_MSI_FLAGS_QSIZE, queueSize | pci.PCI_MSI_FLAGS_ENABLE);
     }
     allowLine(this.config(), false);
+    this.changed();
   }
 
   /** One more MSI-X vector while they are on (pci_msix_alloc_irq_at()); nothing when it is there. */
@@ -89,6 +92,7 @@ export class MessageVectors {
     for (const number of this.numbers.values()) this.pool.release(number);
     this.numbers.clear();
     this.current = undefined;
+    this.changed();
   }
 
   private flags(kind: MessageKind): number {

@@ -33,14 +33,18 @@ export interface DirectoryOptions<S> {
   alive?(subject: S): boolean;
   /** The model object that makes it this directory and no other of the same name. */
   key?(subject: S): unknown;
-  /** The directory can go while its parent stays. */
+  /** The directory can go while its parent stays, and nobody says so. */
   readonly volatile?: boolean;
+  /** stale.ts tells of every change of its link count. */
+  readonly countTold?: boolean;
 }
 
 /** The kind of directory that objects of one sort get: made once, then asked for each of them. */
 export class DirectoryClass<S> {
   readonly rows = new Map<string, Row<S>>();
   readonly families: Family<S>[] = [];
+  readonly steadyCount: boolean;
+  readonly fixedNames: boolean;
 
   constructor(
     /** A function where directories of this class stand in each other: functions below bridges. */
@@ -52,6 +56,9 @@ export class DirectoryClass<S> {
       else if (this.rows.has(entry.name)) throw new Error(`two rows for ${entry.name}`);
       else this.rows.set(entry.name, entry);
     }
+    const changing = [...this.families, ...[...this.rows.values()].filter(({ when }) => when)];
+    this.fixedNames = changing.length === 0;
+    this.steadyCount = options.countTold === true || changing.every(({ kind }) => kind !== 'directory');
   }
 
   at(subject: S, place: Place): DirectoryNode {
@@ -63,6 +70,7 @@ class TableDirectory<S> implements DirectoryNode {
   readonly kind = 'directory';
   readonly key?: unknown;
   readonly volatile?: boolean;
+  readonly steadyCount: boolean;
   private readonly place: Place;
 
   constructor(
@@ -74,6 +82,11 @@ class TableDirectory<S> implements DirectoryNode {
     this.place = alive ? { path: place.path, alive: () => alive(subject) && place.alive() } : place;
     if (key) this.key = key(subject);
     if (volatile) this.volatile = true;
+    this.steadyCount = type.steadyCount;
+  }
+
+  get fixedNames(): boolean {
+    return this.type.fixedNames && this.place.alive();
   }
 
   lookup(name: string): VfsNode | undefined {
@@ -162,7 +175,11 @@ export function link<S>(
     kind: 'symlink',
     name,
     when: options.when,
-    node: (subject, place) => linkNode(place, () => target(subject), { volatile: options.volatile ?? false }),
+    // The text of an inode is cached: a link that can come to point elsewhere is another one then.
+    node: (subject, place) =>
+      options.volatile
+        ? linkNode(place, () => target(subject), { volatile: true, key: target(subject) })
+        : linkNode(place, () => target(subject), { volatile: false }),
   };
 }
 
@@ -210,10 +227,14 @@ export function directories<S, C>(children: Children<S, C>, type: DirectoryClass
   return family('directory', children, (child, place) => type.at(child, place));
 }
 
-/** One link per child; it goes with the child, so it is never cached. */
-export function links<S, C>(children: Children<S, C>, target: (child: C) => string): Entry<S> {
+/** One link per child. It comes and goes; `told`: stale.ts says so whenever it does. */
+export function links<S, C>(
+  children: Children<S, C>,
+  target: (child: C) => string,
+  { told = false } = {},
+): Entry<S> {
   return family('symlink', children, (child, place) =>
-    linkNode(place, () => target(child), { volatile: true, key: child }),
+    linkNode(place, () => target(child), { volatile: !told, key: child }),
   );
 }
 

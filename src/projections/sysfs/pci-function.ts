@@ -104,6 +104,6 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
       }),
       directories(below, self),
     ],
-    { alive: (fn) => fn.present, key: (fn) => fn, volatile: true },
+    { alive: (fn) => fn.present, key: (fn) => fn, countTold: true },
   );
 }

@@ -76,10 +76,11 @@ export function write(session: FuseSession, request: FuseRequest): void | Promis
   const data = request.body.subarray(TransferIn.size, TransferIn.size + length);
   return andThen(
     session.dispatcher.write(node.path, file, offset, data, session.callerOf(request)),
-    (taken) => {
-      writeOut.writeUInt32LE(taken, 0);
-      request.reply(writeOut);
-    },
+    (taken) =>
+      andThen(session.cache.settled(), () => {
+        writeOut.writeUInt32LE(taken, 0);
+        request.reply(writeOut);
+      }),
   );
 }
 
@@ -108,8 +109,7 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
     );
   return andThen(session.dispatcher.ioctl(node.path, file, command, argument, caller), (result) => {
     if (result instanceof NewDescriptor) return session.grafts.install(request, { node, command }, result);
-    replyIoctl(request, result);
-    return undefined;
+    return andThen(session.cache.settled(), () => replyIoctl(request, result));
   });
 }
 
