@@ -104,7 +104,7 @@ export class Machine {
   constructor(description: HostDescription, options: MachineOptions) {
     this.memfds = options.pages === 'memfd' ? new MemfdProvider() : undefined;
     this.doorbells = this.memfds && new Doorbells(this.memfds);
-    this.host = buildHost(description, this.memfds ?? bufferProvider, lookup, {
+    this.host = buildHost(description, this.memfds ?? bufferProvider, models, {
       ...(this.doorbells && {
         settled: (fn: PciFunction, register: WatchedRegister) => this.doorbells?.settle(fn, register),
       }),
@@ -112,9 +112,10 @@ export class Machine {
     });
     this.vfio = new Vfio(this.host, { createType1 });
     this.host.changes.subscribe((change) => this.doorbells?.changed(change, this.vfio));
-    this.host.uevents.subscribe((event) =>
-      this.uevents.emit(toUevent(event, ++this.seqnum, this.vfio.majors)),
-    );
+    this.host.uevents.subscribe((event) => {
+      this.seqnum++;
+      if (this.uevents.isHeard) this.uevents.emit(toUevent(event, this.seqnum, this.vfio.majors));
+    });
     this.host.applyInitialBindings();
     this.dispatcher = new Dispatcher(options.observers ?? [loudObserver]);
     this.root = createRoot({
@@ -177,11 +178,6 @@ function addonWorks(): boolean {
     return false; // chooseTransport() says why; the trees work without
   }
 }
-
-const lookup = {
-  get: (name: string) => (models.has(name) ? models.get(name) : undefined),
-  names: () => models.names(),
-};
 
 /** Watches the doorbells of functions that clients hold, and tells their models of stores made through mappings. */
 class Doorbells {

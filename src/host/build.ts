@@ -2,7 +2,7 @@
 import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
-import { assertDescription } from './check.js';
+import { planDescription } from './check.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
@@ -18,7 +18,7 @@ import { Modules } from './modules.js';
 import { type PageProvider, WINDOW_SIZE } from './pages.js';
 import type { PciFunction } from './pci-function.js';
 import { builtInDrivers, plainDriver } from './plain-drivers.js';
-import { type FunctionPlan, type MachinePlan, planMachine } from './plan.js';
+import type { FunctionPlan, MachinePlan } from './plan.js';
 import { Sriov } from './sriov.js';
 
 const noiommuTaint = 64;
@@ -33,8 +33,7 @@ export function buildHost(
   models: ModelLookup,
   hooks: HostHooks = {},
 ): Host {
-  assertDescription(description, models);
-  return new PretendHost(description, planMachine(description, models), pages, models, hooks);
+  return new PretendHost(description, planDescription(description, models), pages, models, hooks);
 }
 
 class PretendHost implements Host {
@@ -48,6 +47,7 @@ class PretendHost implements Host {
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
+  private readonly rootsByBus: ReadonlyMap<string, HostFunction[]>;
   private readonly services: FunctionServices;
   private readonly iommuGroups: IommuGroups;
 
@@ -90,6 +90,7 @@ class PretendHost implements Host {
       if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, () => this.sriov));
     for (const driver of described) this.drivers.register(plainDriver(driver, () => this.sriov));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
+    this.rootsByBus = new Map(this.roots.map((root) => [busKey(root), root.functions]));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
     for (const fn of plan.functions) this.enter(fn);
   }
@@ -267,10 +268,11 @@ class PretendHost implements Host {
   /** Functions beside `fn`, in the order of their addresses: VFs stand beside their PF, even on a bus of another number. */
   private neighbours(fn: HostFunction): HostFunction[] {
     if (fn.parent) return fn.parent.children;
-    const { domain, bus } = (fn.physfn ?? fn).address;
-    return this.roots.find((root) => root.domain === domain && root.bus === bus)!.functions;
+    return this.rootsByBus.get(busKey((fn.physfn ?? fn).address))!;
   }
 }
+
+const busKey = ({ domain, bus }: { domain: number; bus: number }): string => `${domain}:${bus}`;
 
 /** A function found again by a rescan is a new one: nobody has bound it or set its driver_override. */
 function withoutBinding(description: FunctionPlan['description']): FunctionPlan['description'] {

@@ -6,8 +6,7 @@ import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
 import type { FunctionDescription, HostDescription, SriovDescription } from './description.js';
 import { isolationHead } from './grouping.js';
-import type { ModelLookup } from './models.js';
-import { type FunctionPlan, parseRootBus, planMachine } from './plan.js';
+import { type FunctionPlan, parseRootBus } from './plan.js';
 import { hex, type Report } from './problem.js';
 import { lastVfBus, vfAddress } from './virtual-plan.js';
 
@@ -53,16 +52,13 @@ function checkNumbers(sriov: SriovDescription, report: Report): void {
     report(['stride'], `${sriov.stride ?? 'missing'}: expected 1 or more for ${sriov.totalVfs} VFs`);
 }
 
-/** Where the VFs appear; `description` has no other problem. */
-export function checkVfPlaces(description: HostDescription, models: ModelLookup, report: Report): void {
+/** Where the VFs appear; `plan` is that of `description`, which has no other problem. */
+export function checkVfPlaces(
+  plan: readonly FunctionPlan[],
+  description: HostDescription,
+  report: Report,
+): void {
   if (!description.functions.some((row) => row.sriov)) return;
-  let plan: readonly FunctionPlan[];
-  try {
-    plan = planMachine(description, models).functions;
-  } catch (error) {
-    report([], (error as Error).message);
-    return;
-  }
   const roots = new Set((description.rootBuses ?? []).map((text) => busKey(parseRootBus(text)!)));
   const taken = new Map<string, string>(plan.map((fn) => [fn.bdf, fn.bdf]));
   for (const pf of plan) {

@@ -44,6 +44,11 @@ export class ChangeBus<T = HostChange> {
     return () => void this.listeners.delete(listener);
   }
 
+  /** Whether it is worth making a change known. */
+  get isHeard(): boolean {
+    return this.listeners.size > 0;
+  }
+
   emit(change: T): void {
     for (const listener of this.listeners) listener(change);
   }

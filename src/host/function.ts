@@ -35,6 +35,8 @@ export interface FunctionServices {
 const page = 4096;
 /** Filling a BAR makes its pages: not of one that is large and mostly untouched. */
 const largestEmptied = 16 * 2 ** 20;
+/** Changes of a configuration space that is not there yet. */
+const mostChanges = 16;
 /** Byte ranges of a bridge's header that follow from what is below: bus numbers, windows. */
 const bridgeRegisters = [
   [0x18, 0x1b],
@@ -60,6 +62,8 @@ export class HostFunction implements PciFunction {
   /** The driver link is gone but its remove still waits for users; settles when it is done. */
   unbinding: Promise<void> | undefined;
   private builtConfig: ConfigSpace | undefined;
+  /** Made to it before it was built. */
+  private readonly configChanges: ((config: ConfigSpace) => void)[] = [];
   private ownPages: Pages | undefined;
   private readonly memory = new Map<number, Buffer>();
   private attached: AttachedModel | undefined;
@@ -78,7 +82,7 @@ export class HostFunction implements PciFunction {
     this.shape = plan.shape;
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
     this.messages = new MessageVectors(
-      () => this.config,
+      (change) => this.configure(change),
       services.irqNumbers,
       () => services.messagesChanged(this),
     );
@@ -111,8 +115,17 @@ export class HostFunction implements PciFunction {
   }
 
   get config(): ConfigSpace {
-    this.builtConfig ??= buildConfig(this.plan);
-    return this.builtConfig;
+    if (this.builtConfig) return this.builtConfig;
+    const config = buildConfig(this.plan);
+    this.builtConfig = config;
+    for (const change of this.configChanges.splice(0)) change(config);
+    return config;
+  }
+
+  configure(change: (config: ConfigSpace) => void): void {
+    // What is bound and unbound for ever must not grow for ever.
+    if (this.builtConfig || this.configChanges.length >= mostChanges) change(this.config);
+    else this.configChanges.push(change);
   }
 
   get pages(): Pages | undefined {
@@ -158,17 +171,18 @@ export class HostFunction implements PciFunction {
   reset(): boolean {
     if (!this.canReset) return false;
     // Config space first: with bus mastering off, work in flight can't land any more.
-    if (this.builtConfig) {
+    if (this.builtConfig || this.configChanges.length > 0) {
+      const { config } = this;
       const image = buildConfig(this.plan).bytes;
       const keep = (offset: number, length: number) =>
-        this.builtConfig!.bytes.copy(image, offset, offset, offset + length);
+        config.bytes.copy(image, offset, offset, offset + length);
       keep(pci.PCI_BASE_ADDRESS_0, 24);
       keep(pci.PCI_ROM_ADDRESS, 4);
       keep(pci.PCI_INTERRUPT_LINE, 1);
       // The kernel writes it back at once (sriov_restore_state()).
-      const virtualization = this.builtConfig.extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_SRIOV);
+      const virtualization = config.extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_SRIOV);
       if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
-      this.builtConfig.poke(0, image);
+      config.poke(0, image);
     }
     this.attached?.model.reset();
     this.interrupts?.reset();

@@ -71,6 +71,8 @@ export interface PciFunction {
   readonly address: PciAddress;
   readonly shape: FunctionShape;
   readonly config: ConfigSpace;
+  /** Changes `config` before anybody sees it the next time: at once where somebody has, so that binding a driver need not make it. */
+  configure(change: (config: ConfigSpace) => void): void;
   /** Index 0…5; undefined where there is no BAR (also the upper half of a 64-bit one). */
   readonly bars: readonly (Bar | undefined)[];
   /** Bytes of the expansion ROM BAR; 0 when there is none. */

@@ -78,7 +78,7 @@ export function plainDriver(description: DriverDescription, control: () => Sriov
  */
 function enable(fn: PciFunction): void {
   const wanted = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
-  fn.config.write(PCI_COMMAND, 2, fn.config.read(PCI_COMMAND, 2) | wanted);
+  fn.configure((config) => config.write(PCI_COMMAND, 2, config.read(PCI_COMMAND, 2) | wanted));
   fn.enableCount++;
   if (fn.bridge && fn.bridge.kind !== 'root-port') return;
   if (fn.shape.msix) fn.messages.enable('msix', fn.shape.msix.vectors);
@@ -88,6 +88,6 @@ function enable(fn: PciFunction): void {
 /** pci_free_irq_vectors(), pci_disable_device(): of decoding only bus mastering goes. */
 function disable(fn: PciFunction): void {
   fn.messages.disable();
-  fn.config.write(PCI_COMMAND, 2, fn.config.read(PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER);
+  fn.configure((config) => config.write(PCI_COMMAND, 2, config.read(PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER));
   fn.enableCount--;
 }
