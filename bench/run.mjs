@@ -5,6 +5,7 @@
  *     npm run bench -- --write          puts them into docs/performance.md as well
  *     npm run bench -- --quick          few rounds, to see that it works
  *     npm run bench -- --peer-only      without vfiofs
+ *     npm run bench -- --only scale     one section (several: --only requests --only scale)
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -13,28 +14,44 @@ import { parseArgs } from 'node:util';
 import { build } from './build.mjs';
 import { barMemory, copies, roundTrips, startups, underBothLoads } from './measure.mjs';
 import { machine, report } from './report.mjs';
+import { scales } from './scale.mjs';
 import { Cleanup, root, startPeer, startVfiofs } from './subjects.mjs';
 
 const { values: options } = parseArgs({
-  options: { write: { type: 'boolean' }, quick: { type: 'boolean' }, 'peer-only': { type: 'boolean' } },
+  options: {
+    write: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    'peer-only': { type: 'boolean' },
+    only: { type: 'string', multiple: true },
+  },
 });
+const sections = ['requests', 'registers', 'copies', 'starting', 'scale'];
+const wanted = options['peer-only'] ? ['requests'] : (options.only ?? sections);
 const rounds = options.quick ? 3 : 9;
 const count = options.quick ? 2000 : 10_000;
 const sizes = [4, 64];
+const machines = options.quick ? [10, 64] : [10, 256, 1000, 10_000];
 const cleanup = new Cleanup();
 
 async function measure() {
-  const subjects = {};
-  if (!options['peer-only']) subjects.vfiofs = await startVfiofs(cleanup);
-  subjects['libfuse, one thread'] = await startPeer(cleanup, false);
-  subjects['libfuse, thread pool'] = await startPeer(cleanup, true);
-  const results = { roundTrips: await underBothLoads(cleanup, () => roundTrips(subjects, rounds, count)) };
-  const { vfiofs } = subjects;
-  if (!vfiofs) return results;
+  const results = {};
+  const vfiofs = options['peer-only'] ? undefined : await startVfiofs(cleanup);
+  if (wanted.includes('requests')) {
+    const subjects = {
+      ...(vfiofs && { vfiofs }),
+      'libfuse, one thread': await startPeer(cleanup, false),
+      'libfuse, thread pool': await startPeer(cleanup, true),
+    };
+    results.roundTrips = await underBothLoads(cleanup, () => roundTrips(subjects, rounds, count));
+  }
   const dmaClient = join(root, 'build/clients/ioat-cdev');
-  results.bars = await underBothLoads(cleanup, () => barMemory(vfiofs, rounds));
-  results.copies = await underBothLoads(cleanup, () => copies(vfiofs, dmaClient, sizes, rounds));
-  results.startups = await underBothLoads(cleanup, () => startups(Cleanup, rounds));
+  if (wanted.includes('registers'))
+    results.bars = await underBothLoads(cleanup, () => barMemory(vfiofs, rounds));
+  if (wanted.includes('copies'))
+    results.copies = await underBothLoads(cleanup, () => copies(vfiofs, dmaClient, sizes, rounds));
+  if (wanted.includes('starting'))
+    results.startups = await underBothLoads(cleanup, () => startups(Cleanup, rounds));
+  if (wanted.includes('scale')) results.scales = await scales(Cleanup, machines, rounds);
   return results;
 }
 
@@ -65,6 +82,11 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
   });
 
 try {
+  const unknown = wanted.filter((section) => !sections.includes(section));
+  if (unknown.length > 0)
+    throw new Error(`there is no section ${unknown.join(', ')}; there are ${sections.join(', ')}`);
+  if (options.write && wanted.length < sections.length)
+    throw new Error('--write is for a run of all sections: what is compared is measured in one run');
   prepare();
   const here = machine();
   const text = report(
