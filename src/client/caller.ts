@@ -15,6 +15,14 @@ import { ClientMemory } from './memory.js';
 import type { Probes } from './probe.js';
 import type { Client, Clients } from './process.js';
 
+let ownNamespace: string | undefined;
+
+/** Ours, which nothing here ever leaves. */
+function userNamespace(): string {
+  ownNamespace ??= readlinkSync('/proc/self/ns/user');
+  return ownNamespace;
+}
+
 export class RequestCaller implements Caller {
   private client: Client | undefined;
 
@@ -39,13 +47,8 @@ export class RequestCaller implements Caller {
   capable(capability: CapabilityName): boolean {
     try {
       // A capability counts in the user namespace that owns it; ours plays the initial one.
-      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== readlinkSync('/proc/self/ns/user')) return false;
-      const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(
-        readFileSync(`/proc/${this.tid}/status`, 'latin1'),
-      )?.[1];
-      return (
-        effective !== undefined && ((BigInt(`0x${effective}`) >> BigInt(Capability[capability])) & 1n) === 1n
-      );
+      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== userNamespace()) return false;
+      return ((native().effectiveCapabilities(this.tid) >> BigInt(Capability[capability])) & 1n) === 1n;
     } catch (error) {
       throw new KernelError('EPERM', `capabilities of thread ${this.tid} can't be read`, { cause: error });
     }

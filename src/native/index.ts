@@ -147,6 +147,8 @@ export interface Native {
   closeElsewhere(fd: number): void;
   /** pidfd_open on the thread-group leader of `tid`. Throws ESRCH. */
   openProcess(tid: number): ProcessHandle;
+  /** The effective capabilities of thread `tid`, in its own user namespace, as bits (capget). Throws ESRCH. */
+  effectiveCapabilities(tid: number): bigint;
   /** The text of /proc/self/fd/<fd>: `anon_inode:[eventfd]`. */
   fdLink(fd: number): string;
   /** ioctl(fd, command, argument) on a thread; resolves to 0 or the errno, to ETIMEDOUT after `timeoutMs`. For the nonce probe. */

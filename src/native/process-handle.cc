@@ -1,6 +1,7 @@
 #include "process-handle.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -210,6 +211,17 @@ Napi::Value openProcess(const Napi::CallbackInfo& info) {
   return ProcessHandle::create(info.Env(), process);
 }
 
+Napi::Value effectiveCapabilities(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", INT_MIN, INT_MAX));
+  if (tid <= 0) fail(env, ESRCH, "capget");  // 0 would be ourselves
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, tid};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  checked(env, static_cast<int>(syscall(SYS_capget, &header, data)), "capget");
+  uint64_t effective = data[0].effective | (static_cast<uint64_t>(data[1].effective) << 32);
+  return Napi::BigInt::New(env, effective);
+}
+
 Napi::Value fdLink(const Napi::CallbackInfo& info) {
   std::string path = "/proc/self/fd/" + std::to_string(fdArgument(info, 0));
   char text[PATH_MAX];
@@ -243,6 +255,8 @@ Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
 void exportProcess(Napi::Env env, Napi::Object exports) {
   ProcessHandle::define(env);
   exports.Set("openProcess", Napi::Function::New(env, openProcess, "openProcess"));
+  exports.Set("effectiveCapabilities",
+              Napi::Function::New(env, effectiveCapabilities, "effectiveCapabilities"));
   exports.Set("fdLink", Napi::Function::New(env, fdLink, "fdLink"));
   exports.Set("ioctlElsewhere", Napi::Function::New(env, ioctlElsewhere, "ioctlElsewhere"));
 }

@@ -3,7 +3,7 @@
  * model. Nothing is made before it is looked up, so a directory of ten thousand functions costs what is asked of it.
  */
 import type { DirectoryNode, VfsNode } from '../../vfs/node.js';
-import { type BinarySpec, binaryNode, type Place, type TextSpec, textNode } from './attribute.js';
+import { type BinarySpec, binaryNode, type Place, TextNode, type TextSpec } from './attribute.js';
 import { relativeLink } from './path.js';
 
 type Presence<S> = (subject: S) => boolean;
@@ -124,34 +124,9 @@ class TableDirectory<S> implements DirectoryNode {
 }
 
 /** A text attribute. `show` and `store` are given the directory's object. */
-export function text<S>(
-  name: string,
-  spec: {
-    mode?: number;
-    show?: (subject: S) => ReturnType<NonNullable<TextSpec['show']>>;
-    store?: (
-      subject: S,
-      ...rest: Parameters<NonNullable<TextSpec['store']>>
-    ) => ReturnType<NonNullable<TextSpec['store']>>;
-    when?: Presence<S>;
-  },
-): Entry<S> {
-  const { mode, show, store, when } = spec;
-  return {
-    form: 'row',
-    kind: 'file',
-    name,
-    when,
-    node: (subject, place) =>
-      textNode(
-        {
-          ...(mode === undefined ? {} : { mode }),
-          ...(show ? { show: () => show(subject) } : {}),
-          ...(store ? { store: (content, caller) => store(subject, content, caller) } : {}),
-        },
-        place,
-      ),
-  };
+export function text<S>(name: string, spec: TextSpec<S> & { when?: Presence<S> }): Entry<S> {
+  const node = (subject: S, place: Place) => new TextNode(spec, subject, place);
+  return { form: 'row', kind: 'file', name, when: spec.when, node };
 }
 
 export function binary<S>(name: string, spec: (subject: S) => BinarySpec, when?: Presence<S>): Entry<S> {
