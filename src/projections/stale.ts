@@ -28,7 +28,10 @@ export function staleBy(change: HostChange): Stale[] {
     case 'group-removed':
       return [entry(paths.group(change.group)), count(paths.groups)];
     case 'driver-unbound':
-      return [entry(`${paths.function(change.function)}/vfio-dev`)];
+      return [
+        entry(`${paths.function(change.function)}/driver`),
+        entry(`${paths.function(change.function)}/vfio-dev`),
+      ];
     // vfio-dev/ and msi_irqs/ come and go.
     case 'vfio-changed':
     case 'messages-changed':

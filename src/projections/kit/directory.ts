@@ -139,22 +139,27 @@ export function binary<S>(name: string, spec: (subject: S) => BinarySpec, when?:
   };
 }
 
-/** A link to an object, given by the path that `paths.ts` computes for it. */
+/**
+ * A link to an object, given by the path that `paths.ts` computes for it. Where it can come, go or point elsewhere: `told` when stale.ts
+ * says so each time, else `volatile`.
+ */
 export function link<S>(
   name: string,
   target: (subject: S) => string,
-  options: { when?: Presence<S>; volatile?: boolean } = {},
+  options: { when?: Presence<S>; volatile?: boolean; told?: boolean } = {},
 ): Entry<S> {
+  const { when, volatile = false, told = false } = options;
   return {
     form: 'row',
     kind: 'symlink',
     name,
-    when: options.when,
-    // The text of an inode is cached: a link that can come to point elsewhere is another one then.
+    when,
+    // The text of an inode is cached: a link that points elsewhere is another one.
     node: (subject, place) =>
-      options.volatile
-        ? linkNode(place, () => target(subject), { volatile: true, key: target(subject) })
-        : linkNode(place, () => target(subject), { volatile: false }),
+      linkNode(place, () => target(subject), {
+        volatile,
+        ...((volatile || told) && { key: target(subject) }),
+      }),
   };
 }
 

@@ -62,7 +62,6 @@ describe('bind', () => {
     const at = (path: string) => walk(tree, path)?.volatile ?? false;
     const directory = '/sys/devices/pci0000:00/0000:00:04.0';
     const volatile = [
-      `${directory}/driver`,
       `${directory}/iommu_group`,
       `${directory}/vfio-dev`,
       `${directory}/vfio-dev/vfio0`,
@@ -77,6 +76,7 @@ describe('bind', () => {
     const fixed = [
       directory,
       device,
+      `${directory}/driver`,
       '/sys/kernel/iommu_groups/0',
       `${directory}/vendor`,
       `${directory}/config`,
