@@ -87,16 +87,18 @@ export function machine() {
 }
 
 /** What was not measured is left out. */
-export function report({ roundTrips, bars, copies, startups, scales }, machine, settings) {
-  return [
-    `Machine: ${machine}.`,
-    `Interleaved in one run: ${settings}.`,
+const blocks = {
+  devices: ({ roundTrips, bars, copies, startups }) => [
     roundTrips && roundTripTable(roundTrips),
     bars && barTable(bars),
     copies && copyTable(copies),
     startups && startupTable(startups),
-    scales && scaleTables(scales),
-  ]
+  ],
+  scale: ({ scales }) => [scales && scaleTables(scales)],
+};
+
+export function report(block, results, machine, settings) {
+  return [`Machine: ${machine}.`, `Interleaved in one run: ${settings}.`, ...blocks[block](results)]
     .filter(Boolean)
     .join('\n\n');
 }

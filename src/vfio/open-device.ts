@@ -38,10 +38,10 @@ export class OpenDevice {
     const { fn } = device;
     this.fn = fn;
     // First, as it may start the model: if that fails, nothing has happened yet.
+    // Looked at only for the sake of a BAR smaller than a page.
+    const others = { [Symbol.iterator]: () => device.registry.host.functions.values() };
     this.mappable = new Set(
-      fn.bars.flatMap((bar) =>
-        bar && isMappable(fn, bar, device.registry.host.functions.values()) ? [bar.index] : [],
-      ),
+      fn.bars.flatMap((bar) => (bar && isMappable(fn, bar, others) ? [bar.index] : [])),
     );
     setCommand(fn, 0, PCI_COMMAND_MASTER);
     enable(fn);
