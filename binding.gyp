@@ -18,6 +18,7 @@
         'src/native/channel.cc',
         'src/native/copy.cc',
         'src/native/crew.cc',
+        'src/native/descriptor.cc',
         'src/native/environment.cc',
         'src/native/errors.cc',
         'src/native/eventfd.cc',

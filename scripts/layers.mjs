@@ -17,6 +17,7 @@ const below = [
   'transports',
   'trace',
   'topology',
+  'memory',
 ];
 
 export const layers = {
@@ -33,6 +34,7 @@ export const layers = {
   transports: ['abi', 'native', 'vfs', 'client'],
   trace: ['abi', 'vfs', 'devices'],
   topology: ['abi', 'devices', 'host'],
+  memory: ['native', 'devices', 'host'],
   machine: below,
   control: ['machine', 'topology', 'host', 'abi', 'devices', 'vfs'],
   run: ['machine', 'client', 'native', 'projections', 'transports', 'vfs', 'abi'],

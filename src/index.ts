@@ -9,12 +9,14 @@ export {
 } from './control/index.js';
 export * from './devices/index.js';
 export type {
+  BarDescription,
   BridgeDescription,
   DriverDescription,
   FunctionDescription,
   HostDescription,
   IommuOptions,
   SriovDescription,
+  VpdDescription,
 } from './host/description.js';
 export type { HostChange } from './host/events.js';
 export type { Host } from './host/host.js';

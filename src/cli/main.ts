@@ -13,6 +13,7 @@ const actions: Actions = {
   show: async (topology, options) => (await import('./topology.js')).show(topology, options),
   ctl: async (method, params, options) => (await import('./ctl.js')).ctl(method, params, options),
   ls: async (options) => (await import('./ctl.js')).ls(options),
+  capture: async (options) => (await import('./capture.js')).capture(options),
   presets: async (options) => (await import('./topology.js')).presets(options),
 };
 

@@ -21,6 +21,11 @@ export interface CtlOptions {
   readonly socket?: string;
 }
 
+export interface CaptureOptions {
+  readonly sys: string;
+  readonly json?: boolean;
+}
+
 export interface Actions {
   mount(topology: string | undefined, options: MountOptions): Promise<void>;
   umount(directory: string, options: { json?: boolean }): Promise<void>;
@@ -28,6 +33,7 @@ export interface Actions {
   validate(topology: string, options: { json?: boolean }): Promise<void>;
   show(topology: string | undefined, options: { json?: boolean }): Promise<void>;
   presets(options: { json?: boolean }): Promise<void>;
+  capture(options: CaptureOptions): Promise<void>;
   ctl(method: string, params: string | undefined, options: CtlOptions): Promise<void>;
   ls(options: { json?: boolean }): Promise<void>;
 }
@@ -182,5 +188,20 @@ executed · 127 there is no such command`,
     .addOption(jsonOption())
     .addHelpText('after', examples('vfiofs topology presets', 'vfiofs run two-nics -- lspci') + exits)
     .action((options: { json?: boolean }) => actions.presets(options));
+
+  program
+    .command('capture')
+    .summary('write a running machine down as a topology file')
+    .description(
+      'Prints a topology of the machine it runs on: its PCI functions with their registers, its IOMMU, groups and drivers. So a report of ' +
+        'a problem can carry the hardware. Serial numbers in the registers are printed as they are.',
+    )
+    .option('--sys <directory>', 'read this in place of /sys', '/sys')
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      examples('vfiofs capture > my-host.yaml', 'vfiofs run ./my-host.yaml -- lspci -nnk') + exits,
+    )
+    .action((options: CaptureOptions) => actions.capture(options));
   return program;
 }

@@ -7,10 +7,12 @@ import {
   type CallerMemory,
   Capability,
   type CapabilityName,
+  type ClientFile,
   type EventFd,
 } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
 import { copyDescriptor, copyEventFd } from './eventfd.js';
+import { MemoryFile } from './file.js';
 import { ClientMemory } from './memory.js';
 import type { Probes } from './probe.js';
 import type { Client, Clients } from './process.js';
@@ -48,7 +50,7 @@ export class RequestCaller implements Caller {
     try {
       // A capability counts in the user namespace that owns it; ours plays the initial one.
       if (readlinkSync(`/proc/${this.tid}/ns/user`) !== userNamespace()) return false;
-      return ((native().effectiveCapabilities(this.tid) >> BigInt(Capability[capability])) & 1n) === 1n;
+      return ((native().capabilities(this.tid) >> BigInt(Capability[capability])) & 1n) === 1n;
     } catch (error) {
       throw new KernelError('EPERM', `capabilities of thread ${this.tid} can't be read`, { cause: error });
     }
@@ -56,6 +58,11 @@ export class RequestCaller implements Caller {
 
   eventfd(fd: number): EventFd {
     return copyEventFd(this.process, fd);
+  }
+
+  memoryFile(fd: number): ClientFile {
+    if (fd < 0) throw new KernelError('EBADF', `descriptor ${fd}`);
+    return new MemoryFile(copyDescriptor(this.process, fd));
   }
 
   async openFile(fd: number): Promise<OpenFile | undefined> {

@@ -27,6 +27,11 @@ export interface Dma {
   copy(destination: bigint, source: bigint, length: number): MaybeAsync<void>;
 }
 
+/** DMA without a PASID, and with one: each PASID has an address space of its own. */
+export interface DmaByPasid extends Dma {
+  withPasid(pasid: number): Dma;
+}
+
 /** Interrupts as the function raises them; what nobody listens to is dropped, as on a real bus. */
 export interface Interrupts {
   /** Message `vector` of MSI-X (or MSI): sent unless masked in the vector table. */
@@ -44,6 +49,24 @@ export interface BarSpec {
   readonly prefetchable?: boolean;
 }
 
+/** Whole pages of a memory BAR where no client's mapping is to be: every access there is trapped, and told to the model. */
+export interface TrappedRange {
+  readonly bar: number;
+  /** Both in bytes, multiples of 4096. */
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** A region beside the BARs that VFIO clients find by its type (VFIO_REGION_INFO_CAP_TYPE): Intel's OpRegion, say. It can't be mapped. */
+export interface RegionSpec {
+  /** `0x80000000 | vendor id`, or a type of linux/vfio.h. */
+  readonly type: number;
+  readonly subtype: number;
+  readonly size: number;
+  /** Default false: writes are refused. */
+  readonly writable?: boolean;
+}
+
 /** What a model's function looks like on the bus; a topology can override ids and capabilities. */
 export interface FunctionShape {
   readonly vendor: number;
@@ -58,11 +81,16 @@ export interface FunctionShape {
     readonly vectors: number;
     readonly bar: number;
     readonly tableOffset: number;
+    /** Where the pending bits are, if not in `bar`. */
+    readonly pbaBar?: number;
     readonly pbaOffset: number;
   };
   readonly msi?: { readonly vectors: 1 | 2 | 4 | 8 | 16 | 32; readonly maskable?: boolean };
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
   readonly pcie?: { readonly type: 'endpoint' | 'legacy-endpoint' | 'rc-endpoint'; readonly flr?: boolean };
+  readonly trapped?: readonly TrappedRange[];
+  /** At most seven. */
+  readonly regions?: readonly RegionSpec[];
 }
 
 /**
@@ -76,7 +104,7 @@ export interface WatchedRegister {
 }
 
 export interface DeviceContext {
-  readonly dma: Dma;
+  readonly dma: DmaByPasid;
   readonly interrupts: Interrupts;
   /**
    * The pages behind a memory BAR, shared with every client that maps it. The model reads and writes registers here; a read by a
@@ -90,7 +118,39 @@ export interface DeviceContext {
   log(message: string): void;
 }
 
+/** A saved state that this model can't take, and why: another layout, another size, values that hardware could not have. */
+export class StateRefused extends Error {
+  override readonly name = 'StateRefused';
+}
+
+/**
+ * How a model migrates. The host saves and restores configuration space, BAR memory, pending messages and the INTx line; the model what
+ * a client can't see there. Present in every instance of a definition with `stateVersion`, and in no other.
+ */
+export interface ModelMigration {
+  /**
+   * Memory of the device that no BAR shows, such as what a storage model keeps: saved and restored by the host, and copied ahead while
+   * the device runs, as BAR memory is. The same buffers, of the same sizes, for life.
+   */
+  readonly memories?: readonly Buffer[];
+  /**
+   * Initiates nothing more: no DMA, no interrupt, no timer. Settles when what was under way has ended or was put back. Registers still
+   * answer, what they ask for waits. A reset leaves the device paused. Never called twice in a row.
+   */
+  pause(): MaybeAsync<void>;
+  /** Goes on with whatever waits, in the registers or in the state. */
+  resume(): void;
+  /** The rest of the state, while paused; at most 1 MiB. */
+  save(): Uint8Array;
+  /**
+   * Becomes what save() of the same definition and options has seen; paused, with BARs and `memories` restored and settled. Comes
+   * from a client: everything in it is to be checked. StateRefused.
+   */
+  load(state: Uint8Array): void;
+}
+
 export interface DeviceModel {
+  readonly migration?: ModelMigration;
   /** Registers watched while the BARs may be mapped. Fixed for the model's life. */
   readonly watched?: readonly WatchedRegister[];
   /**
@@ -104,6 +164,10 @@ export interface DeviceModel {
   /** Port I/O BARs, which have no pages. Reads of a model without this return all ones. */
   portRead?(bar: number, offset: number, width: number): number;
   portWrite?(bar: number, offset: number, width: number, value: number): void;
+  /** [offset, offset+length) of region `index` of the shape's `regions`: exactly `length` bytes. Zeroes without this. */
+  regionRead?(index: number, offset: number, length: number): Uint8Array;
+  /** Of a writable region. */
+  regionWrite?(index: number, offset: number, data: Uint8Array): void;
   /** Function-level reset: registers to their power-on values, work in flight abandoned (its DMA must not land afterwards). */
   reset(): void;
   /** The function leaves the machine, or the machine stops. */
@@ -116,6 +180,8 @@ export interface ModelDefinition<Options = Record<string, unknown>> {
   readonly description: string;
   /** JSON schema (draft 2020-12) of `options`, for the topology's validation and docs. */
   readonly optionsSchema: Record<string, unknown>;
+  /** Version of what `migration.save()` gives, where instances can migrate: a host that has another one refuses the stream. */
+  readonly stateVersion?: number;
   shape(options: Options): FunctionShape;
   create(context: DeviceContext, options: Options): DeviceModel;
 }

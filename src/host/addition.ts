@@ -17,6 +17,8 @@ export interface AdditionContext {
   freeGroup(): number;
   /** Windows of a group that stay unused, see IommuGroup.retired. */
   retired(group: number): ReadonlySet<number>;
+  /** Throws a KernelError when nothing can be put behind this bridge now. */
+  checkSlot(bridge: FunctionPlan): void;
 }
 
 /** An EINVAL that says everything that is wrong, by path into the function's description. */
@@ -32,7 +34,7 @@ export function planAddition(
   row: FunctionDescription,
   context: AdditionContext,
 ): FunctionPlan {
-  const functions = [...machine.functions.map((plan) => plan.description), row];
+  const functions: FunctionDescription[] = [...machine.functions.map((plan) => plan.description), row];
   const description: HostDescription = { ...context.description, functions };
   refuseProblems(checkAddition(description, context.models), functions.length - 1);
   const plan = planFunction(row, context.models);
@@ -40,9 +42,10 @@ export function planAddition(
   plan.parent = machine.functions.find(
     (other) => other.bridge?.secondary === bus && other.address.domain === domain,
   );
+  if (plan.parent) context.checkSlot(plan.parent);
   const slot = plan.bdf.slice(0, -2);
   const mates = machine.functions.filter((other) => other.bdf.startsWith(slot));
-  plan.multifunction = mates.length > 0;
+  if (mates.length > 0) plan.multifunction = true;
   if (context.description.iommu?.kind !== 'none') joinGroup(machine, plan, mates, context, description);
   placeAmong(machine.roots, plan);
   enter(machine, plan, mates);

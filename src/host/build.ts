@@ -3,9 +3,11 @@ import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
 import { planDescription } from './check.js';
-import type { FunctionDescription, HostDescription } from './description.js';
+import { type Cpus, cpusOf } from './cpus.js';
+import type { FunctionDescription, HostDescription, VfioOptions } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
+import { replaceBar } from './free-addresses.js';
 import { type FunctionServices, HostFunction, type HostHooks } from './function.js';
 import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
@@ -15,10 +17,11 @@ import { IommuGroups } from './iommu-groups.js';
 import { IrqNumbers } from './messages.js';
 import type { ModelLookup } from './models.js';
 import { Modules } from './modules.js';
-import { type PageProvider, WINDOW_SIZE } from './pages.js';
+import { largestBar, type PageProvider, WINDOW_SIZE } from './pages.js';
 import type { PciFunction } from './pci-function.js';
 import { builtInDrivers, plainDriver } from './plain-drivers.js';
-import type { FunctionPlan, MachinePlan } from './plan.js';
+import { type FunctionPlan, isBehind, type MachinePlan } from './plan.js';
+import { type PciSlot, Slots } from './slots.js';
 import { Sriov } from './sriov.js';
 
 const noiommuTaint = 64;
@@ -40,6 +43,8 @@ class PretendHost implements Host {
   readonly changes = new ChangeBus();
   readonly uevents = new ChangeBus<KobjectEvent>();
   readonly iommu: IommuDescription;
+  readonly cpus: Cpus;
+  readonly vfio: Required<VfioOptions>;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
@@ -47,9 +52,11 @@ class PretendHost implements Host {
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
+  private booted = false;
   private readonly rootsByBus: ReadonlyMap<string, HostFunction[]>;
   private readonly services: FunctionServices;
   private readonly iommuGroups: IommuGroups;
+  private readonly physicalSlots: Slots;
 
   constructor(
     readonly description: HostDescription,
@@ -59,6 +66,8 @@ class PretendHost implements Host {
     hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
+    this.cpus = cpusOf(description.numaNodes);
+    this.vfio = { noncoherentCdev: true, ...description.vfio };
     this.services = {
       provider,
       hooks,
@@ -84,15 +93,22 @@ class PretendHost implements Host {
         this.uevents.emit({ action: 'change', subject: { kind: 'pci', function: pf } });
       },
     });
+    this.physicalSlots = new Slots(
+      { remove: (fn) => this.remove(fn), scan: (port) => this.scan(port) },
+      this.functions,
+      this.changes,
+      this.uevents,
+    );
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
-      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, () => this.sriov));
-    for (const driver of described) this.drivers.register(plainDriver(driver, () => this.sriov));
+      if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, this));
+    for (const driver of described) this.drivers.register(plainDriver(driver, this));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
     this.rootsByBus = new Map(this.roots.map((root) => [busKey(root), root.functions]));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
     for (const fn of plan.functions) this.enter(fn);
+    this.booted = true;
   }
 
   applyInitialBindings(): void {
@@ -113,6 +129,10 @@ class PretendHost implements Host {
 
   get groups(): ReadonlyMap<number, IommuGroup> {
     return this.iommuGroups.byId;
+  }
+
+  get slots(): ReadonlyMap<string, PciSlot> {
+    return this.physicalSlots.byName;
   }
 
   createNoiommuGroup(fn: PciFunction): IommuGroup {
@@ -143,17 +163,20 @@ class PretendHost implements Host {
       models: this.models,
       freeGroup: () => this.iommuGroups.lowestFree(),
       retired: (group) => this.groups.get(group)?.retired ?? new Set(),
+      checkSlot: (port) => this.physicalSlots.checkFree(this.functions.get(port.bdf)),
     });
     if (description.reservedRegions) this.iommuGroups.reserve(plan);
     for (const other of this.functions.values())
       if (other.isBridge || other.plan.multifunction) other.refreshHeader();
     const fn = this.enter(plan);
     this.announce(fn);
+    this.physicalSlots.cardComes(fn.parent);
     try {
       this.drivers.deviceAddedFor(fn, description.driver);
     } catch (error) {
       this.takeOut(fn);
       forgetPlan(this.plan, plan);
+      this.physicalSlots.cardGoes(fn.parent);
       throw error;
     }
     return fn;
@@ -165,6 +188,19 @@ class PretendHost implements Host {
     if (surprise) this.lose(mine);
     else await this.remove(mine);
     if (this.plan.functions.includes(mine.plan)) forgetPlan(this.plan, mine.plan);
+    this.physicalSlots.cardGoes(mine.parent);
+  }
+
+  resizeBar(fn: PciFunction, index: number, size: number): void {
+    const mine = this.functions.get(fn.bdf);
+    if (!mine || mine !== fn || !mine.plan.bars[index]?.sizes?.includes(size))
+      refuse('EINVAL', `BAR ${index} of ${fn.bdf} can't have ${size} bytes`);
+    // A model knows its BARs by the size it gave them; and the memory of a BAR is one buffer of Node's.
+    if (mine.plan.definition || size > largestBar)
+      refuse('ENOSPC', `BAR ${index} of ${fn.bdf}: no memory for ${size} bytes behind it`);
+    replaceBar(this.plan.roots, mine.plan, index, size);
+    mine.barsMoved();
+    for (let up = mine.parent; up; up = up.parent) up.refreshHeader();
   }
 
   setParameter(module: string, name: string, value: boolean | number): void {
@@ -184,9 +220,14 @@ class PretendHost implements Host {
   }
 
   rescan(): void {
+    this.scan();
+  }
+
+  /** Of everything, or of what is behind `port`. */
+  private scan(port?: HostFunction): void {
     for (const plan of this.plan.functions) {
-      if (this.functions.has(plan.bdf)) continue;
-      if (plan.parent && !this.functions.has(plan.parent.bdf)) continue;
+      if (this.functions.has(plan.bdf) || (port && !isBehind(plan, port.plan))) continue;
+      if (plan.parent && (plan.parent.slot.off || !this.functions.has(plan.parent.bdf))) continue;
       const fn = this.enter({ ...plan, description: withoutBinding(plan.description) });
       this.announce(fn);
       this.drivers.deviceAdded(fn);
@@ -239,6 +280,7 @@ class PretendHost implements Host {
     const bus = this.neighbours(fn);
     bus.splice(bus.indexOf(fn), 1);
     fn.present = false;
+    if (fn.isBridge) this.physicalSlots.busGone(fn);
     // Before its memory goes: watchers look at it.
     this.changes.emit({ kind: 'function-removed', function: fn });
     this.uevents.emit({ action: 'remove', subject: { kind: 'pci', function: fn } });
@@ -253,6 +295,7 @@ class PretendHost implements Host {
     const fn = new HostFunction(plan, parent, this.services, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
+    fn.found({ alone: bus.length === 0, slots: this.booted });
     // Built in order; only a function found again has to be put back among its neighbours.
     if (bus.length > 0 && bus.at(-1)!.bdf > fn.bdf)
       bus.splice(
@@ -262,6 +305,7 @@ class PretendHost implements Host {
       );
     else bus.push(fn);
     if (plan.group !== undefined) this.iommuGroups.join(fn, plan.group);
+    this.physicalSlots.found(fn);
     return fn;
   }
 

@@ -1,14 +1,23 @@
 /** One function of a description: names that must exist, and a shape that hardware could have. */
-import type { BarSpec, FunctionShape } from '../devices/contract.js';
+import type { FunctionShape } from '../devices/contract.js';
 import { parseBdf } from './bdf.js';
+import { checkImage } from './check-image.js';
+import { checkMigration } from './check-migration.js';
 import { checkSriov } from './check-sriov.js';
+import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
 import { buildConfig } from './config-builder.js';
 import type { FunctionDescription } from './description.js';
 import { findModel, type ModelLookup } from './models.js';
+import { largestBar } from './pages.js';
 import { planFunction } from './plan.js';
 import { hex, type Report } from './problem.js';
 import { resolveShape } from './shape.js';
 import { didYouMean, list } from './suggest.js';
+import { vpdCapacity, vpdContents } from './vpd.js';
+
+const PAGE_SIZE = 4096;
+/** A function's window of file offsets has room for sixteen regions, nine of which every device has. */
+const MOST_REGIONS = 7;
 
 export interface Known {
   readonly models: ModelLookup;
@@ -16,9 +25,12 @@ export interface Known {
 }
 
 /** `report` takes paths below the function. */
-export function checkFunction(row: FunctionDescription, known: Known, report: Report): void {
-  checkNames(row, known, report);
+export function checkFunction(given: FunctionDescription, known: Known, report: Report): void {
+  checkNames(given, known, report);
+  if (!checkImage(given, report)) return;
+  const row = complete(given);
   checkNumbers(row, report);
+  checkVpd(row, report);
   checkReserved(row, report);
   if (row.model !== undefined && !findModel(known.models, row.model)) return;
   const shape = shapeOf(row, known.models, report);
@@ -30,9 +42,14 @@ export function checkFunction(row: FunctionDescription, known: Known, report: Re
   };
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
+  checkTrapped(shape, note);
   checkSriov(row, shape, note);
+  const definition = findModel(known.models, row.model);
+  checkMigration(row.migration, { bars: shape.bars, definition }, note);
+  if (row.bridge && (row.migration || row.dmaLogging))
+    note([row.migration ? 'migration' : 'dmaLogging'], 'a bridge has no vfio client');
   const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];
-  if (raw.length > 0 && sound && parseBdf(row.bdf)) checkRoom(row, known.models, report);
+  if ((raw.length > 0 || row.config) && sound && parseBdf(row.bdf)) checkRoom(given, known.models, report);
 }
 
 function checkNames(row: FunctionDescription, { models, drivers }: Known, report: Report): void {
@@ -53,8 +70,8 @@ function checkNames(row: FunctionDescription, { models, drivers }: Known, report
     );
 }
 
-function checkNumbers(row: FunctionDescription, report: Report): void {
-  const within = (key: keyof FunctionDescription, low: number, high: number, as = hex) => {
+function checkNumbers(row: CompleteDescription, report: Report): void {
+  const within = (key: keyof CompleteDescription, low: number, high: number, as = hex) => {
     const value = row[key];
     if (value === undefined) return;
     if (typeof value === 'number' && Number.isInteger(value) && value >= low && value <= high) return;
@@ -94,7 +111,7 @@ function checkNumbers(row: FunctionDescription, report: Report): void {
     });
 }
 
-function checkReserved(row: FunctionDescription, report: Report): void {
+function checkReserved(row: CompleteDescription, report: Report): void {
   row.reservedRegions?.forEach(({ start, end }, i) => {
     if (start < 0n || end <= start)
       report(
@@ -105,7 +122,7 @@ function checkReserved(row: FunctionDescription, report: Report): void {
 }
 
 /** A model may refuse options that its schema lets through. */
-function shapeOf(row: FunctionDescription, models: ModelLookup, report: Report): FunctionShape | undefined {
+function shapeOf(row: CompleteDescription, models: ModelLookup, report: Report): FunctionShape | undefined {
   try {
     return resolveShape(row, findModel(models, row.model));
   } catch (error) {
@@ -114,7 +131,7 @@ function shapeOf(row: FunctionDescription, models: ModelLookup, report: Report):
   }
 }
 
-export function checkBars(bars: readonly BarSpec[], row: FunctionDescription, report: Report): void {
+export function checkBars(bars: readonly CompleteBar[], row: CompleteDescription, report: Report): void {
   const last = row.bridge ? 1 : 5;
   const taken = new Map<number, string>();
   bars.forEach((bar, i) => {
@@ -128,14 +145,14 @@ export function checkBars(bars: readonly BarSpec[], row: FunctionDescription, re
     if (by) report(['bars', i, 'index'], `BAR ${bar.index} collides with ${by}`);
     taken.set(bar.index, `BAR ${bar.index}`);
     if (wide) taken.set(bar.index + 1, `the upper half of BAR ${bar.index}`);
-    // Node's buffers end at 4 GiB, and the memory of a BAR is one buffer.
     const [low, high] =
-      bar.kind === 'io' ? [4, 256] : bar.kind === 'memory32' ? [16, 2 ** 28] : [16, 2 ** 32];
+      bar.kind === 'io' ? [4, 256] : bar.kind === 'memory32' ? [16, 2 ** 28] : [16, largestBar];
     if (!isPowerOfTwo(bar.size, low, high))
       report(
         ['bars', i, 'size'],
         `${bar.size}: expected a power of two from ${low} to ${hex(high)} for ${bar.kind}`,
       );
+    if (bar.sizes) checkSizes(bar, i, report);
   });
 }
 
@@ -147,19 +164,32 @@ export function checkMessages({ msix, msi, bars }: FunctionShape, report: Report
     report(['msix', 'vectors'], `${msix.vectors}: expected 1 to 2048`);
     return;
   }
-  const bar = bars.find((row) => row.index === msix.bar);
-  if (!bar || bar.kind === 'io') {
-    report(['msix', 'bar'], `${msix.bar}: expected the index of a memory BAR`);
-    return;
-  }
-  const table = { key: 'tableOffset', start: msix.tableOffset, length: 16 * msix.vectors } as const;
-  const pba = { key: 'pbaOffset', start: msix.pbaOffset, length: 8 * Math.ceil(msix.vectors / 64) } as const;
-  for (const { key, start, length } of [table, pba])
+  const { pbaBar = msix.bar } = msix;
+  const pbaLength = 8 * Math.ceil(msix.vectors / 64);
+  const parts = [
+    {
+      key: 'tableOffset',
+      barKey: 'bar',
+      index: msix.bar,
+      start: msix.tableOffset,
+      length: 16 * msix.vectors,
+    },
+    { key: 'pbaOffset', barKey: 'pbaBar', index: pbaBar, start: msix.pbaOffset, length: pbaLength },
+  ] as const;
+  for (const { key, barKey, index, start, length } of parts) {
+    const bar = bars.find((row) => row.index === index);
+    if (!bar || bar.kind === 'io') {
+      report(['msix', barKey], `${index}: expected the index of a memory BAR`);
+      return;
+    }
     if (!Number.isInteger(start) || start % 8 !== 0 || start < 0 || start + length > bar.size)
       report(
         ['msix', key],
         `${hex(start)}: expected a multiple of 8 with ${length} bytes left in BAR ${bar.index} (${bar.size} bytes)`,
       );
+  }
+  const [table, pba] = parts;
+  if (table.index !== pba.index) return;
   if (table.start < pba.start + pba.length && pba.start < table.start + table.length)
     report(
       ['msix', 'pbaOffset'],
@@ -167,15 +197,61 @@ export function checkMessages({ msix, msi, bars }: FunctionShape, report: Report
     );
 }
 
+function checkTrapped({ trapped = [], regions = [], bars }: FunctionShape, report: Report): void {
+  if (regions.length > MOST_REGIONS)
+    report(['model'], `it has ${regions.length} regions of its own: expected at most ${MOST_REGIONS}`);
+  trapped.forEach(({ bar: index, offset, size }, i) => {
+    const bar = bars.find((row) => row.index === index);
+    if (!bar || bar.kind === 'io') {
+      report(['trapped', i, 'bar'], `${index}: expected the index of a memory BAR`);
+      return;
+    }
+    if (offset % PAGE_SIZE !== 0 || size % PAGE_SIZE !== 0 || size === 0 || offset + size > bar.size)
+      report(
+        ['trapped', i],
+        `${hex(offset)}, ${size} bytes: expected whole pages of BAR ${index} (${bar.size} bytes)`,
+      );
+  });
+}
+
 /** Capabilities given as bytes must fit beside those the function has anyway. */
 function checkRoom(row: FunctionDescription, models: ModelLookup, report: Report): void {
   try {
     buildConfig(planFunction(row, models));
   } catch (error) {
-    report([row.capabilities ? 'capabilities' : 'extendedCapabilities'], (error as Error).message);
+    const path = row.capabilities
+      ? 'capabilities'
+      : row.extendedCapabilities
+        ? 'extendedCapabilities'
+        : 'config';
+    report([path], (error as Error).message);
   }
 }
 
 function isPowerOfTwo(value: number, low: number, high: number): boolean {
   return value >= low && value <= high && Number.isInteger(Math.log2(value));
+}
+
+function checkVpd({ vpd }: CompleteDescription, report: Report): void {
+  if (vpd === undefined) return;
+  if (!(vpd instanceof Uint8Array))
+    for (const part of ['readOnly', 'readWrite'] as const)
+      for (const [key, text] of Object.entries(vpd[part] ?? {}))
+        if (!/^[A-Z][A-Z0-9]$/.test(key) || key === 'RV' || text.length > 255)
+          report(
+            ['vpd', part, key],
+            `"${text}": expected a two-character keyword (not RV) and 255 characters`,
+          );
+  const { length } = vpdContents(vpd);
+  if (length > vpdCapacity) report(['vpd'], `${length} bytes: expected ${vpdCapacity} at most`);
+}
+
+/** What the ReBAR capability can say: 1 MiB to 128 TiB, the size of now among them. */
+function checkSizes({ kind, size, sizes }: CompleteBar, index: number, report: Report): void {
+  const wrong = sizes!.find((one) => !isPowerOfTwo(one, 2 ** 20, 2 ** 47));
+  if (wrong !== undefined)
+    report(['bars', index, 'sizes'], `${wrong}: expected powers of two from 1 MiB to 128 TiB`);
+  else if (kind === 'io') report(['bars', index, 'sizes'], 'io: only memory BARs can be resized');
+  else if (!sizes!.includes(size))
+    report(['bars', index, 'size'], `${size}: expected one of the sizes that it can be given`);
 }

@@ -4,7 +4,9 @@ import type { FunctionShape } from '../devices/contract.js';
 import { formatBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
-import type { FunctionDescription, HostDescription, SriovDescription } from './description.js';
+import { checkMigration } from './check-migration.js';
+import { type CompleteDescription, type CompleteSriov, complete } from './completed.js';
+import type { HostDescription } from './description.js';
 import { isolationHead } from './grouping.js';
 import { type FunctionPlan, parseRootBus } from './plan.js';
 import { hex, type Report } from './problem.js';
@@ -13,7 +15,7 @@ import { lastVfBus, vfAddress } from './virtual-plan.js';
 const page = 4096;
 
 /** The block alone; `shape` is the PF's, `report` takes paths below the function. */
-export function checkSriov(row: FunctionDescription, shape: FunctionShape, report: Report): void {
+export function checkSriov(row: CompleteDescription, shape: FunctionShape, report: Report): void {
   const { sriov } = row;
   if (!sriov) return;
   const note: Report = (path, message) => report(['sriov', ...path], message);
@@ -26,12 +28,15 @@ export function checkSriov(row: FunctionDescription, shape: FunctionShape, repor
     else if (bar.size < page)
       note(['bars', i, 'size'], `${bar.size}: expected whole pages (4096 bytes and up)`);
   });
+  checkMigration(sriov.migration, { bars, definition: undefined }, note);
   const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
-  checkMessages({ ...vf, ...(sriov.msix && { msix: sriov.msix }) }, note);
+  const captured = sriov.config && complete({ bdf: row.bdf, config: sriov.config, bars });
+  const msix = sriov.msix ?? captured?.msix;
+  checkMessages({ ...vf, ...(msix && { msix }) }, note);
 }
 
-function checkNumbers(sriov: SriovDescription, report: Report): void {
-  const within = (key: keyof SriovDescription, low: number, high: number, as: (n: number) => string) => {
+function checkNumbers(sriov: CompleteSriov, report: Report): void {
+  const within = (key: keyof CompleteSriov, low: number, high: number, as: (n: number) => string) => {
     const value = sriov[key];
     if (value === undefined) return;
     if (Number.isInteger(value) && (value as number) >= low && (value as number) <= high) return;
@@ -58,13 +63,13 @@ export function checkVfPlaces(
   description: HostDescription,
   report: Report,
 ): void {
-  if (!description.functions.some((row) => row.sriov)) return;
+  if (!description.functions.some((row) => complete(row).sriov)) return;
   const roots = new Set((description.rootBuses ?? []).map((text) => busKey(parseRootBus(text)!)));
   const taken = new Map<string, string>(plan.map((fn) => [fn.bdf, fn.bdf]));
   for (const pf of plan) {
     const { sriov } = pf.description;
     if (!sriov) continue;
-    const index = description.functions.indexOf(pf.description);
+    const index = description.functions.findIndex(({ bdf }) => bdf === pf.bdf);
     const note = (message: string) => report(['functions', index, 'sriov'], message);
     if (!checkBusesOf(pf, plan, roots, note)) continue;
     for (let i = 0; i < sriov.totalVfs; i++) {

@@ -1,8 +1,11 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
+import { checkAddresses } from './check-addresses.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
+import { checkSlots } from './check-slots.js';
 import { checkVfPlaces } from './check-sriov.js';
+import { complete } from './completed.js';
 import type { HostDescription } from './description.js';
 import type { ModelLookup } from './models.js';
 import { vfioModules } from './modules.js';
@@ -45,6 +48,7 @@ function checkedPlan(
   checkModules(description, report);
   const drivers = checkDrivers(description, report);
   checkBuses(description, report);
+  checkSlots(description, report);
   description.functions.forEach((row, i) => {
     checkFunction(row, { models, drivers }, (path, message) => report(['functions', i, ...path], message));
   });
@@ -52,6 +56,8 @@ function checkedPlan(
   const plan = problems.length === 0 ? tryPlan(description, models, report) : undefined;
   if (plan) checkGroups(plan.functions, description, report);
   if (plan && problems.length === 0) checkVfPlaces(plan.functions, description, report);
+  if (plan && problems.length === 0 && description.firmware === 'captured')
+    checkAddresses(plan.functions, description, report);
   return { problems, plan: problems.length === 0 ? plan : undefined };
 }
 
@@ -72,10 +78,11 @@ export function checkAddition(description: HostDescription, models: ModelLookup)
   const below: Report = (path, message) => report(['functions', i, ...path], message);
   const row = description.functions[i]!;
   checkBuses(description, report);
+  checkSlots(description, report);
   checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
   if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   // Neither may it stand where a VF could come, nor its VFs where somebody is.
-  if (problems.length === 0 && description.functions.some(({ sriov }) => sriov)) {
+  if (problems.length === 0 && description.functions.some((one) => complete(one).sriov)) {
     const plan = tryPlan(description, models, report);
     if (plan) checkVfPlaces(plan.functions, description, report);
   }
@@ -91,6 +98,10 @@ function checkIommu({ iommu = {} }: HostDescription, report: Report): void {
       ['iommu', 'pageSizes'],
       `0x${iommu.pageSizes.toString(16)}: expected 4 KiB as the smallest page size`,
     );
+  if (iommu.scalableMode && ((iommu.kind ?? 'intel') !== 'intel' || iommu.registers))
+    report(['iommu', 'scalableMode'], 'chooses the registers of an Intel IOMMU; give only these, or only it');
+  if (iommu.physicalDma && iommu.kind !== 'none')
+    report(['iommu', 'physicalDma'], 'true: expected only without an IOMMU (kind none)');
   for (const key of ['cap', 'ecap'] as const) {
     const text = iommu.registers?.[key];
     if (text !== undefined && !/^[0-9a-f:]+$/.test(text))

@@ -15,6 +15,7 @@ export class ConfigSpace {
   /** 1 bits can be written by software. */
   readonly writable: Buffer;
   private readonly listeners: ((offset: number, length: number) => void)[] = [];
+  private readonly answers: { readonly start: number; readonly end: number; answer(): void }[] = [];
 
   constructor(
     /** 256, or 4096 with extended configuration space. */
@@ -39,6 +40,7 @@ export class ConfigSpace {
       const byte = Math.floor(value / 2 ** (8 * i)) & 0xff;
       this.bytes[offset + i] = ((this.bytes[offset + i] as number) & ~mask) | (byte & mask);
     }
+    for (const row of this.answers) if (offset < row.end && offset + length > row.start) row.answer();
     for (const listener of this.listeners) listener(offset, length);
   }
 
@@ -50,6 +52,11 @@ export class ConfigSpace {
 
   onWrite(listener: (offset: number, length: number) => void): void {
     this.listeners.push(listener);
+  }
+
+  /** The device does something of its own when software writes [offset, offset + length), if no bit changes even. */
+  answer(offset: number, length: number, answer: () => void): void {
+    this.answers.push({ start: offset, end: offset + length, answer });
   }
 
   find(id: number): CapabilityAt | undefined {

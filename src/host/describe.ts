@@ -10,7 +10,15 @@ const range = (window: Window | undefined): string | null =>
 
 function describeBar(bar: Bar) {
   const { index, kind, size } = bar;
-  return { index, kind, prefetchable: bar.prefetchable ?? false, address: hex(bar.address), size };
+  const resizable = bar.sizes && { sizes: [...bar.sizes] };
+  return {
+    index,
+    kind,
+    prefetchable: bar.prefetchable ?? false,
+    address: hex(bar.address),
+    size,
+    ...resizable,
+  };
 }
 
 function describeBridge({ kind, secondary, subordinate, io, memory, prefetchable }: Bridge) {
@@ -44,7 +52,10 @@ export function describeFunction(fn: PciFunction) {
     numa_node: fn.numaNode,
     reset_methods: [...fn.resetMethods],
     model: fn.modelName ?? null,
+    migration: fn.migration ? [...fn.migration.flags] : null,
+    dma_logging: fn.dmaLogging,
     iommu_group: fn.iommuGroup?.id ?? null,
+    dma_coherency: fn.dmaCoherency,
     driver: fn.driver?.name ?? null,
     driver_override: fn.driverOverride,
   };
@@ -64,7 +75,8 @@ function describeGroup(group: IommuGroup) {
 
 /** JSON-safe: numbers, strings, booleans, null; addresses as hexadecimal text. Models and config spaces are not woken. */
 export function describeHost(host: Host) {
-  const { kind, addressWidth, pageSizes, interruptRemapping, enforcesCoherency, registers } = host.iommu;
+  const { kind, addressWidth, pageSizes, interruptRemapping, enforcesCoherency, physicalDma, registers } =
+    host.iommu;
   return {
     kernel: { release: host.release, tainted: host.tainted },
     iommu: {
@@ -73,8 +85,10 @@ export function describeHost(host: Host) {
       page_sizes: hex(pageSizes),
       interrupt_remapping: interruptRemapping,
       enforces_coherency: enforcesCoherency,
+      physical_dma: physicalDma,
       registers: { ...registers },
     },
+    vfio: { noncoherent_cdev: host.vfio.noncoherentCdev },
     modules: Object.fromEntries(
       [...host.modules.values()].map(({ name, parameters }) => [
         name,

@@ -2,7 +2,7 @@
  * What a pretend machine consists of, as plain data: the TypeScript face of a topology file (which says the same in snake_case).
  * Everything left out has a default; `docs/topology.md` explains each field in words.
  */
-import type { BarSpec, FunctionShape } from '../devices/contract.js';
+import type { BarSpec, FunctionShape, TrappedRange } from '../devices/contract.js';
 import type { PciId } from './driver.js';
 import type { IommuDescription } from './host.js';
 import type { ReservedRegion } from './iommu-group.js';
@@ -17,6 +17,14 @@ export interface HostDescription {
     readonly tainted?: number;
   };
   readonly iommu?: IommuOptions;
+  /**
+   * `captured`: functions with captured registers keep what firmware had set up in them: addresses, windows, decoding, latencies. Default
+   * `own`: everything is assigned anew.
+   */
+  readonly firmware?: 'own' | 'captured';
+  /** CPUs of each NUMA node, like `0-3,8`; default: one node with the CPUs of the real machine. */
+  readonly numaNodes?: readonly string[];
+  readonly vfio?: VfioOptions;
   /** Root buses as `DDDD:BB`; default [`0000:00`]. */
   readonly rootBuses?: readonly string[];
   /** Module parameters that differ from their defaults, by module, then parameter. */
@@ -30,8 +38,19 @@ export interface HostDescription {
 export interface IommuOptions extends Partial<Omit<IommuDescription, 'kind'>> {
   /** Default `intel`. */
   readonly kind?: IommuDescription['kind'];
+  /** Intel: the registers of a machine with scalable mode, that nests, tracks dirty pages and knows PASIDs; default false. */
+  readonly scalableMode?: boolean;
   /** The `type` attribute of every group; default DMA-FQ. */
   readonly domainType?: 'DMA' | 'DMA-FQ' | 'identity';
+}
+
+/** Policies of the pretend host's VFIO. */
+export interface VfioOptions {
+  /**
+   * False: a device whose coherency is not enforced has no node in /dev/vfio/devices, so that programs take its group instead; default
+   * true, as in the kernel.
+   */
+  readonly noncoherentCdev?: boolean;
 }
 
 /** A kernel driver that only holds its functions: name, ids, and whether it uses the DMA API. */
@@ -44,12 +63,20 @@ export interface DriverDescription {
   readonly managesDma?: boolean;
   /** Whether probing calls pci_enable_device(); default true. */
   readonly enables?: boolean;
+  /** MSI-X or MSI vectors it asks for; default: as many as the function has. */
+  readonly vectors?: number;
+  /** The DMA mask it sets, in bits; default 32. */
+  readonly dmaBits?: number;
   /**
    * Whether it has sriov_configure, and what becomes of the VFs when it lets go of the PF: most drivers remove them, some (nvme) leave
    * them. Default: it has none.
    */
   readonly sriov?: 'removes-vfs' | 'leaves-vfs';
+  /** VFs it can deal with, where that is fewer than a device may have (pci_sriov_set_totalvfs()). */
+  readonly maxVfs?: number;
 }
+
+export type DmaCoherency = 'enforced' | 'unenforced' | 'none';
 
 export type BridgeKind = 'root-port' | 'upstream-port' | 'downstream-port' | 'pcie-to-pci' | 'pci';
 
@@ -59,6 +86,26 @@ export interface BridgeDescription {
   readonly secondary: number;
   /** Highest bus number below; default: the highest that the functions need. */
   readonly subordinate?: number;
+  /** Physical slot number of a root or downstream port, 0 to 8191; default: its device number. */
+  readonly slot?: number;
+  /** Its slot is hot-plug capable, with these parts; default false. `true`: with the defaults. */
+  readonly hotplug?: boolean | HotplugDescription;
+}
+
+/** What a hot-plug slot has (PCIe Slot Capabilities). */
+export interface HotplugDescription {
+  /** Default false. */
+  readonly attentionButton?: boolean;
+  /** Default true. */
+  readonly attentionIndicator?: boolean;
+  /** Default true. */
+  readonly powerIndicator?: boolean;
+  /** Default true. */
+  readonly powerController?: boolean;
+  /** Manually operated retention latch, with a sensor; default false. */
+  readonly latch?: boolean;
+  /** Surprise removal; default false. */
+  readonly surprise?: boolean;
 }
 
 /** Transfer rate in GT/s and lanes of a PCIe link. */
@@ -67,7 +114,7 @@ export interface LinkDescription {
   readonly width: 1 | 2 | 4 | 8 | 16 | 32;
 }
 
-/** A capability given as bytes: everything after its header (2 bytes, or 4 in extended space). Read-only for software. */
+/** A capability given as bytes: everything after its header (2 bytes, or 4 in extended space). */
 export interface RawCapability {
   readonly id: number;
   /** Extended capabilities only; default 1. */
@@ -75,28 +122,65 @@ export interface RawCapability {
   readonly bytes: Uint8Array;
 }
 
-/** What makes a function a PF: how many VFs it can have, where they appear, and what they look like. */
+/** A BAR; its kind can be left out where a captured configuration space says it. */
+export interface BarDescription extends Partial<Omit<BarSpec, 'index' | 'size'>> {
+  readonly index: number;
+  /** Bytes, a power of two. */
+  readonly size: number;
+  /** Sizes that it can be given by resourceN_resize, powers of two from 1 MiB; captured ones are in the ReBAR capability. */
+  readonly sizes?: readonly number[];
+}
+
+/** Vital product data: the bytes of the EEPROM, or its fields by their two-letter keywords. */
+export type VpdDescription =
+  | Uint8Array
+  | {
+      /** Product name. */
+      readonly name: string;
+      /** PN, EC, SN, MN, V0… */
+      readonly readOnly?: Readonly<Record<string, string>>;
+      /** YA, V0…, RW. */
+      readonly readWrite?: Readonly<Record<string, string>>;
+    };
+
+/**
+ * What makes a function a PF: how many VFs it can have, where they appear, and what they look like. The numbers can be left out where a
+ * captured configuration space has them.
+ */
 export interface SriovDescription {
   /** 1 to 65535, as far as routing ids go. */
-  readonly totalVfs: number;
+  readonly totalVfs?: number;
   /** Routing id of the first VF, less the PF's. */
-  readonly offset: number;
+  readonly offset?: number;
   /** Between the routing ids of VFs; needed from two VFs on. */
   readonly stride?: number;
   /** Device id of the VFs; the vendor is the PF's. */
-  readonly vfDevice: number;
+  readonly vfDevice?: number;
+  /** Configuration space of one VF, as captured. */
+  readonly config?: Uint8Array;
   /** Defaults: the PF's. */
   readonly vfClass?: number;
   readonly vfRevision?: number;
   readonly vfSubsystemDevice?: number;
   /** BARs of one VF, memory only, whole pages. */
-  readonly bars?: readonly BarSpec[];
+  readonly bars?: readonly BarDescription[];
   /** MSI-X of one VF. */
   readonly msix?: NonNullable<FunctionShape['msix']>;
   /** Whether PF and VFs have the ARI capability, so that the port above routes by it; default true. */
   readonly ari?: boolean;
   /** VFs there are at start; default 0. */
   readonly numvfs?: number;
+  /** What the VFs can do beyond vfio-pci, as of a function of its own. */
+  readonly migration?: MigrationDescription;
+  readonly dmaLogging?: boolean;
+}
+
+/** The optional parts of the migration protocol; `stop-copy` is never left out. */
+export const migrationFlags = ['stop-copy', 'p2p', 'pre-copy'] as const;
+
+/** What a variant driver says of its devices in struct vfio_device. */
+export interface MigrationDescription {
+  readonly flags: readonly (typeof migrationFlags)[number][];
 }
 
 /**
@@ -109,6 +193,11 @@ export interface FunctionDescription {
   readonly model?: string;
   readonly options?: Readonly<Record<string, unknown>>;
 
+  /**
+   * The function's own registers as captured from a real one: 64, 256 or 4096 bytes. Whatever they say needs no key here, and a key given
+   * all the same wins. What belongs to the machine they were captured from (addresses, bus numbers, what drivers wrote) does not count.
+   */
+  readonly config?: Uint8Array;
   readonly vendor?: number;
   readonly device?: number;
   readonly subsystemVendor?: number;
@@ -116,7 +205,7 @@ export interface FunctionDescription {
   /** 24 bits. */
   readonly class?: number;
   readonly revision?: number;
-  readonly bars?: readonly BarSpec[];
+  readonly bars?: readonly BarDescription[];
   /** Expansion ROM in bytes, a power of two from 2 KiB. */
   readonly romSize?: number;
   /** `false` takes away what the model has; so for `msi` and `pcie`. */
@@ -124,15 +213,26 @@ export interface FunctionDescription {
   readonly msi?: NonNullable<FunctionShape['msi']> | false;
   readonly interruptPin?: 0 | 1 | 2 | 3 | 4;
   readonly pcie?: NonNullable<FunctionShape['pcie']> | false;
+  /** Pages of BARs that clients are told not to map, in place of the model's. */
+  readonly trapped?: readonly TrappedRange[];
+  /** AtomicOps, by size in bits: that an endpoint sends, or that a root port completes; a switch port routes them if it names any. */
+  readonly atomicOps?: readonly (32 | 64 | 128)[];
   readonly link?: LinkDescription;
   readonly bridge?: BridgeDescription;
-  readonly sriov?: SriovDescription;
+  /** `false` takes away a captured capability. */
+  readonly sriov?: SriovDescription | false;
   /** Device Serial Number: sixteen hexadecimal digits in pairs, as lspci prints: `00-11-22-33-44-55-66-77`. */
   readonly serialNumber?: string;
+  readonly vpd?: VpdDescription;
   /** Whether there is a power-management capability; default: for PCIe functions and those with BARs. */
   readonly powerManagement?: boolean;
   readonly capabilities?: readonly RawCapability[];
   readonly extendedCapabilities?: readonly RawCapability[];
+
+  /** Lets a vfio client save and load the device; left out: it can't, as on plain vfio-pci. */
+  readonly migration?: MigrationDescription;
+  /** Lets a vfio client ask which pages the device wrote; default false. */
+  readonly dmaLogging?: boolean;
 
   /** Bound at start. Left out: whichever driver matches, as on a kernel that boots; `none`: stays unbound. */
   readonly driver?: string;
@@ -143,6 +243,13 @@ export interface FunctionDescription {
   readonly acs?: boolean;
   /** Firmware-reserved IOVAs (RMRR, IVMD) of this function. */
   readonly reservedRegions?: readonly ReservedRegion[];
+  /**
+   * How DMA of this function and the processors' caches get along: default `enforced`, coherent even where the function asks for no
+   * snooping, as far as the IOMMU can; `unenforced`: the IOMMU it is behind can't; `none`: not coherent at all, no vfio driver takes it.
+   */
+  readonly dmaCoherency?: DmaCoherency;
+  /** Number that firmware gives the physical slot it is in (ACPI _SUN); default: none. */
+  readonly slot?: number;
   /** Default -1: unknown. */
   readonly numaNode?: number;
   /** INTx line; default: 16 and up by device and pin, 0 without a pin. */

@@ -3,6 +3,7 @@ import { PCI_COMMAND, PCI_COMMAND_MASTER } from '../abi/pci/index.js';
 import {
   type DeviceContext,
   type Dma,
+  type DmaByPasid,
   DmaFault,
   type Interrupts,
   type WatchedRegister,
@@ -28,17 +29,21 @@ const clock: DeviceContext['clock'] = {
 };
 
 export function deviceContext(source: ContextSource, interrupts: Interrupts): DeviceContext {
-  const reach = (iova: bigint, access: 'read' | 'write'): Dma => {
+  const reach = (iova: bigint, access: 'read' | 'write'): DmaByPasid => {
     if ((source.config.read(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) === 0)
       throw new DmaFault(iova, access, 'bus mastering is off');
     if (!source.sinks.dma) throw new DmaFault(iova, access, 'no address space');
     return source.sinks.dma;
   };
+  const through = (choose: (dma: DmaByPasid) => Dma): Dma => ({
+    read: (iova, length) => choose(reach(iova, 'read')).read(iova, length),
+    write: (iova, data) => choose(reach(iova, 'write')).write(iova, data),
+    copy: (destination, from, length) => choose(reach(from, 'read')).copy(destination, from, length),
+  });
   return {
     dma: {
-      read: (iova, length) => reach(iova, 'read').read(iova, length),
-      write: (iova, data) => reach(iova, 'write').write(iova, data),
-      copy: (destination, from, length) => reach(from, 'read').copy(destination, from, length),
+      ...through((dma) => dma),
+      withPasid: (pasid) => through((dma) => dma.withPasid(pasid)),
     },
     interrupts,
     memory: (bar) => source.rawMemory(bar),

@@ -30,4 +30,6 @@ export interface PciDriver {
    * Drivers without it can't have VFs: ENOENT.
    */
   sriovConfigure?(fn: PciFunction, count: number): void | Promise<void>;
+  /** VFs it can deal with, where a device may have more (driver_max_VFs). */
+  readonly maxVfs?: number;
 }

@@ -10,13 +10,16 @@ export type HostChange =
       readonly driver: string;
     }
   | { readonly kind: 'group-added' | 'group-removed'; readonly group: IommuGroup }
+  | { readonly kind: 'slot-removed'; readonly name: string }
   /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
   | { readonly kind: 'function-lost'; readonly function: PciFunction }
   /** It has MSI or MSI-X vectors now, or none any more. */
   | { readonly kind: 'messages-changed'; readonly function: PciFunction }
-  | { readonly kind: 'vfio-changed'; readonly function: PciFunction };
+  | { readonly kind: 'vfio-changed'; readonly function: PciFunction }
+  /** A file that clients can map BAR pages of this function by was given to one: `resourceN` was opened. */
+  | { readonly kind: 'bar-lent'; readonly function: PciFunction };
 
 /** What a uevent is about: a PCI function, or what VFIO makes of it. `minor` is undefined for devices without a node. */
 export type Kobject =
@@ -27,7 +30,8 @@ export type Kobject =
       readonly name: string;
       readonly minor: number | undefined;
     }
-  | { readonly kind: 'vfio-group'; readonly name: string; readonly minor: number };
+  | { readonly kind: 'vfio-group'; readonly name: string; readonly minor: number }
+  | { readonly kind: 'slot'; readonly name: string };
 
 /** kobject_uevent(): told at the point where the kernel tells udev. */
 export interface KobjectEvent {

@@ -5,7 +5,7 @@
 import { refuse } from '../abi/errno.js';
 import { align, type Kind, kindOf, ranges } from './addresses.js';
 import type { Window } from './pci-function.js';
-import type { BridgePlan, FunctionPlan, RootPlan } from './plan.js';
+import type { BarPlan, BridgePlan, FunctionPlan, RootPlan } from './plan.js';
 
 const windowOf = { io: 'io', memory: 'memory', high: 'prefetchable' } as const;
 const kinds = ['io', 'memory', 'high'] as const;
@@ -40,6 +40,42 @@ export function placeAmong(roots: readonly RootPlan[], fn: FunctionPlan): void {
   }
 }
 
+/**
+ * Gives BAR `index` another size and the function's BARs of that kind a place again, the largest first, as the kernel does who has to
+ * open the window for it (pci_do_resource_release_and_resize()). ENOSPC when there is no room; everything is then as before.
+ */
+export function replaceBar(roots: readonly RootPlan[], fn: FunctionPlan, index: number, size: number): void {
+  const above: BridgePlan[] = [];
+  for (let up = fn.parent; up; up = up.parent) above.push(up.bridge!);
+  const windows = above.map(({ io, memory, prefetchable }) => ({ io, memory, prefetchable }));
+  const below = fn.parent !== undefined;
+  const resized = fn.bars[index]!;
+  const before = { size: resized.size, kind: kindOf(resized, below) };
+  const moved = fn.bars.flatMap((bar) => (bar && kindOf(bar, below) === before.kind ? [bar] : []));
+  const places = moved.map(({ address }) => address);
+  resized.size = size;
+  const others = new Set(moved);
+  const own: Occupied[] = [];
+  try {
+    for (const bar of [...moved].sort((a, b) => b.size - a.size)) {
+      const kind = kindOf(bar, below);
+      const length = BigInt(bar.size);
+      const alignment = BigInt(Math.max(bar.size, 4096));
+      bar.address = allocate(roots, fn, kind, length, alignment, own, others);
+      own.push({ kind, start: bar.address, end: bar.address + length });
+    }
+  } catch (error) {
+    resized.size = before.size;
+    moved.forEach((bar, i) => {
+      bar.address = places[i]!;
+    });
+    above.forEach((bridge, i) => {
+      Object.assign(bridge, windows[i]);
+    });
+    throw error;
+  }
+}
+
 /** [start, end) of one kind. */
 interface Occupied {
   readonly kind: Kind;
@@ -48,10 +84,14 @@ interface Occupied {
 }
 
 /** What stands on one bus (all root buses are one), windows of its bridges included. */
-function* occupied(functions: Iterable<FunctionPlan>, belowBridge: boolean): Iterable<Occupied> {
+function* occupied(
+  functions: Iterable<FunctionPlan>,
+  belowBridge: boolean,
+  without: ReadonlySet<BarPlan>,
+): Iterable<Occupied> {
   for (const fn of functions) {
     for (const bar of fn.bars)
-      if (bar)
+      if (bar && !without.has(bar))
         yield { kind: kindOf(bar, belowBridge), start: bar.address, end: bar.address + BigInt(bar.size) };
     const vfs = fn.description.sriov?.totalVfs ?? 0;
     for (const bar of fn.vfBars)
@@ -68,14 +108,19 @@ function* occupied(functions: Iterable<FunctionPlan>, belowBridge: boolean): Ite
   }
 }
 
-function neighbours(roots: readonly RootPlan[], parent: FunctionPlan | undefined, kind: Kind): Occupied[] {
+function neighbours(
+  roots: readonly RootPlan[],
+  parent: FunctionPlan | undefined,
+  kind: Kind,
+  without: ReadonlySet<BarPlan> = new Set(),
+): Occupied[] {
   const functions = parent ? parent.children : roots.flatMap((root) => root.functions);
-  return [...occupied(functions, parent !== undefined)]
+  return [...occupied(functions, parent !== undefined, without)]
     .filter((row) => row.kind === kind)
     .sort((a, b) => (a.start < b.start ? -1 : 1));
 }
 
-/** The lowest free place on the bus of `fn`; `own` is what it has taken already. */
+/** The lowest free place on the bus of `fn`; `own` is what it has taken already, `without` what it is about to leave. */
 function allocate(
   roots: readonly RootPlan[],
   fn: FunctionPlan,
@@ -83,10 +128,13 @@ function allocate(
   size: bigint,
   alignment: bigint,
   own: readonly Occupied[],
+  without: ReadonlySet<BarPlan> = new Set(),
 ): bigint {
   const { parent } = fn;
   const mine = own.filter((row) => row.kind === kind);
-  const taken = [...neighbours(roots, parent, kind), ...mine].sort((a, b) => (a.start < b.start ? -1 : 1));
+  const taken = [...neighbours(roots, parent, kind, without), ...mine].sort((a, b) =>
+    a.start < b.start ? -1 : 1,
+  );
   const limits = () => (parent ? parent.bridge![windowOf[kind]] : whole(kind));
   const found = limits() && firstGap(limits()!, taken, size, alignment);
   if (found !== undefined) return found;

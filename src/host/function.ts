@@ -1,18 +1,30 @@
 /** A PCI function made from its plan. Config space, BAR memory and model come to be when first asked for. */
 import * as pci from '../abi/pci/index.js';
 import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contract.js';
+import { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import { buildConfig } from './config-builder.js';
 import type { ConfigSpace } from './config-space.js';
+import type { DmaCoherency, MigrationDescription } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
+import { type FunctionState, HostFunctionState } from './function-state.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
-import { type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
-import type { AttachedModel, Bar, Bridge, FunctionSinks, PciFunction, ResetMethod } from './pci-function.js';
+import { largestBar, type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
+import {
+  type AttachedModel,
+  type Bar,
+  type Bridge,
+  noSinks,
+  type PciFunction,
+  type ResetMethod,
+} from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
+import { canResetBy, type Surroundings, usableResets } from './reset-methods.js';
 import { PhysicalFunction } from './sriov.js';
+import { VpdEeprom, vpdContents } from './vpd.js';
 
 /** What `machine.ts` wants to hear of; every hook runs synchronously. */
 export interface HostHooks {
@@ -32,7 +44,6 @@ export interface FunctionServices {
   messagesChanged(fn: PciFunction): void;
 }
 
-const page = 4096;
 /** Filling a BAR makes its pages: not of one that is large and mostly untouched. */
 const largestEmptied = 16 * 2 ** 20;
 /** Changes of a configuration space that is not there yet. */
@@ -51,13 +62,16 @@ export class HostFunction implements PciFunction {
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
-  readonly sinks: FunctionSinks = { dma: undefined, msi: undefined, intx: undefined };
+  readonly sinks = noSinks();
+  readonly state: FunctionState = new HostFunctionState(this);
   readonly messages: MessageVectors;
   readonly pagesBase: number;
   iommuGroup: IommuGroup | undefined;
   driver: PciDriver | undefined;
   driverOverride: string | null;
+  dmaBits = 32;
   enableCount = 0;
+  held = false;
   present = true;
   /** The driver link is gone but its remove still waits for users; settles when it is done. */
   unbinding: Promise<void> | undefined;
@@ -65,9 +79,12 @@ export class HostFunction implements PciFunction {
   /** Made to it before it was built. */
   private readonly configChanges: ((config: ConfigSpace) => void)[] = [];
   private ownPages: Pages | undefined;
-  private readonly memory = new Map<number, Buffer>();
+  private readonly homes = new Map<number, BarHome>();
   private attached: AttachedModel | undefined;
-  private interrupts: FunctionInterrupts | undefined;
+  /** There as long as the model is. */
+  interrupts: FunctionInterrupts | undefined;
+  private foundAmong: Surroundings = { alone: false, scanned: false, slots: false, multifunction: false };
+  private usable: readonly ResetMethod[] | undefined;
   private destroyed = false;
   private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
@@ -114,9 +131,15 @@ export class HostFunction implements PciFunction {
     return this.plan.description.numaNode ?? -1;
   }
 
+  get dmaCoherency(): DmaCoherency {
+    return this.physfn?.dmaCoherency ?? this.plan.description.dmaCoherency ?? 'enforced';
+  }
+
   get config(): ConfigSpace {
     if (this.builtConfig) return this.builtConfig;
     const config = buildConfig(this.plan);
+    const { vpd } = this.plan.description;
+    if (config.find(pci.PCI_CAP_ID_VPD)) new VpdEeprom(vpd && vpdContents(vpd)).attach(config);
     this.builtConfig = config;
     for (const change of this.configChanges.splice(0)) change(config);
     return config;
@@ -155,21 +178,27 @@ export class HostFunction implements PciFunction {
     return !pm || (this.config.read(pm.offset + pci.PCI_PM_CTRL, 2) & pci.PCI_PM_CTRL_STATE_MASK) === 0;
   }
 
+  /** Found when the function was, from what stood around it then: the first one on its bus was alone there at that moment. */
   get resetMethods(): readonly ResetMethod[] {
-    if (this.isBridge) return [];
-    const methods: ResetMethod[] = [];
-    if (this.shape.pcie?.flr) methods.push('flr');
-    // pci_parent_bus_reset(): the secondary bus can be reset when nobody else is on it.
-    if (this.parent?.children.filter((mate) => !mate.physfn).length === 1 && !this.physfn)
-      methods.push('bus');
-    return methods;
+    this.usable ??= usableResets(this, this.foundAmong);
+    return this.usable;
+  }
+  found(around: Pick<Surroundings, 'alone' | 'slots'>): void {
+    this.foundAmong = { ...around, scanned: false, multifunction: this.multifunction };
+  }
+  probeResets(): void {
+    this.usable = usableResets(this, this.surroundings);
+  }
+  private get surroundings(): Surroundings {
+    const alone = this.parent?.children.length === 1;
+    return { alone, scanned: true, slots: true, multifunction: this.multifunction };
   }
   get canReset(): boolean {
     return this.resetMethods.length > 0;
   }
 
   reset(): boolean {
-    if (!this.canReset) return false;
+    if (!this.resetMethods.some((method) => canResetBy(this, method, this.surroundings))) return false;
     // Config space first: with bus mastering off, work in flight can't land any more.
     if (this.builtConfig || this.configChanges.length > 0) {
       const { config } = this;
@@ -184,22 +213,49 @@ export class HostFunction implements PciFunction {
       if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
       config.poke(0, image);
     }
+    this.resetModel();
+    return true;
+  }
+
+  resetModel(): void {
     this.attached?.model.reset();
     this.interrupts?.reset();
-    return true;
+    this.sinks.resetDone?.();
+  }
+
+  get migration(): MigrationDescription | undefined {
+    return this.plan.description.migration;
+  }
+  get dmaLogging(): boolean {
+    return this.plan.description.dmaLogging ?? false;
+  }
+  get stateVersion(): number {
+    return this.plan.definition?.stateVersion ?? 0;
   }
 
   /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */
   rawMemory(index: number): Buffer {
+    return this.home(index).memory.subarray(0, this.bars[index]!.size);
+  }
+
+  home(index: number): BarHome {
     const bar = this.bars[index];
     if (!bar || bar.kind === 'io') throw new Error(`${this.bdf}: BAR ${index} is no memory BAR`);
-    let memory = this.memory.get(index);
-    if (!memory) {
-      const offset = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
-      memory = this.rawPages().map(offset, Math.max(bar.size, page)).subarray(0, bar.size);
-      this.memory.set(index, memory);
+    let home = this.homes.get(index);
+    if (!home) {
+      const place = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
+      const makeOwn = () => this.services.provider.create(`vfiofs ${this.bdf} BAR${index}`);
+      // As large as the BAR can become.
+      const largest = Math.max(...(bar.sizes ?? []).filter((size) => size <= largestBar), bar.size);
+      home = new BarHome(largest, this.rawPages(), place, makeOwn);
+      this.homes.set(index, home);
     }
-    return memory;
+    return home;
+  }
+
+  get lent(): boolean {
+    for (const home of this.homes.values()) if (home.inUse) return true;
+    return false;
   }
 
   settled(register: WatchedRegister): void {
@@ -215,7 +271,7 @@ export class HostFunction implements PciFunction {
     this.modelState = 'starting';
     const definition = this.plan.definition!;
     try {
-      const interrupts = new FunctionInterrupts(this, () => this.rawMemory(this.shape.msix!.bar));
+      const interrupts = new FunctionInterrupts(this, (bar) => this.rawMemory(bar));
       const model = definition.create(deviceContext(this, interrupts), { ...this.plan.description.options });
       this.interrupts = interrupts;
       this.model = { name: definition.name, model, watched: model.watched ?? [] };
@@ -231,7 +287,20 @@ export class HostFunction implements PciFunction {
   /** Pulled out: what reads it by a mapping gets the ones of an empty bus, as far as anybody has touched it and it is no huge BAR. */
   vanish(): void {
     this.present = false;
-    for (const memory of this.memory.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
+    for (const { memory } of this.homes.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
+  }
+
+  /** A BAR has another size, and it or others another place: registers and their writable bits follow. */
+  barsMoved(): void {
+    if (!this.builtConfig) return;
+    const { bytes, writable, extended } = buildConfig(this.plan);
+    const rebar = extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_REBAR);
+    const ranges: [number, number][] = [[pci.PCI_BASE_ADDRESS_0, pci.PCI_BASE_ADDRESS_0 + 24]];
+    if (rebar) ranges.push([rebar.offset, rebar.offset + rebar.length]);
+    for (const [start, end] of ranges) {
+      writable.copy(this.builtConfig.writable, start, start, end);
+      this.builtConfig.poke(start, bytes.subarray(start, end));
+    }
   }
 
   /** Slot mates or what is below a bridge have changed: those parts of the header are as the plan says now. */
@@ -241,6 +310,14 @@ export class HostFunction implements PciFunction {
     const changed = this.isBridge ? bridgeRegisters : [];
     for (const [offset, end] of [[pci.PCI_HEADER_TYPE, pci.PCI_HEADER_TYPE + 1] as const, ...changed])
       this.builtConfig.poke(offset, bytes.subarray(offset, end));
+  }
+
+  /** What is in the slot of this port, or its power, has changed: link and presence are as the plan says now. */
+  refreshSlot(): void {
+    const { offset } = this.config.find(pci.PCI_CAP_ID_EXP)!;
+    const { bytes } = buildConfig(this.plan);
+    for (const register of [pci.PCI_EXP_LNKSTA, pci.PCI_EXP_SLTSTA])
+      this.config.poke(offset + register, bytes.subarray(offset + register, offset + register + 2));
   }
 
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
@@ -253,9 +330,8 @@ export class HostFunction implements PciFunction {
     this.model = undefined;
     this.interrupts = undefined;
     // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
-    const pages = this.ownPages ?? this.iommuGroup?.pages;
-    for (const memory of this.memory.values()) pages?.unmap(memory);
-    this.memory.clear();
+    for (const home of this.homes.values()) home.release();
+    this.homes.clear();
     this.ownPages?.release();
     this.ownPages = undefined;
   }
@@ -277,24 +353,34 @@ export class HostFunction implements PciFunction {
 class HostBar implements Bar {
   readonly index: number;
   readonly kind: BarSpec['kind'];
-  readonly size: number;
   readonly prefetchable: boolean;
-  readonly address: bigint;
 
   constructor(
-    plan: BarPlan,
+    private readonly plan: BarPlan,
     private readonly fn: HostFunction,
   ) {
     this.index = plan.index;
     this.kind = plan.kind;
-    this.size = plan.size;
     this.prefetchable = plan.prefetchable ?? false;
-    this.address = plan.address;
   }
 
-  get memory(): Buffer | undefined {
+  get sizes(): readonly number[] | undefined {
+    return this.plan.sizes;
+  }
+  /** Both change when the BAR is resized. */
+  get size(): number {
+    return this.plan.size;
+  }
+  get address(): bigint {
+    return this.plan.address;
+  }
+
+  get home(): BarHome | undefined {
     if (this.kind === 'io') return undefined;
     this.fn.startModel();
-    return this.fn.rawMemory(this.index);
+    return this.fn.home(this.index);
+  }
+  get memory(): Buffer | undefined {
+    return this.home?.memory.subarray(0, this.size);
   }
 }

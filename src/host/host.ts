@@ -1,10 +1,13 @@
 /** The pretend machine: everything sysfs, devfs and procfs are computed from. */
+
 import type { Bdf } from './bdf.js';
-import type { FunctionDescription } from './description.js';
+import type { Cpus } from './cpus.js';
+import type { FunctionDescription, VfioOptions } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { PciFunction } from './pci-function.js';
+import type { PciSlot } from './slots.js';
 
 export interface IommuDescription {
   readonly kind: 'intel' | 'amd' | 'none';
@@ -16,6 +19,8 @@ export interface IommuDescription {
   readonly interruptRemapping: boolean;
   /** The IOMMU can ignore no-snoop (IOMMU_CAP_ENFORCE_CACHE_COHERENCY). */
   readonly enforcesCoherency: boolean;
+  /** Without an IOMMU: DMA reaches clients' memory at its physical addresses; false: nowhere. */
+  readonly physicalDma: boolean;
   /** Values of the capability registers as sysfs prints them (hex without 0x). */
   readonly registers: { readonly cap: string; readonly ecap: string };
 }
@@ -75,9 +80,13 @@ export interface Host {
   /** What the kernel would tell udev of. */
   readonly uevents: ChangeBus<KobjectEvent>;
   readonly iommu: IommuDescription;
+  readonly cpus: Cpus;
+  readonly vfio: Required<VfioOptions>;
   readonly roots: readonly RootBus[];
   readonly functions: ReadonlyMap<Bdf, PciFunction>;
   readonly groups: ReadonlyMap<number, IommuGroup>;
+  /** Physical slots, by name. */
+  readonly slots: ReadonlyMap<string, PciSlot>;
   readonly drivers: PciDrivers;
   readonly sriov: SriovControl;
   readonly modules: ReadonlyMap<string, KernelModule>;
@@ -103,6 +112,11 @@ export interface Host {
    * open files answer ENODEV, users are told by the error and request interrupts. ENODEV for what is not there (any more).
    */
   unplug(fn: PciFunction, options?: { readonly surprise?: boolean }): Promise<void>;
+  /**
+   * pci_resize_resource() and what follows it: EINVAL for a BAR or size that the function does not offer, ENOSPC without room. Nobody may
+   * be using the BARs.
+   */
+  resizeBar(fn: PciFunction, index: number, size: number): void;
   /** Writes a module parameter: ENOENT (unknown), EPERM (read-only at run time), EINVAL (wrong kind). */
   setParameter(module: string, parameter: string, value: boolean | number): void;
   /** /proc/sys/kernel/tainted bits. */

@@ -16,16 +16,29 @@ export function resolveIommu(options: IommuOptions = {}): IommuDescription {
     // 4 KiB, 2 MiB, 1 GiB; AMD's page tables know every power of two.
     pageSizes: options.pageSizes ?? (kind === 'amd' ? 0xffff_ffff_ffff_f000n : 0x4020_1000n),
     interruptRemapping: options.interruptRemapping ?? kind !== 'none',
-    enforcesCoherency: options.enforcesCoherency ?? kind !== 'none',
-    registers: options.registers ?? registers(kind, addressWidth),
+    enforcesCoherency: options.enforcesCoherency ?? enforces(options),
+    registers: options.registers ?? registers(options),
+    physicalDma: options.physicalDma ?? kind === 'none',
   };
 }
 
-/** Taken from real machines; the width stands in CAP bits 16-21 (MGAW - 1), where DPDK reads it. */
-function registers(kind: IommuDescription['kind'], width: number): IommuDescription['registers'] {
+/** Snoop control: bit 7 of Intel's ECAP. AMD's can always. */
+const ECAP_SC = 1n << 7n;
+
+function enforces({ kind = 'intel', registers }: IommuOptions): boolean {
+  return kind === 'intel' && registers ? (BigInt(`0x${registers.ecap}`) & ECAP_SC) !== 0n : kind !== 'none';
+}
+
+/** Taken from real machines, the scalable one with PASIDs and page requests turned on; the width stands in CAP bits 16-21 (MGAW - 1), where DPDK reads it. */
+function registers(options: IommuOptions): IommuDescription['registers'] {
+  const { kind, addressWidth: width = 48, scalableMode = false, enforcesCoherency = true } = options;
   if (kind === 'amd') return { cap: '40', ecap: '246577efa2254afa:0' };
-  const cap = (0xd2_008c_222f_0686n & ~(0x3fn << 16n)) | (BigInt(width - 1) << 16n);
-  return { cap: cap.toString(16), ecap: 'f00f5a' };
+  const [machine, extended] = scalableMode
+    ? [0x9ed_008c_4078_0466n, 0x3ef9ea6f050dfn]
+    : [0xd2_008c_222f_0686n, 0xf00f5an];
+  const cap = (machine & ~(0x3fn << 16n)) | (BigInt(width - 1) << 16n);
+  const ecap = enforcesCoherency ? extended | ECAP_SC : extended & ~ECAP_SC;
+  return { cap: cap.toString(16), ecap: ecap.toString(16) };
 }
 
 /** Reserved regions that every group has. */

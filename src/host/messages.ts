@@ -53,9 +53,11 @@ export class MessageVectors {
     const first = this.numbers.get(0)!;
     this.configure((config) => {
       const flags = flagsOf(config, kind);
-      if (kind === 'msix') change(config, flags, 0, pci.PCI_MSIX_FLAGS_ENABLE);
+      // Whoever masked it before, through sysfs, does not count any more (msix_capability_init(), msi_capability_init()).
+      if (kind === 'msix') change(config, flags, pci.PCI_MSIX_FLAGS_MASKALL, pci.PCI_MSIX_FLAGS_ENABLE);
       else {
         this.writeMessage(config, first);
+        unmaskMessages(config, flags);
         const queueSize = Math.ceil(Math.log2(count)) << 4;
         change(config, flags, pci.PCI_MSI_FLAGS_QSIZE, queueSize | pci.PCI_MSI_FLAGS_ENABLE);
       }
@@ -98,8 +100,9 @@ export class MessageVectors {
       ? [0xfee0_0000 + (((number & 0x7fff) << 5) | remappable), 0]
       : [0xfee0_0000, 0x4020 + (number % 0xc0)];
     config.write(at + pci.PCI_MSI_ADDRESS_LO, 4, address);
-    config.write(at + pci.PCI_MSI_ADDRESS_HI, 4, 0);
-    config.write(at + pci.PCI_MSI_DATA_64, 2, data);
+    const wide = (config.read(at + pci.PCI_MSI_FLAGS, 2) & pci.PCI_MSI_FLAGS_64BIT) !== 0;
+    if (wide) config.write(at + pci.PCI_MSI_ADDRESS_HI, 4, 0);
+    config.write(at + (wide ? pci.PCI_MSI_DATA_64 : pci.PCI_MSI_DATA_32), 2, data);
   }
 }
 
@@ -107,6 +110,13 @@ function flagsOf(config: ConfigSpace, kind: MessageKind): number {
   const [id, register] =
     kind === 'msi' ? [pci.PCI_CAP_ID_MSI, pci.PCI_MSI_FLAGS] : [pci.PCI_CAP_ID_MSIX, pci.PCI_MSIX_FLAGS];
   return config.find(id)!.offset + register;
+}
+
+function unmaskMessages(config: ConfigSpace, flags: number): void {
+  const control = config.read(flags, 2);
+  const at = flags - pci.PCI_MSI_FLAGS;
+  if (control & pci.PCI_MSI_FLAGS_MASKBIT)
+    config.write(at + (control & pci.PCI_MSI_FLAGS_64BIT ? pci.PCI_MSI_MASK_64 : pci.PCI_MSI_MASK_32), 4, 0);
 }
 
 function change(config: ConfigSpace, at: number, clear: number, set: number): void {

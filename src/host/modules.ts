@@ -38,6 +38,15 @@ export function vfioModules(): ReadonlyMap<string, Row> {
       },
     ],
     ['vfio_pci_core', { parameters: [] }],
+    [
+      'pciehp',
+      {
+        parameters: [
+          bool('pciehp_poll_mode'),
+          { name: 'pciehp_poll_time', kind: 'uint', mode: 0o644, value: 0 },
+        ],
+      },
+    ],
     ['iommufd', { parameters: [bool('allow_unsafe_interrupts')] }],
   ]);
 }

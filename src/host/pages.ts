@@ -6,7 +6,14 @@ export interface Pages {
   readonly fd: number | undefined;
   /** Makes [offset, offset+length) part of the file and maps it; the buffer stays valid until release(). */
   map(offset: number, length: number): Buffer;
-  /** Gives back a buffer that map() gave; the file keeps its contents. */
+  /**
+   * `memory`, which map() of `from` gave, becomes [offset, …) of this file: the same buffer at the same address, with the contents it had;
+   * its place in `from` is zero afterwards. Only where there are descriptors.
+   */
+  take(memory: Buffer, from: Pages, offset: number): void;
+  /** Somebody else has the file open, or mapped. */
+  readonly shared: boolean;
+  /** Gives back a buffer that map() or take() made a window of this file; the file keeps its contents. */
   unmap(memory: Buffer): void;
   release(): void;
 }
@@ -22,3 +29,6 @@ export interface PageProvider {
  */
 export const REGION_SHIFT = 40n;
 export const WINDOW_SIZE = 2 ** 44;
+
+/** Node's buffers end at 4 GiB, and the memory of a BAR is one buffer. */
+export const largestBar = 2 ** 32;

@@ -1,9 +1,17 @@
 /** One PCI function of the pretend machine: what the bus knows of it, before any driver or client comes. */
-import type { BarSpec, DeviceModel, FunctionShape, WatchedRegister } from '../devices/contract.js';
+import type {
+  BarSpec,
+  DeviceModel,
+  DmaByPasid,
+  FunctionShape,
+  WatchedRegister,
+} from '../devices/contract.js';
+import type { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
-import type { BridgeKind } from './description.js';
+import type { BridgeKind, DmaCoherency, MigrationDescription } from './description.js';
 import type { PciDriver } from './driver.js';
+import type { FunctionState } from './function-state.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { MessageVectors } from './messages.js';
 import type { Pages } from './pages.js';
@@ -13,6 +21,10 @@ export interface Bar extends BarSpec {
   readonly address: bigint;
   /** Contents of a memory BAR, shared with clients that map it; undefined for I/O BARs. */
   readonly memory: Buffer | undefined;
+  /** What it can be resized to; undefined: not at all. */
+  readonly sizes?: readonly number[] | undefined;
+  /** Where those contents live; undefined for I/O BARs. */
+  readonly home: BarHome | undefined;
 }
 
 /** The link between a function and its device model, set while a model is attached. */
@@ -23,12 +35,21 @@ export interface AttachedModel {
   readonly watched: readonly WatchedRegister[];
 }
 
-/** Where a function's DMA and interrupts go while a client holds it; set and cleared by `vfio/`. */
+/** Where a function's DMA and interrupts go, and who hears of its resets, while a client holds it; set and cleared by `vfio/`. */
 export interface FunctionSinks {
-  dma: import('../devices/contract.js').Dma | undefined;
+  dma: DmaByPasid | undefined;
   msi: ((vector: number) => void) | undefined;
   intx: ((asserted: boolean) => void) | undefined;
+  /** struct pci_error_handlers.reset_done. */
+  resetDone: (() => void) | undefined;
 }
+
+export const noSinks = (): FunctionSinks => ({
+  dma: undefined,
+  msi: undefined,
+  intx: undefined,
+  resetDone: undefined,
+});
 
 /** A range of bus addresses, both ends inclusive. */
 export interface Window {
@@ -54,7 +75,7 @@ export interface SriovState {
   /** Device id of the VFs. */
   readonly vfDevice: number;
   /** Size of one VF's, address of the first VF's. */
-  readonly vfBars: readonly (Omit<Bar, 'memory'> | undefined)[];
+  readonly vfBars: readonly (Omit<Bar, 'memory' | 'home'> | undefined)[];
   /** As last made; follows when VFs have been removed. */
   readonly numVfs: number;
   /** By index. */
@@ -64,7 +85,7 @@ export interface SriovState {
 }
 
 /** Ways to reset one function, with the names of sysfs `reset_method`. */
-export type ResetMethod = 'flr' | 'bus';
+export type ResetMethod = 'flr' | 'af_flr' | 'pm' | 'bus';
 
 export interface PciFunction {
   readonly bdf: Bdf;
@@ -80,6 +101,8 @@ export interface PciFunction {
   /** Bus address of the expansion ROM; 0 when there is none. */
   readonly romAddress: bigint;
   readonly numaNode: number;
+  /** A VF's is its PF's. */
+  readonly dmaCoherency: DmaCoherency;
   /** INTx line; 0 without one. */
   readonly irq: number;
   /** MSI or MSI-X vectors that its driver has. */
@@ -102,22 +125,37 @@ export interface PciFunction {
   /** Pages and window of the BARs; undefined for functions without memory BARs. */
   readonly pages: Pages | undefined;
   readonly pagesBase: number;
+  /** Somebody may write to a BAR through `resourceN`. */
+  readonly lent: boolean;
   driver: PciDriver | undefined;
   /** null reads back as `(null)`. */
   driverOverride: string | null;
+  /** Width of the DMA addresses that its last driver asked for. */
+  dmaBits: number;
   /** pci_enable_device() count. */
   enableCount: number;
   /** Created when first asked for; `modelName` tells without creating it. */
   model: AttachedModel | undefined;
   readonly modelName: string | undefined;
   readonly sinks: FunctionSinks;
+  /** What migrates beside configuration space. */
+  readonly state: FunctionState;
+  /** What a vfio client is offered beyond vfio-pci. */
+  readonly migration: MigrationDescription | undefined;
+  readonly dmaLogging: boolean;
+  /** A client has its VFIO device open; set and cleared by `vfio/`. */
+  held: boolean;
   /** False once removed from the machine: open files answer ENODEV. */
   readonly present: boolean;
   /** True when the device honours COMMAND.MEM and it is on, and power is D0. */
   memoryEnabled(): boolean;
   /** Function-level reset: model, config space to power-on with BARs restored. False when the function has no reset method. */
   reset(): boolean;
+  /** The model and its interrupts alone, for what has no method of its own. */
+  resetModel(): void;
   readonly canReset: boolean;
   /** In the order they are tried; empty when there is none. */
   readonly resetMethods: readonly ResetMethod[];
+  /** Looks again which there are (pci_init_reset_methods()). */
+  probeResets(): void;
 }

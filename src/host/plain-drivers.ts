@@ -2,29 +2,44 @@
 import {
   PCI_CLASS_BRIDGE_PCI_NORMAL,
   PCI_CLASS_STORAGE_EXPRESS,
-  PCI_COMMAND,
-  PCI_COMMAND_IO,
   PCI_COMMAND_MASTER,
-  PCI_COMMAND_MEMORY,
   PCI_VENDOR_ID_INTEL,
   PCI_VENDOR_ID_REDHAT_QUMRANET,
 } from '../abi/pci/index.js';
+import type { Cpus } from './cpus.js';
 import type { DriverDescription } from './description.js';
 import type { PciDriver, PciId } from './driver.js';
+import { changeCommand, disableFunction, enableFunction } from './enable.js';
 import type { SriovControl } from './host.js';
 import type { PciFunction } from './pci-function.js';
+import { portServices } from './port-services.js';
 
 const intel = (...devices: number[]): PciId[] =>
   devices.map((device) => ({ vendor: PCI_VENDOR_ID_INTEL, device }));
 const run = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
 
+/** Built-in drivers may count vectors by function and CPUs. */
+export interface PlainDriver extends DriverDescription {
+  vectorsOf?(fn: PciFunction, cpus: Cpus): number;
+}
+
 /** Built in, in registration order; pcieport comes first as it does at boot. */
-export const builtInDrivers: readonly DriverDescription[] = [
-  { name: 'pcieport', ids: [{ class: PCI_CLASS_BRIDGE_PCI_NORMAL }], managesDma: true },
+export const builtInDrivers: readonly PlainDriver[] = [
+  {
+    ...{
+      name: 'pcieport',
+      module: 'pcieportdrv',
+      ids: [{ class: PCI_CLASS_BRIDGE_PCI_NORMAL }],
+      managesDma: true,
+    },
+    // One vector for all services of a port, and none for a port without (pcie_init_service_irqs()).
+    vectorsOf: (fn) => Math.min(1, portServices(fn).length),
+  },
   { name: 'pci-stub', ids: [], managesDma: true, enables: false },
   // ioat_pci_tbl[]: Ivy Bridge, Haswell, Broadwell (-DE), Skylake-SP and Ice Lake-SP channels.
   {
     name: 'ioatdma',
+    dmaBits: 64,
     ids: intel(
       ...run(0x0e20, 8),
       ...[0x0e2e, 0x0e2f],
@@ -36,18 +51,46 @@ export const builtInDrivers: readonly DriverDescription[] = [
       ...[0x2021, 0x0b00],
     ),
   },
-  { name: 'nvme', ids: [{ class: PCI_CLASS_STORAGE_EXPRESS }], sriov: 'leaves-vfs' },
-  // 82574L, I217-LM, I218-LM, I219-LM and -V of several chipsets.
-  { name: 'e1000e', ids: intel(0x10d3, 0x153a, 0x155a, 0x156f, 0x1570, 0x15b7, 0x15b8, 0x15bb, 0x15bc) },
+  {
+    ...{ name: 'nvme', ids: [{ class: PCI_CLASS_STORAGE_EXPRESS }], sriov: 'leaves-vfs', dmaBits: 64 },
+    // A queue for each CPU and the admin queue.
+    vectorsOf: (_fn, cpus) => cpus.count + 1,
+  },
+  { name: 'e1000', ids: intel(0x100e, 0x100f, 0x1010, 0x1019, 0x1026, 0x107c), vectors: 1 },
+  // 82574L, I217-LM, I218-LM, I219-LM and -V of several chipsets. Receive, transmit and everything else.
+  {
+    name: 'e1000e',
+    ids: intel(0x10d3, 0x153a, 0x155a, 0x156f, 0x1570, 0x15b7, 0x15b8, 0x15bb, 0x15bc),
+    vectors: 3,
+    dmaBits: 64,
+  },
   // 82576, I350, I210.
-  { name: 'igb', ids: intel(0x10c9, 0x1521, 0x1533), sriov: 'removes-vfs' },
+  {
+    ...{ name: 'igb', ids: intel(0x10c9, 0x1521, 0x1533), sriov: 'removes-vfs', dmaBits: 64, maxVfs: 7 },
+    vectorsOf: (_fn, cpus) => Math.min(cpus.count, 8) + 1,
+  },
   // VFs of the 82576 and I350.
-  { name: 'igbvf', ids: intel(0x10ca, 0x1520) },
-  { name: 'virtio-pci', ids: [{ vendor: PCI_VENDOR_ID_REDHAT_QUMRANET }], sriov: 'removes-vfs' },
+  { name: 'igbvf', ids: intel(0x10ca, 0x1520), vectors: 3, dmaBits: 64 },
+  {
+    ...{
+      name: 'virtio-pci',
+      ids: [{ vendor: PCI_VENDOR_ID_REDHAT_QUMRANET }],
+      sriov: 'removes-vfs',
+      dmaBits: 64,
+    },
+    // Configuration changes, and each queue that calls back: a network device's pair, one of the others (vp_find_vqs()).
+    vectorsOf: ({ shape }) => (shape.device === 0x1041 || shape.device === 0x1000 ? 3 : 2),
+  },
 ];
 
-/** The driver object of a description; `control` is asked when VFs are wanted. */
-export function plainDriver(description: DriverDescription, control: () => SriovControl): PciDriver {
+/** What a driver asks of the machine. */
+export interface DriverServices {
+  readonly sriov: SriovControl;
+  readonly cpus: Cpus;
+}
+
+/** The driver object of a description. */
+export function plainDriver(description: PlainDriver, services: DriverServices): PciDriver {
   const driver: PciDriver = {
     name: description.name,
     module: description.module ?? description.name.replaceAll('-', '_'),
@@ -58,36 +101,35 @@ export function plainDriver(description: DriverDescription, control: () => Sriov
   const { sriov } = description;
   return {
     ...driver,
-    ...(enables && { probe: enable, remove: disable }),
+    ...(enables && { probe: (fn: PciFunction) => enable(fn, description, services.cpus), remove: disable }),
+    ...(description.maxVfs !== undefined && { maxVfs: description.maxVfs }),
     ...(sriov === 'removes-vfs' && {
       async remove(fn: PciFunction) {
-        if (fn.sriov) await control().disable(fn);
+        if (fn.sriov) await services.sriov.disable(fn);
         if (enables) disable(fn);
       },
     }),
     ...(sriov && {
       sriovConfigure: (fn: PciFunction, count: number) =>
-        count === 0 ? control().disable(fn) : control().enable(fn, count),
+        count === 0 ? services.sriov.disable(fn) : services.sriov.enable(fn, count),
     }),
   };
 }
 
-/**
- * pci_enable_device(), pci_set_master(), pci_alloc_irq_vectors(): MSI-X before MSI, and as many as there are. Of bridges only root ports
- * have services that interrupt (get_port_device_capability(): PME, AER).
- */
-function enable(fn: PciFunction): void {
-  const wanted = PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
-  fn.configure((config) => config.write(PCI_COMMAND, 2, config.read(PCI_COMMAND, 2) | wanted));
-  fn.enableCount++;
-  if (fn.bridge && fn.bridge.kind !== 'root-port') return;
-  if (fn.shape.msix) fn.messages.enable('msix', fn.shape.msix.vectors);
-  else if (fn.shape.msi) fn.messages.enable('msi', fn.shape.msi.vectors);
+/** pci_enable_device(), pci_set_master(), dma_set_mask_and_coherent(), pci_alloc_irq_vectors(): MSI-X before MSI. */
+function enable(fn: PciFunction, { dmaBits = 32, vectors, vectorsOf }: PlainDriver, cpus: Cpus): void {
+  enableFunction(fn);
+  changeCommand(fn, PCI_COMMAND_MASTER, 0);
+  if (!fn.bridge) fn.dmaBits = dmaBits;
+  const wanted = vectorsOf?.(fn, cpus) ?? vectors ?? Number.POSITIVE_INFINITY;
+  if (wanted === 0) return;
+  const { msix, msi } = fn.shape;
+  if (msix) fn.messages.enable('msix', Math.min(wanted, msix.vectors));
+  else if (msi) fn.messages.enable('msi', 2 ** Math.floor(Math.log2(Math.min(wanted, msi.vectors))));
 }
 
-/** pci_free_irq_vectors(), pci_disable_device(): of decoding only bus mastering goes. */
+/** pci_free_irq_vectors(), pci_disable_device(). */
 function disable(fn: PciFunction): void {
   fn.messages.disable();
-  fn.configure((config) => config.write(PCI_COMMAND, 2, config.read(PCI_COMMAND, 2) & ~PCI_COMMAND_MASTER));
-  fn.enableCount--;
+  disableFunction(fn);
 }

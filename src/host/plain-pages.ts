@@ -3,6 +3,7 @@ import type { PageProvider, Pages } from './pages.js';
 
 class PlainPages implements Pages {
   readonly fd = undefined;
+  readonly shared = false;
   private readonly buffers = new Map<number, Buffer>();
 
   map(offset: number, length: number): Buffer {
@@ -15,6 +16,10 @@ class PlainPages implements Pages {
     if (buffer.length < length)
       throw new Error(`offset ${offset} is mapped with ${buffer.length} bytes already`);
     return buffer.subarray(0, length);
+  }
+
+  take(): never {
+    throw new Error('plain buffers are no file: nobody needs them elsewhere');
   }
 
   unmap(memory: Buffer): void {

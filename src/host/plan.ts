@@ -2,9 +2,14 @@
  * The machine on paper: every function with its place, shape, addresses and group, before any object exists. Config spaces and
  * BAR memory are made from it when somebody asks, so that ten thousand functions cost ten thousand plans.
  */
-import type { BarSpec, FunctionShape, ModelDefinition } from '../devices/contract.js';
+
+import { PCI_HEADER_TYPE, PCI_HEADER_TYPE_MFD } from '../abi/pci/index.js';
+import type { FunctionShape, ModelDefinition } from '../devices/contract.js';
 import { assignAddresses } from './addresses.js';
 import { type Bdf, formatBdf, type PciAddress, parseBdf } from './bdf.js';
+import { takeCapturedAddresses } from './captured-addresses.js';
+import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
+import { type ConfigImage, readImage } from './config-image.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { assignGroups } from './grouping.js';
 import { findModel, type ModelLookup } from './models.js';
@@ -15,12 +20,19 @@ import { lastVfBus } from './virtual-plan.js';
 /** A bridge whose numbers and windows are being found out. */
 export type BridgePlan = { -readonly [K in keyof Bridge]: Bridge[K] };
 
-export interface BarPlan extends BarSpec {
+export interface BarPlan extends Omit<CompleteBar, 'size'> {
+  /** Changes when a resizable one is resized. */
+  size: number;
   address: bigint;
 }
 
 export interface FunctionPlan {
-  readonly description: FunctionDescription;
+  /** With what the captured configuration space says. */
+  readonly description: CompleteDescription;
+  /** The captured configuration space. */
+  readonly image: ConfigImage | undefined;
+  /** The captured registers where what firmware left in them is kept. */
+  readonly setup?: Buffer;
   readonly definition: ModelDefinition | undefined;
   readonly bdf: Bdf;
   readonly address: PciAddress;
@@ -37,6 +49,8 @@ export interface FunctionPlan {
   multifunction: boolean;
   parent: FunctionPlan | undefined;
   readonly children: FunctionPlan[];
+  /** Of a port: `off` when its hot-plug controller keeps the power from what is in the slot, so nothing is found there. */
+  readonly slot: { off: boolean };
   /** IOMMU group number; undefined without an IOMMU. */
   group: number | undefined;
   /** Which window of the group's pages: members are counted from 0. */
@@ -63,13 +77,16 @@ export function parseRootBus(text: string): { domain: number; bus: number } | un
 
 /** `description` has passed checkDescription(). */
 export function planMachine(description: HostDescription, models: ModelLookup): MachinePlan {
-  const functions = description.functions.map((row) => planFunction(row, models));
+  const functions = description.functions.map((row) =>
+    planFunction(row, models, description.firmware === 'captured'),
+  );
   functions.sort((a, b) => compareAddresses(a.address, b.address));
   const roots: RootPlan[] = (description.rootBuses ?? ['0000:00'])
     .map((text) => ({ ...parseRootBus(text)!, functions: [] }))
     .sort((a, b) => a.domain - b.domain || a.bus - b.bus);
   link(roots, functions);
-  assignAddresses(roots);
+  if (description.firmware === 'captured') takeCapturedAddresses(roots);
+  else assignAddresses(roots);
   if (description.iommu?.kind !== 'none') assignGroups(functions);
   return { roots, functions };
 }
@@ -78,14 +95,27 @@ export function compareAddresses(a: PciAddress, b: PciAddress): number {
   return a.domain - b.domain || a.bus - b.bus || a.device - b.device || a.function - b.function;
 }
 
+export function isBehind(plan: FunctionPlan, port: FunctionPlan): boolean {
+  for (let up = plan.parent; up; up = up.parent) if (up.bdf === port.bdf) return true;
+  return false;
+}
+
 /** The function alone: no neighbours, addresses or group yet. */
-export function planFunction(description: FunctionDescription, models: ModelLookup): FunctionPlan {
+export function planFunction(
+  row: FunctionDescription,
+  models: ModelLookup,
+  capturedSetup = false,
+): FunctionPlan {
+  const description = complete(row);
+  const image = description.config && readImage(description.config);
   const address = parseBdf(description.bdf)!;
   const definition = findModel(models, description.model);
   const shape = resolveShape(description, definition);
   const pin = shape.interruptPin ?? 0;
   return {
     description,
+    image,
+    ...(capturedSetup && image && { setup: image.bytes }),
     definition,
     bdf: formatBdf(address),
     address,
@@ -103,15 +133,17 @@ export function planFunction(description: FunctionDescription, models: ModelLook
     rom: { size: description.romSize ?? 0, address: 0n },
     // The usual swizzle of a PC: eight lines from 16, by slot and pin.
     irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),
-    multifunction: false,
+    // A device with one function in use may still be one of several.
+    multifunction: ((image?.bytes[PCI_HEADER_TYPE] ?? 0) & PCI_HEADER_TYPE_MFD) !== 0,
     parent: undefined,
     children: [],
+    slot: { off: false },
     group: undefined,
     window: 0,
   };
 }
 
-function planBars(specs: readonly BarSpec[]): (BarPlan | undefined)[] {
+function planBars(specs: readonly CompleteBar[]): (BarPlan | undefined)[] {
   const bars: (BarPlan | undefined)[] = Array.from({ length: 6 }, () => undefined);
   for (const bar of specs) bars[bar.index] = { ...bar, address: 0n };
   return bars;
@@ -134,7 +166,7 @@ function link(roots: RootPlan[], functions: readonly FunctionPlan[]): void {
     const slot = fn.bdf.slice(0, -2);
     slots.set(slot, [...(slots.get(slot) ?? []), fn]);
   }
-  for (const mates of slots.values()) for (const fn of mates) fn.multifunction = mates.length > 1;
+  for (const mates of slots.values()) if (mates.length > 1) for (const fn of mates) fn.multifunction = true;
   for (const fn of functions) {
     // Numbers for the VFs are reserved, too (pci_iov_bus_range()).
     const lowest = Math.max(fn.bridge?.subordinate ?? 0, fn.description.sriov ? lastVfBus(fn) : 0);

@@ -1,11 +1,11 @@
 /** From description (and model) to the shape on the bus. */
 import { PCI_CLASS_BRIDGE_PCI_NORMAL, PCI_CLASS_NOT_DEFINED } from '../abi/pci/index.js';
 import type { FunctionShape, ModelDefinition } from '../devices/contract.js';
-import type { FunctionDescription } from './description.js';
+import type { CompleteDescription } from './completed.js';
 
 /** What the description gives wins; `false` takes a capability away. The ids are checked by checkDescription(). */
 export function resolveShape(
-  description: FunctionDescription,
+  description: CompleteDescription,
   definition: ModelDefinition | undefined,
 ): FunctionShape {
   const base: FunctionShape = definition?.shape({ ...description.options }) ?? {
@@ -28,6 +28,8 @@ export function resolveShape(
     msi: pick(description.msi, base.msi),
     interruptPin: description.interruptPin ?? base.interruptPin,
     pcie: pick(description.pcie, base.pcie),
+    trapped: description.trapped ?? base.trapped,
+    regions: base.regions,
   });
 }
 

@@ -57,7 +57,8 @@ export class Sriov implements SriovControl {
 
   setNumVfs(fn: PciFunction, count: number): void | Promise<void> {
     const pf = physical(fn);
-    if (count > pf.totalVfs) refuse('ERANGE', `${fn.bdf} has ${pf.totalVfs} VFs at most`);
+    const most = usableVfs(fn);
+    if (count > most) refuse('ERANGE', `${fn.bdf} has ${most} VFs at most`);
     if (!pf.turn) return this.takeTurn(pf, this.configure(fn, pf, count));
     return this.takeTurn(
       pf,
@@ -133,6 +134,12 @@ export class Sriov implements SriovControl {
     config.poke(at + pci.PCI_SRIOV_CTRL, word(ari | bits));
     config.poke(at + pci.PCI_SRIOV_NUM_VF, word(count));
   }
+}
+
+/** pci_sriov_get_totalvfs(): what the device has, as far as the driver can deal with it. */
+export function usableVfs({ sriov, driver }: PciFunction): number {
+  const total = sriov?.totalVfs ?? 0;
+  return Math.min(total, driver?.maxVfs ?? total);
 }
 
 function physical(fn: PciFunction): PhysicalFunction {

@@ -1,5 +1,8 @@
 /** Virtual functions on paper: where the VFs of a PF appear, and what each of them is (drivers/pci/iov.c). */
+import { PCI_CAP_ID_EXP } from '../abi/pci/index.js';
 import { devfn, formatBdf, type PciAddress } from './bdf.js';
+import { findCapability } from './config-image.js';
+import { capturedLink } from './config-state.js';
 import type { FunctionDescription } from './description.js';
 import { type BarPlan, type FunctionPlan, planFunction } from './plan.js';
 import { withoutUndefined } from './shape.js';
@@ -19,22 +22,29 @@ export function lastVfBus(pf: FunctionPlan): number {
 /** What a VF would be as a function of its own: ids, BARs and messages, but no INTx, no ROM and nothing to sleep with. */
 export function vfDescription(pf: FunctionPlan, index: number): FunctionDescription {
   const { description, shape } = pf;
-  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix } = description.sriov!;
+  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix, migration, dmaLogging, config } =
+    description.sriov!;
+  // Captured registers of a VF say it themselves.
+  const otherwise = <T>(value: T): T | undefined => (config ? undefined : value);
   return withoutUndefined<FunctionDescription>({
     bdf: formatBdf(vfAddress(pf, index)),
+    config,
     vendor: shape.vendor,
     device: vfDevice,
-    subsystemVendor: shape.subsystemVendor,
-    subsystemDevice: vfSubsystemDevice ?? shape.subsystemDevice,
-    class: vfClass ?? shape.classCode,
-    revision: vfRevision ?? shape.revision,
+    subsystemVendor: otherwise(shape.subsystemVendor),
+    subsystemDevice: vfSubsystemDevice ?? otherwise(shape.subsystemDevice),
+    class: vfClass ?? otherwise(shape.classCode),
+    revision: vfRevision ?? otherwise(shape.revision),
     bars: bars ?? [],
     msix,
     // FLR is not optional for a VF (SR-IOV 2.2.2).
     pcie: { type: shape.pcie!.type, flr: true },
-    link: description.link,
-    powerManagement: false,
+    link: otherwise(description.link ?? capturedLink(findCapability(pf.image, PCI_CAP_ID_EXP)?.bytes)),
+    powerManagement: otherwise(false),
+    interruptPin: 0,
     numaNode: description.numaNode,
+    migration,
+    dmaLogging,
   });
 }
 

@@ -1,15 +1,20 @@
 /** One mapping: a stretch of IOVAs that stands for a stretch of a client's memory (struct vfio_dma, struct iopt_area). */
 import { refuse } from '../abi/errno.js';
-import type { ClientProcess, PinnedRange } from '../vfs/caller.js';
+import { andThen, type MaybeAsync, type PinnableMemory, type PinnedRange } from '../vfs/caller.js';
+import type { Payer } from './locked-memory.js';
 import { PAGE_SIZE, type Range } from './range.js';
 
 /** Where the memory of an area is, whether or not it is pinned. */
 export interface Source {
-  readonly process: ClientProcess;
-  /** Address of the area's first byte. */
+  readonly memory: PinnableMemory;
+  /** Where in it the area's first byte is: an address, or an offset in a file. */
   readonly vaddr: bigint;
+  /** Memory of a file: whoever uses it, it is nobody's (IOPT_ADDRESS_FILE). */
+  readonly file?: boolean;
   /** Mapped for writing by the client: a copy of a read-only mapping can't become writable (iopt_pages.writable). */
   readonly writable: boolean;
+  /** Whose RLIMIT_MEMLOCK the pages count against while they are pinned. */
+  readonly payer?: Payer | undefined;
 }
 
 export interface DmaAccess {
@@ -20,7 +25,29 @@ export interface DmaAccess {
 /** A pin that both halves of a split area keep. */
 class Hold {
   private users = 1;
-  constructor(readonly range: PinnedRange) {}
+  /** Gives the pages back that somebody paid for. */
+  private uncharge: (() => void) | undefined;
+
+  /** ENOMEM: past the payer's limit; then the pin is released. */
+  constructor(
+    readonly range: PinnedRange,
+    private readonly start: bigint,
+    payer: Payer | undefined,
+  ) {
+    try {
+      this.uncharge = payer?.charge(start, range.length);
+    } catch (error) {
+      range.release();
+      throw error;
+    }
+  }
+
+  /** Another pays from now on; ENOMEM changes nothing. */
+  recharge(payer: Payer): void {
+    const uncharge = payer.charge(this.start, this.range.length);
+    this.uncharge?.();
+    this.uncharge = uncharge;
+  }
 
   share(): this {
     this.users++;
@@ -28,7 +55,9 @@ class Hold {
   }
 
   release(): void {
-    if (--this.users === 0) this.range.release();
+    if (--this.users > 0) return;
+    this.range.release();
+    this.uncharge?.();
   }
 }
 
@@ -69,27 +98,40 @@ export class Area implements Range {
     return this.holdOffset;
   }
 
-  /** Pins once; EFAULT. Nothing is kept if the area was removed while the client's memory was waited for. */
-  async takePin(): Promise<void> {
+  /**
+   * Pins once; EFAULT. EINVAL for an area without any access, which page tables can't say (pt_iommu_map_range()). Nothing is kept if
+   * the area was removed while the client's memory was waited for.
+   */
+  takePin(): MaybeAsync<void> {
     if (this.hold || this.killed) return;
-    await this.repin(this.source);
+    return andThen(this.repin(this.source), () => {
+      if (this.access.read || this.access.write) return;
+      this.dropPin();
+      refuse('EINVAL', 'a mapping for neither reading nor writing can not be translated');
+    });
   }
 
   /** Puts the area on other memory (a new vaddr for the same pages), or leaves everything as it was: EFAULT. */
-  async repin(source: Source): Promise<void> {
-    const range = await source.process.pin(source.vaddr, this.length, {
-      read: this.access.read,
-      write: source.writable,
+  repin(source: Source): MaybeAsync<void> {
+    const access = { read: this.access.read, write: source.writable };
+    return andThen(source.memory.pin(source.vaddr, this.length, access), (range) => {
+      if (this.killed || !source.memory.alive) {
+        range.release();
+        if (!this.killed) refuse('EFAULT', 'the process exited while its memory was pinned');
+        return;
+      }
+      const hold = new Hold(range, source.vaddr, source.payer);
+      this.dropPin();
+      this.source = source;
+      this.hold = hold;
+      this.holdOffset = 0n;
     });
-    if (this.killed || !source.process.alive) {
-      range.release();
-      if (!this.killed) refuse('EFAULT', `process ${source.process.pid} exited while its memory was pinned`);
-      return;
-    }
-    this.dropPin();
-    this.source = source;
-    this.hold = new Hold(range);
-    this.holdOffset = 0n;
+  }
+
+  /** The pages become somebody else's to pay for: ENOMEM, and nothing has changed. */
+  handTo(payer: Payer): void {
+    this.hold?.recharge(payer);
+    this.source = { ...this.source, payer };
   }
 
   dropPin(): void {

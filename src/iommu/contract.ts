@@ -1,7 +1,7 @@
 /** What `vfio/` needs of this folder: address spaces to translate in, type1 backends, and the iommufd context. */
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { PciFunction } from '../host/pci-function.js';
-import type { Caller, PinnedRange } from '../vfs/caller.js';
+import type { Caller, MaybeAsync, PinnedRange } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
 
 export type Access = 'read' | 'write';
@@ -14,24 +14,39 @@ export interface Piece {
 }
 
 /** What DMA is translated by: IOVA to client memory. */
-export interface AddressSpace {
+export interface DmaSpace {
   /**
    * The pieces of [iova, iova+length), in order, all of them mapped for `access`; or the first IOVA that is not, with why.
-   * `pieces` and what is in it may be reused by the next call: consume at once.
+   * `pieces` and what is in it may be reused by the next call: consume at once. A promise where tables lie in client memory that is
+   * not there at once, or where somebody is asked for the page.
    */
-  translate(iova: bigint, length: number, access: Access): Translation;
+  translate(iova: bigint, length: number, access: Access): MaybeAsync<Translation>;
   /** Marks what a device wrote, for dirty tracking. */
   dirtied(iova: bigint, length: number): void;
 }
 
+/** An IOMMU's. */
+export type AddressSpace = DmaSpace;
+
 export type Translation =
   | { readonly ok: true; readonly pieces: readonly Piece[] }
-  | { readonly ok: false; readonly iova: bigint; readonly reason: string };
+  | {
+      readonly ok: false;
+      readonly iova: bigint;
+      readonly reason: string;
+      /** Asking for the page would not help. */
+      readonly final?: boolean;
+    };
+
+/** An address space that always answers at once. */
+export interface PlainSpace extends AddressSpace {
+  translate(iova: bigint, length: number, access: Access): Translation;
+}
 
 /** A type1 or type1v2 backend of one container (vfio_iommu_type1.c), made at VFIO_SET_IOMMU. */
 export interface Type1 {
   readonly v2: boolean;
-  readonly space: AddressSpace;
+  readonly space: PlainSpace;
   /** Section 4.4 of the VFIO reference, in its order. `functions` of the group decide reserved regions and coherency. */
   attachGroup(group: IommuGroup): Promise<void> | void;
   detachGroup(group: IommuGroup): void;
@@ -48,10 +63,14 @@ export interface BoundDevice {
   readonly id: number;
   /** What DMA goes through now; undefined while unattached: blocked. */
   readonly space: AddressSpace | undefined;
+  /** What DMA with a PASID goes through. */
+  spaceOf(pasid: number): AddressSpace | undefined;
   /** VFIO_DEVICE_ATTACH_IOMMUFD_PT without PASID, rows 5…16 of 6.4: returns the HWPT id in use. Attached already: replace. */
   attach(ptId: number): Promise<number>;
+  attachPasid(ptId: number, pasid: number): Promise<number>;
   /** Never fails; nothing when unattached. */
   detach(): void;
+  detachPasid(pasid: number): void;
   /** Last close of the device: detach, free the id, release the group's DMA and the reference on the context. */
   unbind(): void;
 }

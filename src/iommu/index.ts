@@ -2,6 +2,7 @@ export type {
   Access,
   AddressSpace,
   BoundDevice,
+  DmaSpace,
   IommufdFile,
   Piece,
   Translation,
@@ -10,4 +11,5 @@ export type {
 export { isIommufd } from './contract.js';
 export { openIommufd } from './iommufd/file.js';
 export { iommufdIoctls } from './iommufd/table.js';
+export { PhysicalSpace } from './physical.js';
 export { createType1 } from './type1/type1.js';

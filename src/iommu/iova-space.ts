@@ -2,7 +2,7 @@
  * An IOVA space: areas that never overlap, what is reserved, what automatic choice is allowed, and the alignment that attached
  * hardware asks for. Both backends stand on it: type1's vfio_dma tree and iommufd's io_pagetable.
  */
-import type { ClientProcess, PinnedRange } from '../vfs/caller.js';
+import type { PinnableMemory, PinnedRange } from '../vfs/caller.js';
 import type { Area } from './area.js';
 import type { Access, Translation } from './contract.js';
 import { hex, min, type Range } from './range.js';
@@ -28,12 +28,12 @@ export class IovaSpace {
   private lastHit: Area | undefined;
   private readonly piece = {} as MutablePiece;
   private readonly single: Translation = { ok: true, pieces: [this.piece] };
-  private readonly owners = new Map<ClientProcess, { areas: number; forget: () => void }>();
+  private readonly owners = new Map<PinnableMemory, { areas: number; forget: () => void }>();
 
   /** The caller has checked that nothing touches it. */
   insert(area: Area): void {
     this.areas.insert(area);
-    this.watch(area.source.process);
+    this.watch(area.source.memory);
   }
 
   /** Those that went with their process meanwhile are passed over. */
@@ -59,11 +59,11 @@ export class IovaSpace {
   }
 
   /** A new address for the same pages, perhaps in another process (VFIO_DMA_MAP_FLAG_VADDR). EFAULT changes nothing. */
-  async rebase(area: Area, process: ClientProcess, vaddr: bigint): Promise<void> {
-    const before = area.source.process;
-    await area.repin({ ...area.source, process, vaddr });
+  async rebase(area: Area, memory: PinnableMemory, vaddr: bigint): Promise<void> {
+    const before = area.source.memory;
+    await area.repin({ ...area.source, memory, vaddr });
     if (area.dead) return;
-    this.watch(process);
+    this.watch(memory);
     this.unwatch(before);
   }
 
@@ -105,7 +105,7 @@ export class IovaSpace {
   private bury(gone: readonly Area[]): void {
     for (const area of gone) {
       area.kill();
-      this.unwatch(area.source.process);
+      this.unwatch(area.source.memory);
     }
     this.generation++;
   }
@@ -114,22 +114,22 @@ export class IovaSpace {
    * A mapping lives as long as the process whose memory it is. (The kernel keeps the pages pinned past the exit; we can't.) One whose
    * address was taken away waits for its next owner instead: that is how a live update hands its memory on.
    */
-  private watch(process: ClientProcess): void {
-    const known = this.owners.get(process);
+  private watch(memory: PinnableMemory): void {
+    const known = this.owners.get(memory);
     if (known) {
       known.areas++;
       return;
     }
-    const forget = process.onExit(() => {
-      this.bury(this.areas.extract((area) => area.source.process === process && !area.vaddrInvalid));
+    const forget = memory.retain(() => {
+      this.bury(this.areas.extract((area) => area.source.memory === memory && !area.vaddrInvalid));
     });
-    this.owners.set(process, { areas: 1, forget });
+    this.owners.set(memory, { areas: 1, forget });
   }
 
-  private unwatch(process: ClientProcess): void {
-    const known = this.owners.get(process);
+  private unwatch(memory: PinnableMemory): void {
+    const known = this.owners.get(memory);
     if (!known || --known.areas > 0) return;
     known.forget();
-    this.owners.delete(process);
+    this.owners.delete(memory);
   }
 }

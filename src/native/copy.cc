@@ -57,7 +57,7 @@ Residency Place::residency(uint64_t offset, uint64_t length, bool write) const {
 
 int Place::check(bool write) const {
   if (!pin) return 0;
-  return (write && !pin->writable) || !pin->process->alive() ? EFAULT : 0;
+  return (write && !pin->writable) || !pin->reachable() ? EFAULT : 0;
 }
 
 bool Piece::inBounds() const {

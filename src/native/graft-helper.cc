@@ -57,6 +57,8 @@ int main(int count, char** arguments) {
   while (told && receive(tracee, signals, &command)) {
     if (command.operation == GraftOperation::Openat) {
       told = answer(tracee.openat(command.fd, command.flags));
+    } else if (command.operation == GraftOperation::Close) {
+      told = answer(tracee.close(command.fd));
     } else {
       answer(tracee.finish(command.result));
       return 0;

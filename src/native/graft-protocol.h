@@ -6,7 +6,7 @@
 
 constexpr int kGraftSocket = 3;
 
-enum class GraftOperation : uint32_t { Openat = 1, Finish = 2 };
+enum class GraftOperation : uint32_t { Openat = 1, Finish = 2, Close = 3 };
 
 struct GraftCommand {
   GraftOperation operation;

@@ -157,7 +157,8 @@ class Graft : public Wrap<Graft> {
   void init(Napi::Env, std::shared_ptr<Session> session) { session_ = std::move(session); }
 
   static std::vector<PropertyDescriptor> properties() {
-    return {InstanceMethod("openat", &Graft::openat), InstanceMethod("finish", &Graft::finish)};
+    return {InstanceMethod("openat", &Graft::openat), InstanceMethod("close", &Graft::close),
+            InstanceMethod("finish", &Graft::finish)};
   }
 
   Napi::Value openat(const Napi::CallbackInfo& info) {
@@ -167,6 +168,11 @@ class Graft : public Wrap<Graft> {
       return Napi::Number::New(env, session->value);
     };
     return session_->order(command, Environment::orReject("openat", opened));
+  }
+
+  Napi::Value close(const Napi::CallbackInfo& info) {
+    GraftCommand command{GraftOperation::Close, fdArgument(info, 0), 0, 0};
+    return session_->order(command, Environment::orReject("close"));
   }
 
   Napi::Value finish(const Napi::CallbackInfo& info) {

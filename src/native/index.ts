@@ -39,6 +39,8 @@ export interface FuseChannel {
 /** A window of shared memory mapped into the daemon. Guarded: touching it through the functions here never ends in SIGBUS. */
 export interface MappedMemory {
   readonly buffer: Buffer;
+  /** The same addresses show [offset, …) of `fd` from now on: to the buffer, to watchers, to whoever holds the window. */
+  remap(fd: number, offset: number): void;
   unmap(): void;
 }
 
@@ -75,6 +77,11 @@ export interface ProcessHandle {
    * EFAULT), and maps shared tmpfs/memfd/hugetlbfs parts into the daemon. Every part not shared is reached by process_vm_*.
    */
   pin(address: number, length: number, write: boolean, timeoutMs: number): Promise<PinHandle>;
+  /**
+   * As pin, at once: for up to 64 KiB in one mapping, private or of the kernel's own shared memory, all of it resident. undefined where
+   * it needs a thread.
+   */
+  pinNow(address: number, length: number, write: boolean): PinHandle | undefined;
   close(): void;
 }
 
@@ -108,6 +115,8 @@ export interface Graft {
    * to the new descriptor, the thread still stopped. Rejects with the client's errno (EMFILE …), ESRCH when it died.
    */
   openat(fd: number, flags: number): Promise<number>;
+  /** close(fd) in the client, after an openat. */
+  close(fd: number): Promise<void>;
   /** Puts `result` into the return register (negative: -errno) and lets the thread go; also after a failed openat. */
   finish(result: number): Promise<void>;
 }
@@ -141,14 +150,28 @@ export interface Native {
   /** memfd_create (close-on-exec), ftruncate to `size`, which may be huge: it stays sparse. */
   memfd(name: string, size: number): number;
   truncate(fd: number, size: number): void;
+  /**
+   * Nobody but this descriptor has the memfd open, here or elsewhere, or mapped through a descriptor of theirs; the daemon's own mappings of
+   * it don't count (fcntl(F_SETLEASE), check_conflicting_open()). Of memfd()'s descriptors only.
+   */
+  isUnshared(fd: number): boolean;
+  /** fallocate(FALLOC_FL_PUNCH_HOLE): the range is zero again and costs nothing. */
+  punchHole(fd: number, offset: number, length: number): void;
+  /** Copies a range from file to file; what is a hole in the source is left as it is in the target. */
+  copyData(source: number, sourceOffset: number, target: number, targetOffset: number, length: number): void;
   map(fd: number, offset: number, length: number): MappedMemory;
   close(fd: number): void;
   /** close(2) on a thread: a copy of somebody's file may flush to a server that is this daemon. */
   closeElsewhere(fd: number): void;
   /** pidfd_open on the thread-group leader of `tid`. Throws ESRCH. */
   openProcess(tid: number): ProcessHandle;
-  /** The effective capabilities of thread `tid`, in its own user namespace, as bits (capget). Throws ESRCH. */
-  effectiveCapabilities(tid: number): bigint;
+  /** The effective capabilities of thread `tid`, in its own user namespace (capget), bit by number. Throws ESRCH. */
+  capabilities(tid: number): bigint;
+  /**
+   * On a thread: maps [offset, +length) of a file in tmpfs (memfd among it) or hugetlbfs, for writing whatever the descriptor was opened
+   * for. Rejects EINVAL for other files and past the end, EPERM for one sealed against writes.
+   */
+  pinFile(fd: number, offset: number, length: number, write: boolean, timeoutMs: number): Promise<PinHandle>;
   /** The text of /proc/self/fd/<fd>: `anon_inode:[eventfd]`. */
   fdLink(fd: number): string;
   /** ioctl(fd, command, argument) on a thread; resolves to 0 or the errno, to ETIMEDOUT after `timeoutMs`. For the nonce probe. */

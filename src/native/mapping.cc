@@ -1,7 +1,10 @@
 #include "mapping.h"
 
+#include <algorithm>
 #include <cerrno>
 
+#include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,6 +21,11 @@ std::shared_ptr<Mapping> Mapping::create(int fd, uint64_t offset, size_t length,
 }
 
 Mapping::~Mapping() { munmap(data, length); }
+
+bool Mapping::remap(int fd, uint64_t offset, int protection) {
+  return mmap(data, length, protection, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, static_cast<off_t>(offset)) !=
+         MAP_FAILED;
+}
 
 namespace {
 class MappedMemory : public Wrap<MappedMemory> {
@@ -45,7 +53,16 @@ class MappedMemory : public Wrap<MappedMemory> {
     info.This().As<Napi::Object>().Get("buffer").As<Napi::Uint8Array>().ArrayBuffer().Detach();
   }
 
-  static std::vector<PropertyDescriptor> properties() { return {InstanceMethod("unmap", &MappedMemory::unmap)}; }
+  void remap(const Napi::CallbackInfo& info) {
+    int fd = fdArgument(info, 0);
+    int64_t offset = integerArgument(info, 1, "offset", 0, kMaxSafeInteger);
+    if (!mapping_) fail(info.Env(), EFAULT, "mmap");
+    if (!mapping_->remap(fd, static_cast<uint64_t>(offset), PROT_READ | PROT_WRITE)) fail(info.Env(), errno, "mmap");
+  }
+
+  static std::vector<PropertyDescriptor> properties() {
+    return {InstanceMethod("unmap", &MappedMemory::unmap), InstanceMethod("remap", &MappedMemory::remap)};
+  }
 
   std::shared_ptr<Mapping> mapping() const { return mapping_; }
 
@@ -58,12 +75,59 @@ Napi::Value memfd(const Napi::CallbackInfo& info) {
   std::string name = stringArgument(info, 0, "name");
   int64_t size = integerArgument(info, 1, "size", 0, kMaxSafeInteger);
   int fd = checked(info.Env(), memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING), "memfd_create");
-  if (ftruncate(fd, size) < 0) {
-    int error = errno;
-    close(fd);
+  // The descriptor of memfd_create() is not counted as a writer of its inode, which isUnshared() needs.
+  std::string path = "/proc/self/fd/" + std::to_string(fd);
+  int file = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  int error = errno;
+  close(fd);
+  if (file < 0) fail(info.Env(), error, "open");
+  if (ftruncate(file, size) < 0) {
+    error = errno;
+    close(file);
     fail(info.Env(), error, "ftruncate");
   }
-  return Napi::Number::New(info.Env(), fd);
+  return Napi::Number::New(info.Env(), file);
+}
+
+// A write lease is granted only while nobody else has the inode open; a mapping is an open file, too.
+Napi::Value isUnshared(const Napi::CallbackInfo& info) {
+  int fd = fdArgument(info, 0);
+  if (fcntl(fd, F_SETLEASE, F_WRLCK) < 0) {
+    if (errno == EAGAIN || errno == EBUSY) return Napi::Boolean::New(info.Env(), false);
+    fail(info.Env(), errno, "F_SETLEASE");
+  }
+  checked(info.Env(), fcntl(fd, F_SETLEASE, F_UNLCK), "F_SETLEASE");
+  return Napi::Boolean::New(info.Env(), true);
+}
+
+void punchHole(const Napi::CallbackInfo& info) {
+  int fd = fdArgument(info, 0);
+  int64_t offset = integerArgument(info, 1, "offset", 0, kMaxSafeInteger);
+  int64_t length = integerArgument(info, 2, "length", 1, kMaxSafeInteger);
+  checked(info.Env(), fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length), "fallocate");
+}
+
+// Copies what there is: holes of the source are skipped.
+void copyData(const Napi::CallbackInfo& info) {
+  int source = fdArgument(info, 0);
+  int64_t from = integerArgument(info, 1, "sourceOffset", 0, kMaxSafeInteger);
+  int target = fdArgument(info, 2);
+  int64_t to = integerArgument(info, 3, "targetOffset", 0, kMaxSafeInteger);
+  int64_t length = integerArgument(info, 4, "length", 1, kMaxSafeInteger);
+  for (off_t at = from, end = from + length; at < end;) {
+    off_t data = lseek(source, at, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) return;
+    checked(info.Env(), data < 0 ? -1 : 0, "lseek");
+    if (data >= end) return;
+    off_t hole = std::min(lseek(source, data, SEEK_HOLE), end);
+    checked(info.Env(), hole < 0 ? -1 : 0, "lseek");
+    for (at = data; at < hole;) {
+      off_t place = to + (at - from);
+      ssize_t copied = copy_file_range(source, &at, target, &place, static_cast<size_t>(hole - at), 0);
+      if (copied == 0) return;  // somebody made the source shorter
+      checked(info.Env(), copied < 0 ? -1 : 0, "copy_file_range");
+    }
+  }
 }
 
 void truncateFile(const Napi::CallbackInfo& info) {
@@ -105,6 +169,9 @@ void exportMapping(Napi::Env env, Napi::Object exports) {
   MappedMemory::define(env);
   exports.Set("memfd", Napi::Function::New(env, memfd, "memfd"));
   exports.Set("truncate", Napi::Function::New(env, truncateFile, "truncate"));
+  exports.Set("isUnshared", Napi::Function::New(env, isUnshared, "isUnshared"));
+  exports.Set("punchHole", Napi::Function::New(env, punchHole, "punchHole"));
+  exports.Set("copyData", Napi::Function::New(env, copyData, "copyData"));
   exports.Set("map", Napi::Function::New(env, map, "map"));
   exports.Set("close", Napi::Function::New(env, closeFd, "close"));
   exports.Set("closeElsewhere", Napi::Function::New(env, closeElsewhere, "closeElsewhere"));

@@ -14,6 +14,8 @@ class Mapping {
   // Null, and errno, on failure.
   static std::shared_ptr<Mapping> create(int fd, uint64_t offset, size_t length, int protection);
   ~Mapping();
+  // The same addresses show other pages from now on, also to who holds only a pointer. False, and errno, on failure.
+  bool remap(int fd, uint64_t offset, int protection);
   uint8_t* const data;
   const size_t length;
 

@@ -1,5 +1,6 @@
 #include "maps.h"
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -46,7 +47,59 @@ std::vector<dev_t> internalDevices() {
   for (unsigned log2 = 14; log2 <= 34; log2++) learn(MFD_HUGETLB | log2 << MAP_HUGE_SHIFT);
   return devices;
 }
+
+// Never destroyed: threads may pin while the process exits.
+const std::vector<dev_t>& knownInternalDevices() {
+  static const auto* const devices = new std::vector<dev_t>(internalDevices());
+  return *devices;
+}
+
+bool isAmong(const std::vector<dev_t>& devices, dev_t device) {
+  return std::find(devices.begin(), devices.end(), device) != devices.end();
+}
+
+// struct procmap_query of linux/fs.h, which older headers lack.
+struct ProcmapQuery {
+  uint64_t size;
+  uint64_t queryFlags;
+  uint64_t queryAddress;
+  uint64_t start;
+  uint64_t end;
+  uint64_t flags;
+  uint64_t pageSize;
+  uint64_t offset;
+  uint64_t inode;
+  uint32_t major;
+  uint32_t minor;
+  uint32_t nameSize;
+  uint32_t buildIdSize;
+  uint64_t nameAddress;
+  uint64_t buildIdAddress;
+};
+static_assert(sizeof(ProcmapQuery) == 104);
+constexpr unsigned long kProcmapQuery = _IOWR('f', 17, ProcmapQuery);
+constexpr uint64_t kReadable = 1;
+constexpr uint64_t kWritable = 2;
+constexpr uint64_t kShared = 8;
 }  // namespace
+
+int queryVma(int maps, uint64_t address, Vma* result) {
+  ProcmapQuery query{};
+  query.size = sizeof query;
+  query.queryAddress = address;
+  if (ioctl(maps, kProcmapQuery, &query) < 0) return errno;
+  *result = {query.start,
+             query.end,
+             (query.flags & kReadable) != 0,
+             (query.flags & kWritable) != 0,
+             (query.flags & kShared) != 0,
+             query.offset,
+             makedev(query.major, query.minor),
+             query.inode};
+  return 0;
+}
+
+bool isInternalMemory(dev_t device) { return isAmong(knownInternalDevices(), device); }
 
 int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result) {
   File file = openProc(pid, "maps");
@@ -73,9 +126,7 @@ int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result) 
 }
 
 SharedMemoryDevices::SharedMemoryDevices(pid_t pid) {
-  // Never destroyed: threads may pin while the process exits.
-  static const auto* const internal = new std::vector<dev_t>(internalDevices());
-  devices_ = *internal;
+  devices_ = knownInternalDevices();
   File file = openProc(pid, "mountinfo");
   if (!file) return;
   eachLine(file.get(), [&](const char* line) {
@@ -90,5 +141,5 @@ SharedMemoryDevices::SharedMemoryDevices(pid_t pid) {
 }
 
 bool SharedMemoryDevices::contains(dev_t device) const {
-  return std::find(devices_.begin(), devices_.end(), device) != devices_.end();
+  return isAmong(devices_, device);
 }

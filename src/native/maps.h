@@ -26,6 +26,15 @@ struct Vma {
 // The VMAs that meet [start, end), in order; 0 or an errno.
 int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result);
 
+// The VMA that `address` lies in, asked of the kernel by `maps`, a descriptor of /proc/<pid>/maps (PROCMAP_QUERY, Linux
+// 6.11): quick however many there are. 0 or an errno: ENOENT for a hole, ESRCH when the address space is gone, ENOTTY
+// from older kernels.
+int queryVma(int maps, uint64_t address, Vma* result);
+
+// Whether `device` is one of the kernel-internal mounts behind memfd and anonymous shared memory, which are the same for
+// every process.
+bool isInternalMemory(dev_t device);
+
 // Tells tmpfs and hugetlbfs, whose files any thread may open and map without waiting for anybody, from
 // everything else, which is never even opened: it could be a file of this daemon's own mount. By device
 // number, since names are the client's to choose.

@@ -5,6 +5,7 @@
 
 #include "arguments.h"
 #include "crew.h"
+#include "descriptor.h"
 #include "errors.h"
 #include "wrap.h"
 
@@ -89,10 +90,39 @@ Napi::Value pinElsewhere(Napi::Env env, std::shared_ptr<Process> process, uint64
       Environment::orReject("pin", [pin](Napi::Env env) { return PinHandle::create(env, std::move(*pin)); }));
 }
 
+Napi::Value pinNow(Napi::Env env, const std::shared_ptr<Process>& process, uint64_t address, uint64_t length,
+                   bool write) {
+  std::shared_ptr<Pin> pin;
+  int error = Pin::holdNow(process, address, length, write, &pin);
+  if (error == Pin::kElsewhere) return env.Undefined();
+  if (error) fail(env, error, "pin");
+  return PinHandle::create(env, std::move(pin));
+}
+
+namespace {
+Napi::Value pinFile(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  int fd = fdArgument(info, 0);
+  auto offset = static_cast<uint64_t>(integerArgument(info, 1, "offset", 0, kMaxSafeInteger));
+  auto length = static_cast<uint64_t>(integerArgument(info, 2, "length", 1, kMaxSafeInteger));
+  bool write = info[3].ToBoolean();
+  int64_t timeoutMs = timeoutArgument(info, 4);
+  auto owned = ownedCopy(env, fd);
+  auto pin = std::make_shared<std::shared_ptr<Pin>>();
+  return Environment::of(env).elsewhere(
+      memoryCrew(), 0, timeoutMs,
+      [owned, offset, length, write, pin] { return Pin::holdFile(*owned, offset, length, write, pin.get()); },
+      Environment::orReject("pin", [pin](Napi::Env env) { return PinHandle::create(env, std::move(*pin)); }));
+}
+}  // namespace
+
 Place placeOf(Napi::Value value, const char* name) {
   if (PinHandle::is(value)) return PinHandle::from(value, name)->place(value.Env());
   Bytes bytes = bytesOf(value, name);
   return {nullptr, bytes.data, bytes.length};
 }
 
-void exportPin(Napi::Env env, Napi::Object) { PinHandle::define(env); }
+void exportPin(Napi::Env env, Napi::Object exports) {
+  PinHandle::define(env);
+  exports.Set("pinFile", Napi::Function::New(env, pinFile, "pinFile"));
+}

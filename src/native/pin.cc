@@ -29,27 +29,38 @@ struct Window {
   uint8_t* data;
 };
 
+// Whether `fd` is in tmpfs or hugetlbfs; then also the unit that can be mapped: hugetlbfs maps whole huge pages only.
+bool isMemory(int fd, uint64_t* unit) {
+  struct statfs system;
+  if (fstatfs(fd, &system) != 0) return false;
+  auto magic = static_cast<uint64_t>(static_cast<uint32_t>(system.f_type));
+  *unit = magic == kHugetlbfsMagic ? static_cast<uint64_t>(system.f_bsize) : kPageSize;
+  return magic == kTmpfsMagic || magic == kHugetlbfsMagic;
+}
+
+// Maps [offset, +length) of `fd`; null, and errno, on failure.
+Window mapFile(int fd, uint64_t offset, uint64_t length, uint64_t unit, bool write) {
+  uint64_t first = offset / unit * unit;
+  uint64_t last = (offset + length + unit - 1) / unit * unit;
+  Window window{};
+  window.mapping = Mapping::create(fd, first, last - first, write ? PROT_READ | PROT_WRITE : PROT_READ);
+  if (window.mapping) window.data = window.mapping->data + (offset - first);
+  return window;
+}
+
 // Maps [start, end) of the file that begins at `vma`, or says no.
 Window mapWindow(const Process& process, const Vma& vma, uint64_t start, uint64_t end, bool write) {
   char path[96];
   snprintf(path, sizeof path, "/proc/%d/map_files/%lx-%lx", process.pid, vma.start, vma.end);
   int fd = open(path, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
   if (fd < 0) return {};
-  struct statfs system;
   struct stat status;
+  uint64_t unit;
   Window window{};
-  bool known = fstatfs(fd, &system) == 0 && fstat(fd, &status) == 0;
-  auto magic = static_cast<uint64_t>(static_cast<uint32_t>(known ? system.f_type : 0));
   // The client may have mapped something else there since its maps were read.
-  bool same = known && status.st_dev == vma.device && status.st_ino == vma.inode && process.alive();
-  if (same && (magic == kTmpfsMagic || magic == kHugetlbfsMagic)) {
-    // hugetlbfs maps whole huge pages only.
-    auto unit = static_cast<uint64_t>(magic == kHugetlbfsMagic ? system.f_bsize : static_cast<long>(kPageSize));
-    uint64_t offset = vma.offset + (start - vma.start);
-    uint64_t first = offset / unit * unit;
-    uint64_t last = (offset + (end - start) + unit - 1) / unit * unit;
-    window.mapping = Mapping::create(fd, first, last - first, write ? PROT_READ | PROT_WRITE : PROT_READ);
-    if (window.mapping) window.data = window.mapping->data + (offset - first);
+  bool same = fstat(fd, &status) == 0 && status.st_dev == vma.device && status.st_ino == vma.inode;
+  if (same && isMemory(fd, &unit) && process.alive()) {
+    window = mapFile(fd, vma.offset + (start - vma.start), end - start, unit, write);
   }
   close(fd);
   return window;
@@ -148,6 +159,57 @@ int Pin::hold(std::shared_ptr<Process> process, uint64_t address, uint64_t lengt
     pin->add({from - address, to - from, window.mapping, window.data});
   }
   if (!process->alive()) return EFAULT;
+  *result = pin;
+  return 0;
+}
+
+int Pin::holdNow(const std::shared_ptr<Process>& process, uint64_t address, uint64_t length, bool write,
+                 std::shared_ptr<Pin>* result) {
+  uint64_t end;
+  if (__builtin_add_overflow(address, length, &end)) return EFAULT;
+  Vma vma;
+  if (process->vmaAt(address, &vma) != 0 || vma.end < end) return kElsewhere;
+  if (!(write ? vma.writable : vma.readable)) return EFAULT;
+  bool file = vma.shared && isInternalMemory(vma.device);
+  if (vma.shared && !file) return kElsewhere;
+  // Pages of shared memory are there for whoever maps them once the client has them.
+  if (process->residency(address, length, write && !file) != Residency::Resident) return kElsewhere;
+  Window window{};
+  if (file) {
+    if (counts.mappings < kMostMappings) window = mapWindow(*process, vma, address, end, write);
+    if (!window.mapping || populate(window, length, write) != 0) return kElsewhere;
+  } else if (vma.readable && touchForRead(process->pid, address, address + 1) != 0) {
+    return kElsewhere;
+  }
+  if (!process->alive()) return EFAULT;
+  std::shared_ptr<Pin> pin(new Pin(process, address, length, write));
+  pin->add({0, length, window.mapping, window.data});
+  *result = pin;
+  return 0;
+}
+
+int Pin::holdFile(int fd, uint64_t offset, uint64_t length, bool write, std::shared_ptr<Pin>* result) {
+  struct stat status;
+  uint64_t unit;
+  uint64_t end;
+  if (!isMemory(fd, &unit) || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return EINVAL;
+  if (__builtin_add_overflow(offset, length, &end) || end > static_cast<uint64_t>(status.st_size)) return EINVAL;
+  Window window = mapFile(fd, offset, length, unit, write);
+  if (!window.mapping && errno == EACCES) {
+    // Pinning does not ask how the descriptor was opened.
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int again = open(path, O_RDWR | O_CLOEXEC);
+    if (again < 0) return errno;
+    window = mapFile(again, offset, length, unit, write);
+    int error = errno;
+    close(again);
+    errno = error;
+  }
+  if (!window.mapping) return errno;
+  if (int error = populate(window, length, write)) return error;
+  std::shared_ptr<Pin> pin(new Pin(nullptr, offset, length, write));
+  pin->add({0, length, window.mapping, window.data});
   *result = pin;
   return 0;
 }

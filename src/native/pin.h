@@ -14,7 +14,16 @@ class Pin {
   // Any thread, and may sleep there. 0 or an errno: EFAULT where pin_user_pages() would say so.
   static int hold(std::shared_ptr<Process> process, uint64_t address, uint64_t length, bool write,
                   std::shared_ptr<Pin>* result);
+  // The same without sleeping, on the loop: kElsewhere where that can't be promised (it is long, not all of it is there,
+  // not of one kind, or in a file system that is not known to be quick).
+  static constexpr int kElsewhere = -1;
+  static int holdNow(const std::shared_ptr<Process>& process, uint64_t address, uint64_t length, bool write,
+                     std::shared_ptr<Pin>* result);
+  // [offset, +length) of a file in shared memory. Any thread. 0 or an errno: EINVAL for other files and past the end
+  // (memfd_pin_folios()).
+  static int holdFile(int fd, uint64_t offset, uint64_t length, bool write, std::shared_ptr<Pin>* result);
 
+  // Null for a file: its pages are nobody's.
   const std::shared_ptr<Process> process;
   const uint64_t address;
   const uint64_t length;
@@ -30,6 +39,9 @@ class Pin {
   Run at(uint64_t offset) const;
   // Whether all of it is mapped here.
   bool shared() const;
+
+  // False once the process is gone whose memory it is.
+  bool reachable() const { return !process || process->alive(); }
 
  private:
   struct Part {

@@ -1,6 +1,5 @@
 #include "process-handle.h"
 
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -12,6 +11,7 @@
 
 #include "arguments.h"
 #include "crew.h"
+#include "descriptor.h"
 #include "errors.h"
 #include "pin-handle.h"
 #include "process.h"
@@ -47,6 +47,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
         InstanceMethod("writeBlocking", &ProcessHandle::writeBlocking),
         InstanceMethod("getFd", &ProcessHandle::getFd),
         InstanceMethod("pin", &ProcessHandle::pin),
+        InstanceMethod("pinNow", &ProcessHandle::pinNow),
         InstanceMethod("close", &ProcessHandle::close),
     };
   }
@@ -160,6 +161,13 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     return pinElsewhere(info.Env(), process_, address, length, write, timeoutArgument(info, 3));
   }
 
+  Napi::Value pinNow(const Napi::CallbackInfo& info) {
+    held(info.Env());
+    uint64_t address = addressArgument(info);
+    auto length = static_cast<uint64_t>(integerArgument(info, 1, "length", 1, kMaxSafeInteger));
+    return ::pinNow(info.Env(), process_, address, length, info[2].ToBoolean());
+  }
+
   void close(const Napi::CallbackInfo&) {
     forget();
     process_.reset();
@@ -211,7 +219,7 @@ Napi::Value openProcess(const Napi::CallbackInfo& info) {
   return ProcessHandle::create(info.Env(), process);
 }
 
-Napi::Value effectiveCapabilities(const Napi::CallbackInfo& info) {
+Napi::Value capabilities(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", INT_MIN, INT_MAX));
   if (tid <= 0) fail(env, ESRCH, "capget");  // 0 would be ourselves
@@ -236,13 +244,7 @@ Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
   auto command = static_cast<unsigned long>(integerArgument(info, 1, "command", 0, UINT32_MAX));
   auto argument = static_cast<unsigned long>(integerArgument(info, 2, "argument", 0, kMaxSafeInteger));
   int64_t timeoutMs = timeoutArgument(info, 3);
-  // A copy: after a timeout the caller closes its own while the thread may not even have begun.
-  int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (copy < 0) fail(env, errno, "ioctl");
-  auto owned = std::shared_ptr<int>(new int(copy), [](int* fd) {
-    closeCrew().queue(0, [fd = *fd] { ::close(fd); });
-    delete fd;
-  });
+  auto owned = ownedCopy(env, fd);
   return Environment::of(env).elsewhere(
       ioctlCrew(), 0, timeoutMs,
       [owned, command, argument] { return ioctl(*owned, command, argument) < 0 ? errno : 0; },
@@ -255,8 +257,8 @@ Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
 void exportProcess(Napi::Env env, Napi::Object exports) {
   ProcessHandle::define(env);
   exports.Set("openProcess", Napi::Function::New(env, openProcess, "openProcess"));
-  exports.Set("effectiveCapabilities",
-              Napi::Function::New(env, effectiveCapabilities, "effectiveCapabilities"));
+  exports.Set("capabilities",
+              Napi::Function::New(env, capabilities, "capabilities"));
   exports.Set("fdLink", Napi::Function::New(env, fdLink, "fdLink"));
   exports.Set("ioctlElsewhere", Napi::Function::New(env, ioctlElsewhere, "ioctlElsewhere"));
 }

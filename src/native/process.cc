@@ -75,6 +75,22 @@ std::shared_ptr<Process> Process::open(pid_t tid) {
 Process::~Process() {
   close(pidfd);
   if (pagemap_ >= 0) close(pagemap_);
+  if (maps_ >= 0) close(maps_);
+}
+
+int Process::vmaAt(uint64_t address, Vma* result) {
+  // As with pagemap: once execve has replaced the address space, ESRCH.
+  for (bool fresh = maps_ < 0;; fresh = true) {
+    if (fresh) {
+      if (maps_ >= 0) close(maps_);
+      char path[32];
+      snprintf(path, sizeof path, "/proc/%d/maps", pid);
+      maps_ = ::open(path, O_RDONLY | O_CLOEXEC);
+      if (maps_ < 0) return errno;
+    }
+    int error = queryVma(maps_, address, result);
+    if (error != ESRCH || fresh) return error;
+  }
 }
 
 bool Process::alive() const {

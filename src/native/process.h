@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "counts.h"
+#include "maps.h"
 
 enum class Residency {
   Resident,
@@ -32,6 +33,9 @@ class Process {
   // open.
   Residency residency(uint64_t address, size_t length, bool write);
 
+  // The VMA that `address` lies in: 0, or an errno as of queryVma(). Loop only.
+  int vmaAt(uint64_t address, Vma* result);
+
   // Copy all of it, faulting pages in, and say 0 or an errno: EFAULT for addresses that are not there,
   // processes that are gone.
   int read(uint64_t address, void* target, size_t length) const;
@@ -45,6 +49,7 @@ class Process {
   ssize_t readPagemap(uint64_t firstPage, uint64_t* entries, size_t pages);
 
   int pagemap_ = -1;
+  int maps_ = -1;
   // The last page looked at, and in which turn.
   uint64_t pageTurn_ = 0;
   uint64_t page_ = 0;

@@ -81,12 +81,22 @@ int Tracee::openat(int fd, int flags) {
     if (int error = prepare()) return error;
   }
   if (int error = writePath(fd)) return error;
+  return run(SYS_openat, static_cast<uint64_t>(AT_FDCWD), pathAddress_, static_cast<uint64_t>(flags));
+}
+
+int Tracee::close(int fd) {
+  if (!stopped() || !prepared_) return -ESRCH;
+  return run(SYS_close, static_cast<uint64_t>(fd), 0, 0);
+}
+
+// One system call in the prepared thread: its result.
+int Tracee::run(long number, uint64_t first, uint64_t second, uint64_t third) {
   user_regs_struct call = registers_;
   call.rip -= sizeof kSyscall;
-  call.rax = SYS_openat;
-  call.rdi = static_cast<unsigned long long>(AT_FDCWD);
-  call.rsi = pathAddress_;
-  call.rdx = static_cast<unsigned long long>(flags);
+  call.rax = static_cast<unsigned long long>(number);
+  call.rdi = first;
+  call.rsi = second;
+  call.rdx = third;
   call.r10 = 0;
   call.orig_rax = static_cast<unsigned long long>(-1);  // no restart of the ioctl
   if (ptrace(PTRACE_SETREGS, tid_, 0, &call) < 0) return -errno;

@@ -17,6 +17,8 @@ class Tracee {
   int seize();
   // Waits for that stop and runs openat(AT_FDCWD, "/proc/self/fd/<fd>", flags) in the thread: its result.
   int openat(int fd, int flags);
+  // The same with close(fd).
+  int close(int fd);
   // Waits for the stop, makes `result` the result of the interrupted ioctl and lets the thread go. 0 or
   // -errno.
   int finish(int64_t result);
@@ -34,6 +36,7 @@ class Tracee {
   int blockSignals();
   int writePath(int fd);
   int restore();
+  int run(long number, uint64_t first, uint64_t second, uint64_t third);
   int nextSyscallStop();
   int detach(int signal);
   int stopSignal() const;

@@ -1,5 +1,4 @@
 /** What every projection is computed from. */
-import { cpus as availableCpus } from 'node:os';
 import type { Host } from '../host/host.js';
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { PciFunction } from '../host/pci-function.js';
@@ -37,8 +36,6 @@ export interface Model {
   readonly vfio: VfioView;
   /** Opens /dev/iommu; there is no such node without it. */
   readonly openIommufd: ((caller: Caller) => MaybeAsync<OpenFile>) | undefined;
-  /** nr_cpu_ids; all of them online. */
-  readonly cpus: number;
   settings(fn: PciFunction): FunctionSettings;
   /** The one bus below a bridge. */
   secondaryBus(bridge: PciFunction): PciBus;
@@ -53,16 +50,13 @@ export interface ModelOptions {
   readonly host: Host;
   readonly vfio: VfioView;
   openIommufd?(caller: Caller): MaybeAsync<OpenFile>;
-  /** Default: the CPUs of this machine. */
-  readonly cpus?: number;
 }
 
-export function createModel({ host, vfio, openIommufd, cpus = availableCpus().length }: ModelOptions): Model {
+export function createModel({ host, vfio, openIommufd }: ModelOptions): Model {
   return {
     host,
     vfio,
     openIommufd,
-    cpus,
     settings: memoized(() => ({
       numaNode: undefined,
       brokenParity: false,

@@ -4,6 +4,7 @@ import { type Bdf, formatBdf, parseBdf } from '../host/bdf.js';
 import type { Host } from '../host/host.js';
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { PciFunction } from '../host/pci-function.js';
+import type { PortService } from '../host/port-services.js';
 import type { PciBus } from './context.js';
 import type { VfioDeviceView, VfioGroupView } from './vfio-view.js';
 
@@ -47,7 +48,11 @@ export const paths = {
   driver: (name: string) => `sys/bus/pci/drivers/${name}`,
   module: (name: string) => `sys/module/${name}`,
   class: (name: string) => `sys/class/${name}`,
+  slot: (name: string) => `sys/bus/pci/slots/${name}`,
   pciSubsystem: 'sys/bus/pci',
+  serviceBus: 'sys/bus/pci_express',
+  serviceDriver: (name: string) => `sys/bus/pci_express/drivers/${name}`,
+  service: ({ port, name }: PortService) => `${paths.function(port)}/${name}`,
   groups: 'sys/kernel/iommu_groups',
   group: (group: IommuGroup) => `${paths.groups}/${group.id}`,
   misc: (name: string) => `sys/devices/virtual/misc/${name}`,

@@ -3,6 +3,8 @@
  * not `steadyCount` are never cached; for the rest this table is the promise: every way in which one changes is a row here.
  */
 import type { HostChange } from '../host/events.js';
+import type { PciFunction } from '../host/pci-function.js';
+import { type PortService, portServices } from '../host/port-services.js';
 import type { Stale } from '../vfs/node.js';
 import { paths } from './paths.js';
 
@@ -12,6 +14,11 @@ function entry(path: string): Stale {
 }
 
 const count = (path: string): Stale => ({ what: 'count', path: `/${path}` });
+
+/** Services that come and go with the driver of their port. */
+function services({ function: fn, driver }: { function: PciFunction; driver: string }): PortService[] {
+  return fn.isBridge && driver === 'pcieport' ? portServices(fn) : [];
+}
 
 export function staleBy(change: HostChange): Stale[] {
   switch (change.kind) {
@@ -27,11 +34,18 @@ export function staleBy(change: HostChange): Stale[] {
       return [count(paths.groups)];
     case 'group-removed':
       return [entry(paths.group(change.group)), count(paths.groups)];
-    case 'driver-unbound':
+    case 'slot-removed':
+      return [entry(paths.slot(change.name))];
+    case 'driver-bound':
+      return services(change).length > 0 ? [count(paths.function(change.function))] : [];
+    case 'driver-unbound': {
+      const gone = services(change).map((service) => entry(paths.service(service)));
       return [
         entry(`${paths.function(change.function)}/driver`),
         entry(`${paths.function(change.function)}/vfio-dev`),
+        ...(gone.length > 0 ? [...gone, count(paths.function(change.function))] : []),
       ];
+    }
     // vfio-dev/ and msi_irqs/ come and go.
     case 'vfio-changed':
     case 'messages-changed':

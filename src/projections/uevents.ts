@@ -10,7 +10,7 @@ export interface Uevent {
   readonly action: KobjectEvent['action'];
   /** Below /sys: `/devices/pci0000:00/0000:00:04.0`. */
   readonly devpath: string;
-  readonly subsystem: 'pci' | 'vfio-dev' | 'vfio';
+  readonly subsystem: 'pci' | 'vfio-dev' | 'vfio' | 'slots';
   /** All of the message's KEY=VALUE pairs, in its order. */
   readonly properties: Readonly<Record<string, string>>;
 }
@@ -41,6 +41,8 @@ function describe(
     const { function: fn } = subject;
     return { path: paths.function(fn), subsystem: 'pci', lines: variables(fn) };
   }
+  // A kset without a filter lends its name (kobject_uevent_env()).
+  if (subject.kind === 'slot') return { path: paths.slot(subject.name), subsystem: 'slots', lines: [] };
   const { name, minor } = subject;
   if (subject.kind === 'vfio-group')
     return {

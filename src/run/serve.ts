@@ -40,6 +40,8 @@ export interface Served {
   readonly closed: Promise<void>;
   /** Nodes that the kernel has looked up and not forgotten; undefined where the transport does not know. */
   nodes(): number | undefined;
+  /** Requests of the kernel so far: received, and answered for good. */
+  requests(): { received: number; answered: number } | undefined;
   /** Unmounts; clients that still hold files get errors. */
   stop(): Promise<void>;
 }
@@ -105,6 +107,7 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
       ready: { ...common, mmap: false, mmapWhy },
       closed: running.closed,
       nodes: () => undefined,
+      requests: () => undefined,
       stop: () => running.stop(),
     };
   }
@@ -117,6 +120,7 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
     ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },
     closed: running.closed,
     nodes: () => running.session.nodes.size,
+    requests: () => ({ ...running.session.tally }),
     stop: () => running.stop(),
   };
 }

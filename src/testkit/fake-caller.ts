@@ -10,6 +10,7 @@
 import { KernelError, refuse } from '../abi/errno.js';
 import type { Caller, CapabilityName, ClientProcess, EventFd, PinnedRange } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
+import { type FakeFile, fakeClientFile } from './fake-file.js';
 
 interface Mapping {
   readonly start: bigint;
@@ -40,6 +41,14 @@ export interface FakeCaller extends Caller {
   /** Descriptor `fd` is one of our open files; without a file, somebody else's. */
   putFile(fd: number, file?: OpenFile): void;
   putEventfd(fd: number): FakeEventfd;
+  /** Descriptor `fd` is a memfd; `users` counts who retains it. */
+  putMemory(
+    fd: number,
+    length: number,
+    options?: { dmaBuf?: boolean },
+  ): { readonly bytes: Buffer; readonly users: number };
+  /** RLIMIT_MEMLOCK, and what mlock() holds. */
+  setMemlock(values: { limit?: bigint; locked?: bigint }): void;
   closeFd(fd: number): void;
   readonly eventfds: ReadonlyMap<number, FakeEventfd>;
   /** Pins not yet released. */
@@ -59,6 +68,8 @@ export interface FakeCallerOptions {
   readonly uid?: number;
   /** Memory answers with promises, as if no page were resident. */
   readonly slowMemory?: boolean;
+  /** RLIMIT_MEMLOCK in bytes; default: unlimited. */
+  readonly memlock?: bigint;
 }
 
 export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
@@ -72,6 +83,8 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
   const openEventfds = new Map<number, () => EventFd>();
   const pins = new Set<FakePin>();
   const exitListeners = new Set<() => void>();
+  let memlock = { limit: options.memlock ?? 2n ** 64n - 1n, locked: 0n };
+  const memoryFiles = new Map<number, FakeFile>();
   const interruptListeners = new Set<() => void>();
 
   /** The buffers behind [address, address+length), in order; EFAULT at the first hole. */
@@ -150,8 +163,31 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     return pin;
   }
 
+  /** Neighbours change places: what is contiguous in one kind of address is not in the other. */
+  const frameOf = (page: number): number => pid * 2 ** 24 + ((page % 2 ** 24) ^ 1);
+  const mappingOf = (page: number): Mapping | undefined =>
+    mappings.find((m) => {
+      const from = BigInt(page) * 4096n - m.start;
+      return from >= 0n && from < BigInt(m.bytes.length);
+    });
+
   const process: ClientProcess = {
     pid,
+    frames: {
+      stretches: () =>
+        mappings.map(({ start, bytes, writable }) => {
+          const pages = Array.from(
+            { length: Math.ceil(bytes.length / 4096) },
+            (_, i) => Number(start >> 12n) + i,
+          );
+          return { vaddr: start, writable, frames: pages.map(frameOf) };
+        }),
+      at: (vaddr, pages) =>
+        Array.from({ length: pages }, (_, i) => {
+          const page = Number(vaddr >> 12n) + i;
+          return mappingOf(page) ? frameOf(page) : 0;
+        }),
+    },
     get alive() {
       return alive;
     },
@@ -160,10 +196,11 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       pieces(vaddr, length, access.write);
       return pinned(vaddr, length, access.write);
     },
-    onExit(listener) {
-      exitListeners.add(listener);
-      return () => void exitListeners.delete(listener);
+    retain(lost) {
+      exitListeners.add(lost);
+      return () => void exitListeners.delete(lost);
     },
+    memlock: () => memlock,
   };
 
   function eventfdCopy(state: FakeEventfd, listeners: Set<() => void>): EventFd {
@@ -181,6 +218,7 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
         listeners.add(entry);
         return () => void listeners.delete(entry);
       },
+      heldByClient: () => [...openEventfds.keys()].some((fd) => eventfds.get(fd) === state),
       close() {
         if (!open) throw new Error('an eventfd copy is closed twice');
         open = false;
@@ -207,6 +245,11 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       if (open) return open();
       throw new KernelError(files.has(fd) ? 'EINVAL' : 'EBADF', `descriptor ${fd} is not an open eventfd`);
     },
+    memoryFile(fd) {
+      const file = memoryFiles.get(fd);
+      if (!file && !files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
+      return fakeClientFile(file, pins);
+    },
     async openFile(fd) {
       if (!files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
       return files.get(fd);
@@ -226,6 +269,14 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     bytes: load,
     putFile(fd, file) {
       files.set(fd, file);
+    },
+    putMemory(fd, length, { dmaBuf = false } = {}) {
+      const file = { bytes: Buffer.alloc(length), users: 0, dmaBuf };
+      memoryFiles.set(fd, file);
+      return file;
+    },
+    setMemlock(values) {
+      memlock = { ...memlock, ...values };
     },
     putEventfd(fd) {
       const listeners = new Set<() => void>();

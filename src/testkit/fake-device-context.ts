@@ -5,7 +5,7 @@
 import {
   type DeviceContext,
   type DeviceModel,
-  type Dma,
+  type DmaByPasid,
   DmaFault,
   type FunctionShape,
   type MaybeAsync,
@@ -22,7 +22,7 @@ interface Mapping {
 }
 
 /** Client memory by IOVA. Answers at once (`now`), a microtask later (`later`), or when released (`held`). */
-export class FakeDma implements Dma {
+export class FakeDma implements DmaByPasid {
   timing: 'now' | 'later' | 'held' = 'now';
   /** Every operation asked for, in order. */
   readonly operations: { kind: 'read' | 'write' | 'copy'; iova: bigint; length: number }[] = [];
@@ -40,6 +40,17 @@ export class FakeDma implements Dma {
     this.mappings.length = 0;
   }
 
+  /** All that is mapped, one after the other. */
+  contents(): Buffer {
+    return Buffer.concat(this.mappings.map(({ bytes }) => bytes));
+  }
+
+  /** Maps what `other` maps, with the same contents: a client that has moved to another host with its memory. */
+  adopt(other: FakeDma): void {
+    for (const { iova, bytes, access } of other.mappings)
+      this.mappings.push({ iova, bytes: Buffer.from(bytes), access });
+  }
+
   get waiting(): number {
     return this.held.length;
   }
@@ -50,6 +61,15 @@ export class FakeDma implements Dma {
     this.held = [];
     for (const perform of run) perform();
     await turn();
+  }
+
+  private readonly byPasid = new Map<number, FakeDma>();
+
+  /** Memory of its own, as an IOMMU has it; the same each time. */
+  withPasid(pasid: number): FakeDma {
+    const own = this.byPasid.get(pasid) ?? new FakeDma();
+    this.byPasid.set(pasid, own);
+    return own;
   }
 
   read(iova: bigint, length: number): MaybeAsync<Buffer> {

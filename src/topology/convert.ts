@@ -5,11 +5,12 @@ import type {
   HostDescription,
   IommuOptions,
 } from '../host/description.js';
+import { parseRegisters } from './registers.js';
 
 type Row = Readonly<Record<string, unknown>>;
 
 /** Keys whose contents are other people's names and stay as written. */
-const opaque = new Set(['options', 'modules']);
+const opaque = new Set(['options', 'modules', 'read_only', 'read_write']);
 
 export function camelCase(key: string): string {
   return !key.includes('_') ? key : key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
@@ -21,7 +22,7 @@ export function snakeCase(key: string): string {
 
 /** The path into a HostDescription as a path into the file. */
 export function snakePath(path: readonly (string | number)[]): (string | number)[] {
-  const end = path.findIndex((step) => opaque.has(String(step)));
+  const end = path.findIndex((step) => opaque.has(snakeCase(String(step))));
   return path.map((step, i) => (typeof step === 'number' || (end >= 0 && i > end) ? step : snakeCase(step)));
 }
 
@@ -57,15 +58,32 @@ function toIommu(row: Row): IommuOptions {
   };
 }
 
+/** Rows whose `size` may be written `16K`. */
+const toSized = (rows: readonly Row[]) =>
+  rows.map((row) => ({ ...row, size: toSize(row.size as number | string) }));
+
 const toBars = (bars: readonly Row[]) =>
-  bars.map((bar) => ({ ...bar, size: toSize(bar.size as number | string) }));
+  toSized(bars).map(({ sizes, ...bar }: Row) => ({
+    ...bar,
+    ...(sizes !== undefined && { sizes: (sizes as (number | string)[]).map(toSize) }),
+  }));
+
+const toRegisters = (text: string) => parseRegisters(text).bytes;
+
+/** Keywords are nobody's to change, and camelKeys() has left them. */
+const toVpd = (vpd: Row | string) => (typeof vpd === 'string' ? toBytes(vpd) : vpd);
 
 const converters: Record<string, (value: never) => unknown> = {
   bars: toBars,
-  sriov: (sriov: Row) => ({
-    ...sriov,
-    ...(sriov.bars !== undefined && { bars: toBars(sriov.bars as Row[]) }),
-  }),
+  trapped: toSized,
+  config: toRegisters,
+  vpd: toVpd,
+  sriov: (sriov: Row | false) =>
+    sriov && {
+      ...sriov,
+      ...(sriov.bars !== undefined && { bars: toBars(sriov.bars as Row[]) }),
+      ...(sriov.config !== undefined && { config: toRegisters(sriov.config as string) }),
+    },
   romSize: toSize,
   interruptPin: (pin: number | string) => (typeof pin === 'string' ? 'ABCD'.indexOf(pin) + 1 : pin),
   capabilities: toCapabilities,
@@ -81,7 +99,11 @@ function toFunction(row: Row): FunctionDescription {
 }
 
 function toCapabilities(rows: readonly Row[]): Row[] {
-  return rows.map((row) => ({ ...row, bytes: Buffer.from((row.bytes as string).replace(/\s/g, ''), 'hex') }));
+  return rows.map((row) => ({ ...row, bytes: toBytes(row.bytes as string) }));
+}
+
+function toBytes(text: string): Uint8Array {
+  return Buffer.from(text.replace(/\s/g, ''), 'hex');
 }
 
 /** `16K` as 16384. */

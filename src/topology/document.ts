@@ -52,6 +52,22 @@ export class TopologyDocument {
     return this.parsed;
   }
 
+  /** Line `line` (from 1) of the text at `path`, as far as the file has it on a line of its own. */
+  locateInText(path: Path, line?: number): Position {
+    const start = this.locate(path);
+    const node = this.document.getIn(path, true);
+    const block = isScalar(node) && (node.type === 'BLOCK_LITERAL' || node.type === 'BLOCK_FOLDED');
+    return line === undefined || !block ? start : { line: start.line + line, column: 1 };
+  }
+
+  /** `path`, with `other` in the place of `key` where the file has only that. */
+  existing(path: Path, key: string, other: string): Path {
+    const i = path.indexOf(key);
+    if (i < 0 || this.document.hasIn(path.slice(0, i + 1))) return path;
+    const written = path.with(i, other);
+    return this.document.hasIn(written.slice(0, i + 1)) ? written : path;
+  }
+
   private at(offset: number): Position {
     const { line, col } = this.lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1) };

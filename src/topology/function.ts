@@ -6,6 +6,7 @@ import type { Host } from '../host/host.js';
 import { findModel, type ModelLookup } from '../host/models.js';
 import type { PciFunction } from '../host/pci-function.js';
 import { snakePath, toFunctionDescription } from './convert.js';
+import { type RegisterProblem, readRegisters } from './register-files.js';
 import { functionSchema } from './schema-function.js';
 import { schemaProblems } from './schema-problems.js';
 
@@ -26,6 +27,9 @@ export function addFunction(host: Host, data: object): PciFunction {
 export function readFunction(data: object, models: ModelLookup = registry): FunctionDescription {
   const misshapen = schemaProblems(functionSchema, data);
   if (misshapen.length > 0) throw new DescriptionRefused(misshapen);
+  const registers: RegisterProblem[] = [];
+  readRegisters(data as Record<string, unknown>, undefined, registers);
+  if (registers.length > 0) throw new DescriptionRefused(registers);
   const description = toFunctionDescription(data as Record<string, unknown>);
   const model = findModel(models, description.model);
   const wrong = model ? schemaProblems(model.optionsSchema, description.options ?? {}) : [];

@@ -9,6 +9,7 @@ import { checkTopology } from './check.js';
 import { snakePath, toDescription } from './convert.js';
 import { type Path, type Position, TopologyDocument } from './document.js';
 import { presetPath } from './presets.js';
+import { type RegisterProblem, readRegisters } from './register-files.js';
 import { topologySchema } from './schema.js';
 import { type SchemaProblem, schemaProblems } from './schema-problems.js';
 
@@ -54,16 +55,45 @@ export function parseTopology(text: string, file: string, models: ModelLookup = 
     void problems.push({ file, ...document.locate(path, inKey), message: formatProblem({ path, message }) });
   const misshapen = schemaProblems(topologySchema, data);
   for (const { path, message, inKey } of misshapen) add(path, message, inKey);
-  const sound = soundPart(data, misshapen);
+  const registers: RegisterProblem[] = [];
+  const complete = withRegisters(data, file, misshapen, registers);
+  for (const { path, message, line } of registers)
+    problems.push({
+      file,
+      ...document.locateInText(path, line),
+      message: formatProblem({ path, message }),
+    });
+  const sound = soundPart(complete, [...misshapen, ...registers]);
   const description = sound && toDescription(sound.data);
   if (description)
     for (const problem of checkTopology(description, models)) {
-      const path = snakePath(problem.path);
+      const path = document.existing(snakePath(problem.path), 'config', 'config_file');
       if (!sound.isBroken(path)) add(path, problem.message, problem.inKey);
     }
   if (problems.length > 0)
     throw new TopologyError(problems.sort((a, b) => a.line - b.line || a.column - b.column));
   return description!;
+}
+
+/** Files that functions name in place of their registers are read; rows with mistakes of another kind are left alone. */
+function withRegisters(
+  data: unknown,
+  file: string,
+  misshapen: readonly SchemaProblem[],
+  problems: RegisterProblem[],
+): unknown {
+  const functions = (data as Partial<Data> | null)?.functions;
+  if (!Array.isArray(functions)) return data;
+  const broken = new Set(misshapen.flatMap(({ path }) => (path[0] === 'functions' ? [path[1]] : [])));
+  if (broken.has(undefined)) return data;
+  const rows = functions.map((row, i) => {
+    if (broken.has(i)) return row;
+    const mine: RegisterProblem[] = [];
+    const read = readRegisters(row, file, mine);
+    problems.push(...mine.map((problem) => ({ ...problem, path: ['functions', i, ...problem.path] })));
+    return read;
+  });
+  return { ...(data as Data), functions: rows };
 }
 
 type Data = Record<string, unknown> & { functions: Record<string, unknown>[] };
@@ -74,7 +104,7 @@ type Data = Record<string, unknown> & { functions: Record<string, unknown>[] };
  */
 function soundPart(
   data: unknown,
-  problems: readonly SchemaProblem[],
+  problems: readonly { readonly path: Path }[],
 ): { data: Data; isBroken(path: Path): boolean } | undefined {
   const top = new Set(problems.map(({ path }) => path[0]).filter((step) => step !== 'functions'));
   const rows = new Set(problems.flatMap(({ path }) => (path[0] === 'functions' ? [path[1]] : [])));

@@ -1,4 +1,5 @@
 /** The part of the schema that describes one PCI function. */
+import { migrationFlags } from '../host/description.js';
 import { address, flag, integer, object, oneOf, type Schema, size, text } from './schema-parts.js';
 
 const required = (schema: Schema, ...keys: string[]): Schema => ({ ...schema, required: keys });
@@ -18,18 +19,35 @@ const bar = required(
     kind: oneOf('memory32', 'memory64', 'io'),
     size,
     prefetchable: flag,
+    sizes: {
+      type: 'array',
+      items: size,
+      minItems: 1,
+      description: 'a list of sizes it can be given, 1M and up',
+    },
   }),
   'index',
-  'kind',
   'size',
 );
 
 const msix = object('the vectors, bar, table_offset and pba_offset of MSI-X, or false', {
   vectors: integer('1 to 2048 vectors', 1, 2048),
   bar: integer('the index of a memory BAR', 0, 5),
+  pba_bar: integer('the index of a memory BAR', 0, 5),
   table_offset: offset,
   pba_offset: offset,
 });
+
+const trapped = required(
+  object('pages of a BAR', {
+    bar: integer('the index of a memory BAR', 0, 5),
+    offset: integer('an offset in bytes, a multiple of 4096', 0, 2 ** 32 - 1),
+    size,
+  }),
+  'bar',
+  'offset',
+  'size',
+);
 
 const msi = object('the vectors of MSI, or false', { vectors: oneOf(1, 2, 4, 8, 16, 32), maskable: flag });
 
@@ -47,12 +65,26 @@ const link = required(
   'width',
 );
 
+const hotplug: Schema = {
+  ...object('true, false, or the parts of a hot-plug slot', {
+    attention_button: flag,
+    attention_indicator: flag,
+    power_indicator: flag,
+    power_controller: flag,
+    latch: flag,
+    surprise: flag,
+  }),
+  type: ['object', 'boolean'],
+};
+
 const bus = integer('a bus number from 1 to 255', 1, 255);
 const bridge = required(
   object('a bridge', {
     kind: oneOf('root-port', 'upstream-port', 'downstream-port', 'pcie-to-pci', 'pci'),
     secondary: bus,
     subordinate: bus,
+    slot: integer('a slot number from 0 to 8191', 0, 0x1fff),
+    hotplug,
   }),
   'kind',
   'secondary',
@@ -84,11 +116,40 @@ const extendedCapability = required(
   'bytes',
 );
 
+const registers = text('rows as lspci -xxx prints them, like "00: 86 80 d3 10 …"');
+const registerFile = text('the name of a file with such rows, from where this file is');
+
+const fields: Schema = {
+  type: 'object',
+  description: 'text by two-character keyword, like PN and SN',
+  patternProperties: {
+    '^[A-Z][A-Z0-9]$': { type: 'string', maxLength: 255, description: 'text of up to 255 characters' },
+  },
+  additionalProperties: false,
+};
+const vitalData: Schema = {
+  type: ['object', 'string'],
+  pattern: bytes.pattern,
+  properties: { name: text('the name of the product'), read_only: fields, read_write: fields },
+  required: ['name'],
+  additionalProperties: false,
+  description: 'a name with read_only and read_write fields, or bytes as pairs of hexadecimal digits',
+};
+
 const id = integer('a 16-bit id, like 0x8086', 0, 0xffff);
 const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
 
-const sriov = required(
-  object('what makes a function an SR-IOV physical function', {
+const migration = required(
+  object('what of the migration protocol a device offers', {
+    flags: list(oneOf(...migrationFlags), 'a list of stop-copy, p2p and pre-copy'),
+  }),
+  'flags',
+);
+
+const sriov = orFalse(
+  object('what makes a function an SR-IOV physical function, or false', {
+    config: registers,
+    config_file: registerFile,
     total_vfs: integer('1 to 65535 VFs', 1, 0xffff),
     offset: integer("the first VF's distance from the PF, 1 to 65535", 1, 0xffff),
     stride: integer('the distance between VFs, 0 to 65535', 0, 0xffff),
@@ -100,10 +161,9 @@ const sriov = required(
     msix: required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset'),
     ari: flag,
     numvfs: integer('a number of VFs', 0, 0xffff),
+    migration,
+    dma_logging: flag,
   }),
-  'total_vfs',
-  'offset',
-  'vf_device',
 );
 
 export const functionSchema: Schema = required(
@@ -114,6 +174,8 @@ export const functionSchema: Schema = required(
     ),
     model: text('the name of a device model'),
     options: { type: 'object', description: 'options of the model' },
+    config: registers,
+    config_file: registerFile,
     vendor: id,
     device: id,
     subsystem_vendor: id,
@@ -126,18 +188,25 @@ export const functionSchema: Schema = required(
     msi: orFalse(required(msi, 'vectors')),
     interrupt_pin: oneOf(0, 1, 2, 3, 4, 'A', 'B', 'C', 'D'),
     pcie: orFalse(required(pcie, 'type')),
+    trapped: list(trapped, 'a list of pages that are not mapped'),
+    atomic_ops: list(oneOf(32, 64, 128), 'a list of sizes in bits'),
     link,
     bridge,
     sriov,
     serial_number: text('eight pairs like 00-11-22-33-44-55-66-77', '^[0-9a-f]{2}(-[0-9a-f]{2}){7}$'),
+    vpd: vitalData,
     power_management: flag,
     capabilities: list(capability, 'a list of capabilities'),
     extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
+    migration,
+    dma_logging: flag,
     driver: text('the name of a driver, or none'),
     driver_override: text('the name of a driver'),
     iommu_group: integer('a group number', 0, 2 ** 31 - 1),
     acs: flag,
     reserved_regions: list(region, 'a list of reserved regions'),
+    dma_coherency: oneOf('enforced', 'unenforced', 'none'),
+    slot: integer('a slot number', 0, 2 ** 32 - 1),
     numa_node: integer('a node, or -1', -1, 1023),
     irq: integer('an interrupt line from 0 to 254', 0, 254),
   }),

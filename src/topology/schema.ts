@@ -22,6 +22,8 @@ const iommu = object('a description of the IOMMU', {
   },
   interrupt_remapping: flag,
   enforces_coherency: flag,
+  scalable_mode: flag,
+  physical_dma: flag,
   domain_type: oneOf('DMA', 'DMA-FQ', 'identity'),
   registers: { ...registers, required: ['cap', 'ecap'] },
 });
@@ -44,7 +46,10 @@ const driver = {
     ids: { type: 'array', items: deviceId, description: 'a list of ids' },
     manages_dma: flag,
     enables: flag,
+    vectors: integer('1 to 2048 vectors', 1, 2048),
+    dma_bits: integer('the width of DMA addresses in bits', 24, 64),
     sriov: oneOf('removes-vfs', 'leaves-vfs'),
+    max_vfs: integer('1 to 65535 VFs', 1, 0xffff),
   }),
   required: ['name', 'ids'],
 };
@@ -56,6 +61,14 @@ export const topologySchema = {
     name: text('a name for people'),
     kernel: object('a kernel', { release, tainted: integer('a sum of taint bits', 0, 2 ** 31 - 1) }),
     iommu,
+    firmware: oneOf('own', 'captured'),
+    numa_nodes: {
+      type: 'array',
+      minItems: 1,
+      items: text('the CPUs of a node, like 0-3,8', '^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$'),
+      description: 'a list with the CPUs of each node',
+    },
+    vfio: object('policies of VFIO', { noncoherent_cdev: flag }),
     root_buses: {
       type: 'array',
       minItems: 1,

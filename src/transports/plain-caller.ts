@@ -25,14 +25,17 @@ export function plainCaller(options: PlainCallerOptions): Caller {
     process: {
       pid: 0,
       alive: true,
+      frames: { stretches: refuse("the caller's memory"), at: refuse("the caller's memory") },
       pin: async () => {
         throw refusal("the caller's memory");
       },
       // Nobody can be seen to exit, so there is nothing to call and nothing to forget.
-      onExit: () => () => {},
+      retain: () => () => {},
+      memlock: refuse("the caller's limits"),
     },
     capable: options.capable,
     eventfd: refuse("the caller's eventfd"),
+    memoryFile: refuse("the caller's descriptor"),
     openFile: async () => {
       throw refusal("the caller's descriptor");
     },

@@ -75,6 +75,7 @@ async function openBound(
       get space() {
         return bound.space;
       },
+      spaceOf: (pasid) => bound.spaceOf(pasid),
       release: () => bound.unbind(),
     };
   });
@@ -92,28 +93,33 @@ async function writeId({ device }: DeviceFile, { caller }: IoctlCall, argument: 
   }
 }
 
-const withoutPasid = (layout: typeof attachIommufdPt | typeof detachIommufdPt): number =>
-  layout.offsets.pasid;
-
-/** PASIDs need an IOMMU and a driver for them; of the rows up to there only the reading is left. */
-async function refusePasid(call: IoctlCall, argsz: number, offset: number): Promise<never> {
-  if (argsz < offset + 4) refuse('EINVAL', `argsz ${argsz} leaves out the PASID`);
-  await call.caller.memory.read(call.argument + BigInt(offset), 4);
-  return refuse('EOPNOTSUPP', 'the IOMMU has no PASIDs');
+/**
+ * The PASID behind the first `minimum` bytes, or undefined without that flag. EINVAL: unknown flags, no room for it in argsz; EFAULT.
+ */
+async function readPasid(
+  call: IoctlCall,
+  { argsz, flags }: { argsz: number; flags: number },
+  minimum: number,
+): Promise<number | undefined> {
+  if (flags & ~PT_FLAG_PASID) refuse('EINVAL', `unknown flags 0x${flags.toString(16)}`);
+  if (!(flags & PT_FLAG_PASID)) return undefined;
+  if (argsz < minimum + 4) refuse('EINVAL', `argsz ${argsz} leaves out the PASID`);
+  return (await call.caller.memory.read(call.argument + BigInt(minimum), 4)).readUInt32LE(0);
 }
 
 export async function attach({ device }: DeviceFile, call: IoctlCall): Promise<number> {
-  const minimum = withoutPasid(attachIommufdPt);
-  const { argsz, flags, ptId } = await readArgument(call, attachIommufdPt, minimum);
-  if (flags & ~PT_FLAG_PASID) refuse('EINVAL', `unknown flags 0x${flags.toString(16)}`);
-  if (flags & PT_FLAG_PASID) return refusePasid(call, argsz, minimum);
+  const minimum = attachIommufdPt.offsets.pasid;
+  const request = await readArgument(call, attachIommufdPt, minimum);
+  const pasid = await readPasid(call, request, minimum);
   await device.lock.run(async () => {
     const { bound } = device.binding!.iommufd!;
     const out = Buffer.alloc(4);
-    out.writeUInt32LE(await bound.attach(ptId));
+    const id = pasid === undefined ? bound.attach(request.ptId) : bound.attachPasid(request.ptId, pasid);
+    out.writeUInt32LE(await id);
     try {
       await call.caller.memory.write(call.argument + BigInt(attachIommufdPt.offsets.ptId), out);
     } catch (error) {
+      // Whatever was attached, the kernel takes the attach without PASID away (vfio_df_ioctl_attach_pt()).
       bound.detach();
       throw error;
     }
@@ -122,10 +128,13 @@ export async function attach({ device }: DeviceFile, call: IoctlCall): Promise<n
 }
 
 export async function detach({ device }: DeviceFile, call: IoctlCall): Promise<number> {
-  const minimum = withoutPasid(detachIommufdPt);
-  const { argsz, flags } = await readArgument(call, detachIommufdPt, minimum);
-  if (flags & ~PT_FLAG_PASID) refuse('EINVAL', `unknown flags 0x${flags.toString(16)}`);
-  if (flags & PT_FLAG_PASID) return refusePasid(call, argsz, minimum);
-  await device.lock.run(() => device.binding!.iommufd!.bound.detach());
+  const minimum = detachIommufdPt.offsets.pasid;
+  const request = await readArgument(call, detachIommufdPt, minimum);
+  const pasid = await readPasid(call, request, minimum);
+  await device.lock.run(() => {
+    const { bound } = device.binding!.iommufd!;
+    if (pasid === undefined) bound.detach();
+    else bound.detachPasid(pasid);
+  });
   return 0;
 }

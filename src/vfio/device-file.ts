@@ -10,19 +10,19 @@ import type { VfioDevice } from './device.js';
 import { boundCdevIoctls, groupDeviceIoctls, unboundCdevIoctls } from './device-ioctls.js';
 import type { OpenDevice } from './open-device.js';
 import { readRegion, writeRegion } from './regions/access.js';
+import { backingOf } from './regions/mappable.js';
 
 export class DeviceFile implements OpenFile {
   /** access_granted: this file may use the device. */
   private granted: boolean;
-  readonly backing?: Backing;
+  readonly backing: Backing | undefined;
 
   constructor(
     readonly device: VfioDevice,
     readonly origin: 'group' | 'cdev',
   ) {
     this.granted = origin === 'group';
-    const fd = device.fn.pages?.fd;
-    if (fd !== undefined) this.backing = { fd };
+    this.backing = backingOf(device.fn);
   }
 
   get bound(): boolean {

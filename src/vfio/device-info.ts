@@ -11,8 +11,10 @@ import {
 } from '../abi/vfio/index.js';
 import type { IoctlCall } from '../vfs/ioctl.js';
 import { readArgument, writeInfo } from './arguments.js';
+import { atomicCapability } from './atomics.js';
 import { readIrqRequest } from './irqs/request.js';
 import type { OpenDevice } from './open-device.js';
+import { specificRegions } from './regions/specific.js';
 
 /** Up to and including num_irqs. */
 const INFO_MINIMUM = 16;
@@ -20,29 +22,29 @@ const INFO_MINIMUM = 16;
 export async function getInfo(open: OpenDevice, call: IoctlCall): Promise<number> {
   const info = await readArgument(call, deviceInfo, INFO_MINIMUM);
   info.flags = DeviceFlag.PCI | (open.resetWorks ? DeviceFlag.RESET : 0);
-  info.numRegions = NUM_REGIONS;
+  info.numRegions = NUM_REGIONS + specificRegions(open).length;
   info.numIrqs = NUM_IRQS;
-  // PCI_ATOMIC_COMP would be the only capability, and no root port here completes atomics.
-  await writeInfo(call, deviceInfo, info, [], DeviceFlag.CAPS);
+  await writeInfo(call, deviceInfo, info, atomicCapability(open.fn), DeviceFlag.CAPS);
   return 0;
 }
 
 const { EVENTFD, MASKABLE, AUTOMASKED, NORESIZE } = IrqFlag;
 
-/** MSI-X vectors can be added while enabled, as on any x86 machine; MSI's can't. */
 const irqFlags: ReadonlyMap<number, number> = new Map([
   [IrqIndex.INTX, EVENTFD | MASKABLE | AUTOMASKED],
   [IrqIndex.MSI, EVENTFD | NORESIZE],
-  [IrqIndex.MSIX, EVENTFD],
+  [IrqIndex.MSIX, EVENTFD | NORESIZE],
   [IrqIndex.ERR, EVENTFD | NORESIZE],
   [IrqIndex.REQ, EVENTFD | NORESIZE],
 ]);
 
 export async function getIrqInfo(open: OpenDevice, call: IoctlCall): Promise<number> {
   const info = await readArgument(call, irqInfo);
-  const flags = irqFlags.get(info.index);
-  if (flags === undefined) refuse('EINVAL', `no interrupt index ${info.index}`);
+  let flags = irqFlags.get(info.index);
+  if (flags === undefined) return refuse('EINVAL', `no interrupt index ${info.index}`);
   const count = open.irqs.available(info.index);
+  // Vectors of MSI-X, where there are any, can be added while it is enabled, as on any x86 machine (has_dyn_msix).
+  if (info.index === IrqIndex.MSIX && count > 0) flags &= ~NORESIZE;
   if (info.index === IrqIndex.ERR && count === 0) refuse('EINVAL', 'only PCIe devices report errors');
   await call.caller.memory.write(call.argument, irqInfo.encode({ ...info, flags, count }));
   return 0;

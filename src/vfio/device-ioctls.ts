@@ -15,6 +15,7 @@ import {
 } from '../abi/vfio/index.js';
 import type { MaybeAsync } from '../vfs/caller.js';
 import { type ArgumentShape, type IoctlCall, type IoctlRow, IoctlTable } from '../vfs/ioctl.js';
+import type { NewDescriptor } from '../vfs/node.js';
 import { attach, bind, detach } from './cdev.js';
 import type { DeviceFile } from './device-file.js';
 import { getInfo, getIrqInfo, resetDevice, setIrqs } from './device-info.js';
@@ -23,7 +24,7 @@ import { getHotResetInfo, pciHotReset } from './hot-reset.js';
 import { setIoeventfd } from './ioeventfds.js';
 import { getRegionInfo } from './regions/info.js';
 
-type Handler = (file: DeviceFile, call: IoctlCall) => MaybeAsync<number>;
+type Handler = (file: DeviceFile, call: IoctlCall) => MaybeAsync<number | NewDescriptor>;
 
 function row(name: keyof typeof DeviceIoctl, argument: ArgumentShape, handle: Handler): IoctlRow<DeviceFile> {
   return { number: DeviceIoctl[name], name, argument, handle };

@@ -3,10 +3,11 @@
  * one open state.
  */
 import { refuse } from '../abi/errno.js';
+import type { MigrationDescription } from '../host/description.js';
 import { boolParameter, type Host } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
-import type { AddressSpace, BoundDevice, IommufdFile } from '../iommu/contract.js';
-import type { Caller, MaybeAsync } from '../vfs/caller.js';
+import type { BoundDevice, DmaSpace, IommufdFile } from '../iommu/contract.js';
+import type { Caller, ClientProcess, MaybeAsync } from '../vfs/caller.js';
 import type { OpenFile, OpenRequest } from '../vfs/node.js';
 import { DeviceFile } from './device-file.js';
 import type { EventFds } from './eventfds.js';
@@ -20,12 +21,22 @@ import { isPhysicalFunction, VfToken } from './token.js';
 /** What an open device's DMA goes through: a container, or an iommufd. */
 export interface DeviceBinding {
   /** undefined: blocked. */
-  readonly space: AddressSpace | undefined;
+  readonly space: DmaSpace | undefined;
+  /** For DMA with a PASID; only an iommufd tells them apart. */
+  spaceOf?(pasid: number): DmaSpace | undefined;
   readonly iommufd?: { readonly file: IommufdFile; readonly bound: BoundDevice };
+  /** One more process has opened the device: without an IOMMU its memory, too, can be reached. */
+  admit?(process: ClientProcess): void;
   /** After the driver's open: attaches where opening alone implies it. */
   start?(): Promise<void>;
   /** After the driver's close. */
   release(): void;
+}
+
+/** What a driver offers beyond vfio-pci itself (mig_ops, log_ops of struct vfio_device). */
+export interface VariantFeatures {
+  readonly migration: MigrationDescription | undefined;
+  readonly dmaLogging: boolean;
 }
 
 /** vfio_unregister_group_dev() asks again every 10 s. */
@@ -59,6 +70,7 @@ export class VfioDevice {
     readonly group: VfioGroup,
     /** X of vfio<X>: lowest free, machine-wide. */
     readonly index: number,
+    readonly variant: VariantFeatures,
   ) {
     this.pfToken = fn.physfn && registry.deviceOf(fn.physfn)?.token;
     this.sleep();
@@ -75,9 +87,15 @@ export class VfioDevice {
     return `vfio${this.index}`;
   }
 
-  /** The minor of its cdev; no-IOMMU devices have none. */
+  /** The minor of its cdev; no-IOMMU devices have none, and those that the host's policy leaves to their group. */
   get cdevMinor(): number | undefined {
-    return this.group.noiommu ? undefined : this.index;
+    return this.group.noiommu || this.hidesCdev ? undefined : this.index;
+  }
+
+  /** The host's policy for devices whose coherency nobody enforces (`vfio.noncoherent_cdev`). */
+  private get hidesCdev(): boolean {
+    const { vfio, iommu } = this.registry.host;
+    return !vfio.noncoherentCdev && !(iommu.enforcesCoherency && this.fn.dmaCoherency === 'enforced');
   }
 
   get openCount(): number {
@@ -106,7 +124,7 @@ export class VfioDevice {
 
   /** /dev/vfio/devices/vfio<X>: may be opened any number of times; one of them can be bound. */
   openCdev(_request: OpenRequest, _caller: Caller): OpenFile {
-    if (this.cdevMinor === undefined) refuse('ENODEV', `${this.fn.bdf} has no cdev: it has no IOMMU`);
+    if (this.cdevMinor === undefined) refuse('ENODEV', `${this.fn.bdf} has no cdev`);
     this.use();
     return new DeviceFile(this, 'cdev');
   }

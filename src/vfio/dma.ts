@@ -3,62 +3,78 @@
  * pieces answer synchronously, so does everything here.
  */
 import { KernelError } from '../abi/errno.js';
-import { type Dma, DmaFault, type MaybeAsync } from '../devices/contract.js';
-import type { Access, AddressSpace, Piece } from '../iommu/contract.js';
+import { type Dma, type DmaByPasid, DmaFault, type MaybeAsync } from '../devices/contract.js';
+import type { Access, DmaSpace, Piece, Translation } from '../iommu/contract.js';
 import { andThen } from '../vfs/caller.js';
 
-export class IommuDma implements Dma {
+export class IommuDma implements DmaByPasid {
   /** `space` gives undefined while nothing is attached: all DMA is blocked. Bus mastering is the function's own business. */
-  constructor(private readonly space: () => AddressSpace | undefined) {}
+  constructor(
+    private readonly space: () => DmaSpace | undefined,
+    private readonly spaceOf: (pasid: number) => DmaSpace | undefined = () => undefined,
+    /** Told of everything that was written. */
+    private readonly wrote: (iova: bigint, length: number) => void = () => {},
+  ) {}
+
+  withPasid(pasid: number): Dma {
+    return new IommuDma(() => this.spaceOf(pasid), undefined, this.wrote);
+  }
 
   read(iova: bigint, length: number): MaybeAsync<Buffer> {
-    const { pieces } = this.resolve(iova, length, 'read');
-    return this.faulting(iova, 'read', () => {
-      const first = pieces[0];
-      if (first === undefined) return Buffer.alloc(0);
-      if (pieces.length === 1) return first.range.read(first.offset, first.length);
-      return joined(pieces.map((piece) => piece.range.read(piece.offset, piece.length)));
-    });
+    return andThen(this.resolve(iova, length, 'read'), ({ pieces }) =>
+      this.faulting(iova, 'read', () => {
+        const first = pieces[0];
+        if (first === undefined) return Buffer.alloc(0);
+        if (pieces.length === 1) return first.range.read(first.offset, first.length);
+        return joined(pieces.map((piece) => piece.range.read(piece.offset, piece.length)));
+      }),
+    );
   }
 
   write(iova: bigint, data: Uint8Array): MaybeAsync<void> {
-    const { pieces, space } = this.resolve(iova, data.length, 'write');
-    const result = this.faulting(iova, 'write', () => {
-      const first = pieces[0];
-      if (first && pieces.length === 1) return first.range.write(first.offset, data);
-      let taken = 0;
-      return inTurn(copied(pieces), ({ range, offset, length }) => {
-        const part = data.subarray(taken, taken + length);
-        taken += length;
-        return range.write(offset, part);
+    return andThen(this.resolve(iova, data.length, 'write'), ({ pieces, space }) => {
+      const result = this.faulting(iova, 'write', () => {
+        const first = pieces[0];
+        if (first && pieces.length === 1) return first.range.write(first.offset, data);
+        let taken = 0;
+        return inTurn(copied(pieces), ({ range, offset, length }) => {
+          const part = data.subarray(taken, taken + length);
+          taken += length;
+          return range.write(offset, part);
+        });
       });
+      return andThen(result, () => this.dirtied(space, iova, data.length));
     });
-    return andThen(result, () => space.dirtied(iova, data.length));
   }
 
   copy(destination: bigint, source: bigint, length: number): MaybeAsync<void> {
-    // translate() may reuse its pieces for the next call, so those of the source are copied.
-    const from = copied(this.resolve(source, length, 'read').pieces);
-    const { pieces: to, space } = this.resolve(destination, length, 'write');
-    const result = this.faulting(destination, 'write', () =>
-      inTurn(steps(from, copied(to)), ({ source: s, target: t, length: n }) =>
-        s.range.copyTo(s.offset, t.range, t.offset, n),
-      ),
-    );
-    return andThen(result, () => space.dirtied(destination, length));
+    return andThen(this.resolve(source, length, 'read'), ({ pieces }) => {
+      // translate() may reuse its pieces for the next call, so those of the source are copied.
+      const from = copied(pieces);
+      return andThen(this.resolve(destination, length, 'write'), ({ pieces, space }) => {
+        const to = copied(pieces);
+        const result = this.faulting(destination, 'write', () =>
+          inTurn(steps(from, to), ({ source: s, target: t, length: n }) =>
+            s.range.copyTo(s.offset, t.range, t.offset, n),
+          ),
+        );
+        return andThen(result, () => this.dirtied(space, destination, length));
+      });
+    });
   }
 
-  private resolve(
-    iova: bigint,
-    length: number,
-    access: Access,
-  ): { pieces: readonly Piece[]; space: AddressSpace } {
+  private dirtied(space: DmaSpace, iova: bigint, length: number): void {
+    space.dirtied(iova, length);
+    this.wrote(iova, length);
+  }
+
+  private resolve(iova: bigint, length: number, access: Access): MaybeAsync<Resolved> {
     const space = this.space();
     if (!space) throw new DmaFault(iova, access, 'the device is attached to no address space');
     if (length === 0) return { pieces: [], space };
-    const translation = space.translate(iova, length, access);
-    if (!translation.ok) throw new DmaFault(translation.iova, access, translation.reason);
-    return { pieces: translation.pieces, space };
+    return andThen(space.translate(iova, length, access), (translation) =>
+      resolved(translation, space, access),
+    );
   }
 
   /** Memory that vanished under a mapping (client gone, pages unmapped) is EFAULT there and a fault to the device. */
@@ -74,6 +90,16 @@ export class IommuDma implements Dma {
       return fail(error);
     }
   }
+}
+
+interface Resolved {
+  readonly pieces: readonly Piece[];
+  readonly space: DmaSpace;
+}
+
+function resolved(translation: Translation, space: DmaSpace, access: Access): Resolved {
+  if (!translation.ok) throw new DmaFault(translation.iova, access, translation.reason);
+  return { pieces: translation.pieces, space };
 }
 
 const copied = (pieces: readonly Piece[]): Piece[] =>

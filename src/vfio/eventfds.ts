@@ -17,6 +17,7 @@ export class EventFds {
     return {
       signal: () => copy.signal(),
       listen: (listener) => copy.listen(listener),
+      heldByClient: () => copy.heldByClient(),
       close: () => {
         this.held--;
         copy.close();

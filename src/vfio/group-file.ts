@@ -74,7 +74,8 @@ function match(group: VfioGroup, text: string): VfioDevice {
   return refuse('ENODEV', `group ${group.name} has no vfio device named ${JSON.stringify(text)}`);
 }
 
-const TOKEN = /^ *(?:vf_token=([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}) *)?$/i;
+/** The digits in either case, the name in lower case only. */
+const TOKEN = /^ *(?:vf_token=([\dA-Fa-f]{8}(?:-[\dA-Fa-f]{4}){3}-[\dA-Fa-f]{12}) *)?$/;
 
 /** ` vf_token=<uuid>`, at most once, among spaces; the UUID's 16 bytes in the order of its text. */
 function tokenOption(options: string): Buffer | undefined {

@@ -1,6 +1,7 @@
 /** VFIO_GROUP_GET_DEVICE_FD after the name is found (vfio_df_group_open()). */
 import { KernelError, refuse } from '../abi/errno.js';
 import type { IommufdFile } from '../iommu/contract.js';
+import { PhysicalSpace } from '../iommu/index.js';
 import type { Caller, MaybeAsync } from '../vfs/caller.js';
 import type { Container } from './container.js';
 import type { DeviceBinding, VfioDevice } from './device.js';
@@ -16,10 +17,11 @@ export function openFromGroup(group: VfioGroup, device: VfioDevice, caller: Call
       await device.lock.run(() =>
         device.open(() =>
           attachment.kind === 'container'
-            ? useContainer(group, attachment.container, caller)
+            ? useContainer(group, device, attachment.container, caller)
             : useIommufd(group, device, attachment.file, caller),
         ),
       );
+      device.binding?.admit?.(caller.process);
       return new DeviceFile(device, 'group');
     } catch (error) {
       device.unuse();
@@ -29,18 +31,39 @@ export function openFromGroup(group: VfioGroup, device: VfioDevice, caller: Call
 }
 
 /** vfio_group_use_container(): the open device keeps the group's file, and so its place in the container. */
-function useContainer(group: VfioGroup, container: Container, caller: Caller): DeviceBinding {
+function useContainer(
+  group: VfioGroup,
+  device: VfioDevice,
+  container: Container,
+  caller: Caller,
+): DeviceBinding {
   if (!container.hasIommu) refuse('EINVAL', 'the container has no IOMMU yet');
   if (group.noiommu && !caller.capable('SYS_RAWIO')) refuse('EPERM', 'a no-IOMMU device needs CAP_SYS_RAWIO');
   group.hold();
   group.containerUsers++;
+  const release = (): void => {
+    group.containerUsers--;
+    group.drop();
+  };
+  if (group.noiommu) return untranslated(device, release);
   return {
     get space() {
       return container.space;
     },
+    release,
+  };
+}
+
+/** DMA of a device without an IOMMU: at physical addresses of the processes that open it, if the machine is described so. */
+function untranslated(device: VfioDevice, release: () => void): DeviceBinding {
+  if (!device.registry.host.iommu.physicalDma) return { space: undefined, release };
+  const space = new PhysicalSpace();
+  return {
+    space,
+    admit: (process) => space.admit(process),
     release() {
-      group.containerUsers--;
-      group.drop();
+      space.release();
+      release();
     },
   };
 }
@@ -50,7 +73,7 @@ function useIommufd(group: VfioGroup, device: VfioDevice, file: IommufdFile, cal
   if (group.noiommu) {
     if (!caller.capable('SYS_RAWIO')) refuse('EPERM', 'a no-IOMMU device needs CAP_SYS_RAWIO');
     if (hasCompatIoas(file)) refuse('EPERM', 'the iommufd translates: not for a no-IOMMU device');
-    return { space: undefined, release() {} };
+    return untranslated(device, () => {});
   }
   const bound = file.bind(device.fn, group.iommuGroup);
   return {

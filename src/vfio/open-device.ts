@@ -2,21 +2,18 @@
  * What exists of a device from its first open to its last close (vfio_pci_core_enable(), vfio_pci_core_disable()): the client's view of
  * configuration space, its interrupts, its DMA.
  */
-import {
-  PCI_COMMAND,
-  PCI_COMMAND_INTX_DISABLE,
-  PCI_COMMAND_IO,
-  PCI_COMMAND_MASTER,
-  PCI_COMMAND_MEMORY,
-} from '../abi/pci/index.js';
-import type { PciFunction } from '../host/pci-function.js';
+import { PCI_COMMAND_INTX_DISABLE, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY } from '../abi/pci/index.js';
+import { changeCommand, disableFunction, enableFunction } from '../host/enable.js';
+import { noSinks, type PciFunction } from '../host/pci-function.js';
 import { type ConfigActions, VirtualConfig } from './config/virtual-config.js';
 import type { DeviceBinding, VfioDevice } from './device.js';
 import { IommuDma } from './dma.js';
+import { DmaLog } from './dma-logging.js';
 import { IoEventFds } from './ioeventfds.js';
 import { Interrupts } from './irqs/interrupts.js';
+import { Migration } from './migration/migration.js';
 import { D0, D3HOT, LowPower, powerStateOf, setPowerState } from './power.js';
-import { isMappable } from './regions/mappable.js';
+import { backingOf, isMappable } from './regions/mappable.js';
 import { resetFunction, restoreState, saveState } from './reset.js';
 
 export class OpenDevice {
@@ -25,9 +22,13 @@ export class OpenDevice {
   readonly irqs: Interrupts;
   readonly power: LowPower;
   readonly ioeventfds: IoEventFds;
+  /** undefined: the device does not migrate. */
+  readonly migration: Migration | undefined;
+  /** undefined: it can't tell what it wrote. */
+  readonly dmaLog: DmaLog | undefined;
   /** The function was reset when it was opened, so it can be: the RESET flag. */
   readonly resetWorks: boolean;
-  /** BARs that may be mapped. */
+  /** BARs that may be mapped: not those whose `resourceN` somebody has open or mapped, with the pages of it. */
   readonly mappable: ReadonlySet<number>;
   private readonly saved: Buffer;
 
@@ -41,23 +42,34 @@ export class OpenDevice {
     // Looked at only for the sake of a BAR smaller than a page.
     const others = { [Symbol.iterator]: () => device.registry.host.functions.values() };
     this.mappable = new Set(
-      fn.bars.flatMap((bar) => (bar && isMappable(fn, bar, others) ? [bar.index] : [])),
+      fn.bars.flatMap((bar) => (bar && isMappable(fn, bar, others) && bar.home!.recall() ? [bar.index] : [])),
     );
-    setCommand(fn, 0, PCI_COMMAND_MASTER);
-    enable(fn);
+    changeCommand(fn, 0, PCI_COMMAND_MASTER);
+    enableFunction(fn);
     this.resetWorks = resetFunction(fn);
     this.saved = saveState(fn);
-    setCommand(fn, 0, PCI_COMMAND_INTX_DISABLE);
+    changeCommand(fn, 0, PCI_COMMAND_INTX_DISABLE);
     this.irqs = new Interrupts(fn, () => this.config.interruptPin);
     const { intx } = this.irqs;
     this.power = new LowPower(fn, { mask: () => intx.enabled && intx.mask(), unmask: () => intx.unmask() });
     this.config = new VirtualConfig(fn, this.configActions());
     this.ioeventfds = new IoEventFds(this);
-    fn.sinks.dma = new IommuDma(() => binding.space);
+    const { migration, dmaLogging } = device.variant;
+    this.migration =
+      migration && new Migration({ fn, config: this.config, backing: backingOf(fn) }, migration);
+    const dmaLog = dmaLogging ? new DmaLog() : undefined;
+    this.dmaLog = dmaLog;
+    fn.sinks.dma = new IommuDma(
+      () => binding.space,
+      (pasid) => binding.spaceOf?.(pasid),
+      (iova, length) => dmaLog?.wrote(iova, length),
+    );
+    fn.sinks.resetDone = () => this.migration?.resetDone();
     fn.sinks.msi = (vector) => this.irqs.messages.signal(vector);
     fn.sinks.intx = (asserted) => {
       if (asserted) intx.raise();
     };
+    fn.held = true;
   }
 
   /** __vfio_pci_memory_enabled(): by the client's COMMAND and the power state; a VF has no bit of its own. */
@@ -79,16 +91,13 @@ export class OpenDevice {
   }
 
   private cutOff(): void {
-    const { sinks } = this.fn;
-    sinks.dma = undefined;
-    sinks.msi = undefined;
-    sinks.intx = undefined;
+    Object.assign(this.fn.sinks, noSinks());
   }
 
   /** The last close: no DMA, no interrupts, and the device as it was before. */
   close(): void {
     const { fn } = this;
-    setCommand(fn, 0, PCI_COMMAND_MASTER);
+    changeCommand(fn, 0, PCI_COMMAND_MASTER);
     this.power.exit();
     this.irqs.close();
     this.ioeventfds.close();
@@ -96,7 +105,10 @@ export class OpenDevice {
     if (this.resetWorks) fn.reset();
     restoreState(fn, this.saved);
     this.cutOff();
-    fn.enableCount--;
+    // Last: whatever a paused device had left to do reaches nobody any more.
+    this.migration?.close();
+    disableFunction(fn);
+    fn.held = false;
   }
 
   private configActions(): ConfigActions {
@@ -113,18 +125,4 @@ export class OpenDevice {
       setPowerState: (state) => setPowerState(fn, state),
     };
   }
-}
-
-/** pci_enable_device(): whoever is first turns on decoding of the BARs there are. */
-function enable(fn: PciFunction): void {
-  if (fn.enableCount++ > 0) return;
-  const bars = fn.bars.filter((bar) => bar !== undefined);
-  const io = bars.some((bar) => bar.kind === 'io') ? PCI_COMMAND_IO : 0;
-  const memory = bars.some((bar) => bar.kind !== 'io') ? PCI_COMMAND_MEMORY : 0;
-  setCommand(fn, io | memory, 0);
-}
-
-function setCommand(fn: PciFunction, set: number, clear: number): void {
-  const command = fn.config.read(PCI_COMMAND, 2);
-  fn.config.write(PCI_COMMAND, 2, (command & ~clear) | set);
 }

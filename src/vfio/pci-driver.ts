@@ -18,7 +18,8 @@ export function vfioPciDriver(vfio: Vfio): PciDriver {
     probe(fn: PciFunction): void {
       if (fn.isBridge) refuse('EINVAL', `${fn.bdf} is a bridge`);
       if (fn.sriov && fn.sriov.numVfs > 0) refuse('EBUSY', `${fn.bdf} has VFs enabled`);
-      vfio.register(fn);
+      // A machine's description stands in for the variant driver of such a device.
+      vfio.register(fn, { migration: fn.migration, dmaLogging: fn.dmaLogging });
     },
     async remove(fn: PciFunction) {
       if (fn.sriov) await sriov.disable(fn);

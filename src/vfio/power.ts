@@ -2,9 +2,12 @@
 import { refuse } from '../abi/errno.js';
 import {
   PCI_CAP_ID_PM,
+  PCI_PM_CAP_D1,
+  PCI_PM_CAP_D2,
   PCI_PM_CTRL,
   PCI_PM_CTRL_NO_SOFT_RESET,
   PCI_PM_CTRL_STATE_MASK,
+  PCI_PM_PMC,
 } from '../abi/pci/index.js';
 import type { PciFunction } from '../host/pci-function.js';
 import type { EventFd } from '../vfs/caller.js';
@@ -19,6 +22,15 @@ export function powerStateOf(fn: PciFunction): number {
   return pm ? fn.config.read(pm.offset + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK : D0;
 }
 
+/** PMC's bits of the states that a function need not have. */
+const optionalStates = [0, PCI_PM_CAP_D1, PCI_PM_CAP_D2, 0];
+
+/** pci_set_low_power_state(): from a low-power state it only goes deeper, or to D0. */
+function canEnter(fn: PciFunction, pm: number, before: number, state: number): boolean {
+  const optional = optionalStates[state]!;
+  return state === D0 || (state >= before && (fn.config.read(pm + PCI_PM_PMC, 2) & optional) === optional);
+}
+
 /** pci_set_power_state(); waking from D3hot loses what the device held unless it says NoSoftRst (vfio_pci_set_power_state()). */
 export function setPowerState(fn: PciFunction, state: number): void {
   const pm = fn.config.find(PCI_CAP_ID_PM);
@@ -26,6 +38,7 @@ export function setPowerState(fn: PciFunction, state: number): void {
   if (!pm || (state > D0 && fn.sriov && fn.sriov.numVfs > 0)) return;
   const at = pm.offset + PCI_PM_CTRL;
   const before = fn.config.read(at, 2);
+  if (!canEnter(fn, pm.offset, before & PCI_PM_CTRL_STATE_MASK, state)) return;
   const loses =
     (before & PCI_PM_CTRL_STATE_MASK) === D3HOT && state === D0 && !(before & PCI_PM_CTRL_NO_SOFT_RESET);
   const saved = loses ? saveState(fn) : undefined;

@@ -12,7 +12,7 @@ import type { OpenFile, OpenRequest } from '../vfs/node.js';
 import { noiommuAllowed, type Type1Factory } from './backend.js';
 import { Container } from './container.js';
 import { ContainerFile } from './container-file.js';
-import { type DeviceRegistry, VfioDevice } from './device.js';
+import { type DeviceRegistry, type VariantFeatures, VfioDevice } from './device.js';
 import { EventFds } from './eventfds.js';
 import { VfioGroup } from './group.js';
 import { vfioPciDriver } from './pci-driver.js';
@@ -81,10 +81,17 @@ export class Vfio implements DeviceRegistry {
   }
 
   /** vfio_register_group_dev(): EINVAL for a function without an IOMMU group, unless no-IOMMU mode makes one. */
-  register(fn: PciFunction): void {
+  register(fn: PciFunction, variant: VariantFeatures): void {
+    // device_iommu_capable(IOMMU_CAP_CACHE_COHERENCY): VFIO has no way to keep caches out of the user's way.
+    if (
+      fn.dmaCoherency === 'none' &&
+      fn.iommuGroup?.options.name !== NOIOMMU &&
+      this.host.iommu.kind !== 'none'
+    )
+      refuse('EINVAL', `DMA of ${fn.bdf} is not coherent with the caches`);
     const group = this.groupFor(fn);
     const index = this.indexes.take();
-    const device = new VfioDevice(this, fn, group, index);
+    const device = new VfioDevice(this, fn, group, index, variant);
     this.allDevices.set(fn, device);
     this.devicesByIndex.set(index, device);
     this.devicesByFunction.set(fn, device);

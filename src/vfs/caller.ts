@@ -28,6 +28,8 @@ export interface EventFd {
   signal(): void;
   /** Calls `listener` each time the counter becomes non-zero, having read it (irqfd, ioeventfd). Returns a stop function. */
   listen(listener: () => void): () => void;
+  /** Whether the client still has a descriptor of it: what EPOLLHUP tells an irqfd. A look at its table, not for hot paths. */
+  heldByClient(): boolean;
   close(): void;
 }
 
@@ -46,17 +48,49 @@ export interface PinnedRange {
   release(): void;
 }
 
-/** A client process (thread group) and its address space, which outlives the call that named it. */
-export interface ClientProcess {
-  readonly pid: number;
+/** Consecutive pages of a process that are present, and the physical frame of each. */
+export interface Stretch {
+  readonly vaddr: bigint;
+  readonly writable: boolean;
+  readonly frames: readonly number[];
+}
+
+/** Physical memory behind a process's addresses. Both throw EFAULT once the process has exited. */
+export interface Frames {
+  /** Everything readable that is present now. */
+  stretches(): readonly Stretch[];
+  /** The frames of `pages` pages from `vaddr` on; 0 where none is present. */
+  at(
+    vaddr: bigint,
+    pages: number,
+  ): ArrayLike<number> & { some(test: (frame: number, i: number) => boolean): boolean };
+}
+
+/** Memory that can be held for DMA: an address space, or a file. */
+export interface PinnableMemory {
+  /** False once it is out of reach for good. */
   readonly alive: boolean;
   /**
-   * Holds [vaddr, vaddr+length) for DMA; EFAULT where nothing is mapped, or `write` is asked on a read-only mapping
-   * (vaddr_get_pfns()).
+   * Holds [start, start+length) for DMA. Of an address space: EFAULT where nothing is mapped, or `write` is asked on a read-only mapping
+   * (vaddr_get_pfns()). Of a file: EINVAL past its end, or when it is no shared memory (memfd_pin_folios()).
    */
-  pin(vaddr: bigint, length: bigint, access: { read: boolean; write: boolean }): Promise<PinnedRange>;
-  /** Calls `listener` once when the process has exited; returns a function that forgets it. */
-  onExit(listener: () => void): () => void;
+  pin(start: bigint, length: bigint, access: { read: boolean; write: boolean }): MaybeAsync<PinnedRange>;
+  /** Keeps it within reach until the returned function is called; `lost`, once, when that ends earlier. */
+  retain(lost: () => void): () => void;
+}
+
+/** A client process (thread group) and its address space, which outlives the call that named it but not the process. */
+export interface ClientProcess extends PinnableMemory {
+  readonly pid: number;
+  readonly frames: Frames;
+  /** What RLIMIT_MEMLOCK lets it lock (2^64-1: anything), and what mlock() holds of that, in bytes. */
+  memlock(): { readonly limit: bigint; readonly locked: bigint };
+}
+
+/** The daemon's own copy of a client's descriptor, as memory; closed when nobody retains it any more. */
+export interface ClientFile extends PinnableMemory {
+  /** The descriptor is one of a dma-buf. */
+  readonly isDmaBuf: boolean;
 }
 
 export interface Caller {
@@ -70,6 +104,8 @@ export interface Caller {
   capable(capability: CapabilityName): boolean;
   /** A copy of descriptor `fd` of the caller. EBADF: not open; EINVAL: not an eventfd (eventfd_ctx_fdget()). */
   eventfd(fd: number): EventFd;
+  /** A copy of descriptor `fd` for its pages; retain() it at once. EBADF. */
+  memoryFile(fd: number): ClientFile;
   /** Which of our open files descriptor `fd` of the caller is. EBADF: not open; undefined: open, but not one of ours. */
   openFile(fd: number): Promise<OpenFile | undefined>;
   /** `comm[tid]` for the trace. */

@@ -74,18 +74,29 @@ export interface Backing {
 }
 
 /** poll(2) event bits. */
-export const Poll = { IN: 1, PRI: 2, OUT: 4, ERR: 8, HUP: 16 } as const;
+export const Poll = {
+  IN: 1,
+  PRI: 2,
+  OUT: 4,
+  ERR: 8,
+  HUP: 16,
+  RDNORM: 0x40,
+  WRNORM: 0x100,
+  RDHUP: 0x2000,
+} as const;
 
 export interface OpenFile {
   /** Pages for mmap; without it mmap(MAP_SHARED) is ENODEV. */
-  readonly backing?: Backing;
+  readonly backing?: Backing | undefined;
+  /** Read and written in order only (stream_open()): pread, pwrite and lseek are ESPIPE, offsets mean nothing. */
+  readonly stream?: boolean;
   /** EINVAL when missing. */
   read?(offset: bigint, length: number, caller: Caller): MaybeAsync<Uint8Array>;
   /** Returns the bytes taken. EINVAL when missing. `data` is only valid until the call returns or first awaits: copy to keep. */
   write?(offset: bigint, data: Buffer, caller: Caller): MaybeAsync<number>;
   /** ENOTTY when missing. The argument is the raw third argument of ioctl(2). */
   ioctl?(command: number, argument: bigint, caller: Caller): MaybeAsync<number | NewDescriptor>;
-  /** Current events; `wake` is called when they may have changed. POLLIN|POLLOUT when missing. */
+  /** Current events; `wake` is called when they may have changed. Always ready when missing (DEFAULT_POLLMASK). */
   poll?(wake: () => void): number;
   /** Last close. Must not throw. */
   release?(): void;
@@ -95,13 +106,25 @@ export interface OpenFile {
   ioctlRow?(command: number): { readonly name: string; readonly argument?: ArgumentShape } | undefined;
 }
 
+export interface DescriptorOptions {
+  /** What the descriptor may be used for; default both. */
+  readonly access?: 'read' | 'write' | 'both';
+  /**
+   * Tells the caller the number by other means than the ioctl's result, and gives that result. A refusal takes the descriptor back.
+   * Default: the number is the result.
+   */
+  deliver?(fd: number): MaybeAsync<number>;
+}
+
 /**
- * An ioctl result that is a descriptor new to the caller: the transport installs `file` in the caller's table (grafting) and the
- * ioctl returns its number. If it can't (caller gone, traced by somebody else, table full) `file.release` is called and the ioctl
- * fails.
+ * An ioctl result that is a descriptor new to the caller: the transport installs `file` in the caller's table (grafting). If it can't
+ * (caller gone, traced by somebody else, table full) `file.release` is called and the ioctl fails.
  */
 export class NewDescriptor {
-  constructor(readonly file: OpenFile) {}
+  constructor(
+    readonly file: OpenFile,
+    readonly options: DescriptorOptions = {},
+  ) {}
 }
 
 /** What a client's kernel may have cached and must forget. Paths are absolute in the tree. */

@@ -60,18 +60,18 @@ test.skipIf(!hasLspci)('lspci -vvv decodes the capability, and finds nothing to 
       'Alternative Routing-ID Interpretation (ARI)',
       'ARICap:MFVC- ACS-, Next Function: 1',
       'ARICtl:MFVC- ACS-, Function Group: 0',
-      'Capabilities: [15c v1] Single Root I/O Virtualization (SR-IOV)',
+      'Capabilities: [160 v1] Single Root I/O Virtualization (SR-IOV)',
     ].join('\n'),
   );
   const shown = pf.replaceAll('\t', '').split('\n');
   expect(shown).toEqual(
     expect.arrayContaining([
       expect.stringMatching(/^IOVCtl:Enable\+ Migration- Interrupt- MSE\+ ARIHierarchy\+/),
-      expect.stringMatching(/^Initial VFs: 7, Total VFs: 7, Number of VFs: 3, Function Dependency Link: 00/),
+      expect.stringMatching(/^Initial VFs: 8, Total VFs: 8, Number of VFs: 3, Function Dependency Link: 00/),
       'VF offset: 128, stride: 2, Device ID: 10ca',
       'Supported Page Size: 00000553, System Page Size: 00000001',
       'Region 0: Memory at 00000000c0804000 (64-bit, non-prefetchable)',
-      'Region 3: Memory at 00000000c0820000 (64-bit, non-prefetchable)',
+      'Region 3: Memory at 00000000c0824000 (64-bit, non-prefetchable)',
     ]),
   );
   expect(vf).toContain('Ethernet controller: Intel Corporation 82576 Virtual Function (rev 01)');

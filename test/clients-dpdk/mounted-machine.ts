@@ -29,6 +29,7 @@ export interface MountedMachine {
   readonly machine: Machine;
   /** Nodes that the kernel holds a reference on. */
   nodes(): number;
+  requests(): { received: number; answered: number };
   /** Everything that must be as before when clients are gone: descriptors of this process, the addon's objects, the machine's. */
   counts(): Record<string, number>;
   stop(): Promise<void>;
@@ -42,6 +43,7 @@ export async function mountMachine(description?: HostDescription): Promise<Mount
     directory,
     machine,
     nodes: () => served.nodes()!,
+    requests: () => served.requests()!,
     counts: () => ({
       ...native().counts(),
       ...machine.counts(),

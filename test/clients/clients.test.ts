@@ -17,7 +17,7 @@ beforeAll(() => {
 
 afterAll(() => rmSync(out, { recursive: true }));
 
-describe.each(['ioat-cdev', 'ioat-cdev-static', 'ioat-group', 'hold'])('%s', (name) => {
+describe.each(['ioat-cdev', 'ioat-cdev-static', 'ioat-group', 'hold', 'sharing'])('%s', (name) => {
   it.each([['--what'], ['--size'], ['--size', '0'], ['--size', '1x'], ['--root']])(
     'explains itself for %s %s',
     (...args) => {

@@ -29,8 +29,12 @@
 #define VFIO_DEVICE_GET_IRQ_INFO VFIO_IO(0x6d)
 #define VFIO_DEVICE_SET_IRQS VFIO_IO(0x6e)
 #define VFIO_DEVICE_RESET VFIO_IO(0x6f)
+#define VFIO_DEVICE_FEATURE VFIO_IO(0x75)
 #define VFIO_DEVICE_BIND_IOMMUFD VFIO_IO(0x76)
 #define VFIO_DEVICE_ATTACH_IOMMUFD_PT VFIO_IO(0x77)
+
+/* a migration data_fd that reads */
+#define VFIO_MIG_GET_PRECOPY_INFO VFIO_IO(0x79)
 
 /* /dev/iommu */
 #define IOMMU_IOAS_ALLOC VFIO_IO(0x81)
@@ -111,6 +115,66 @@ struct vfio_device_attach_iommufd_pt {
 	uint32_t pasid;
 };
 
+#define VFIO_DEVICE_FEATURE_GET 0x10000
+#define VFIO_DEVICE_FEATURE_SET 0x20000
+#define VFIO_DEVICE_FEATURE_PROBE 0x40000
+#define VFIO_DEVICE_FEATURE_MIGRATION 1
+#define VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE 2
+#define VFIO_DEVICE_FEATURE_DMA_LOGGING_START 6
+#define VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP 7
+#define VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT 8
+
+enum vfio_device_mig_state {
+	VFIO_DEVICE_STATE_ERROR,
+	VFIO_DEVICE_STATE_STOP,
+	VFIO_DEVICE_STATE_RUNNING,
+	VFIO_DEVICE_STATE_STOP_COPY,
+	VFIO_DEVICE_STATE_RESUMING,
+	VFIO_DEVICE_STATE_RUNNING_P2P,
+	VFIO_DEVICE_STATE_PRE_COPY,
+	VFIO_DEVICE_STATE_PRE_COPY_P2P,
+};
+
+/* Each with the vfio_device_feature before it. */
+struct feature_migration {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t migration_flags;
+};
+struct feature_mig_state {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t device_state;
+	int32_t data_fd;
+};
+struct dma_logging_range {
+	uint64_t iova;
+	uint64_t length;
+};
+struct feature_dma_logging_control {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t page_size;
+	uint32_t num_ranges;
+	uint32_t reserved;
+	uint64_t ranges;
+};
+struct feature_dma_logging_report {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t iova;
+	uint64_t length;
+	uint64_t page_size;
+	uint64_t bitmap;
+};
+
+struct vfio_precopy_info {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t initial_bytes;
+	uint64_t dirty_bytes;
+};
+
 struct iommu_ioas_alloc {
 	uint32_t size;
 	uint32_t flags;
@@ -137,6 +201,10 @@ static_assert(sizeof(struct vfio_irq_info) == 16, "vfio_irq_info");
 static_assert(sizeof(struct vfio_irq_set) == 24, "vfio_irq_set with one eventfd");
 static_assert(sizeof(struct vfio_device_bind_iommufd) == 24, "vfio_device_bind_iommufd");
 static_assert(sizeof(struct vfio_device_attach_iommufd_pt) == 16, "vfio_device_attach_iommufd_pt");
+static_assert(sizeof(struct feature_mig_state) == 8 + 8, "vfio_device_feature_mig_state");
+static_assert(sizeof(struct feature_dma_logging_control) == 8 + 24, "vfio_device_feature_dma_logging_control");
+static_assert(sizeof(struct feature_dma_logging_report) == 8 + 32, "vfio_device_feature_dma_logging_report");
+static_assert(sizeof(struct vfio_precopy_info) == 24, "vfio_precopy_info");
 static_assert(sizeof(struct iommu_ioas_alloc) == 12, "iommu_ioas_alloc");
 static_assert(sizeof(struct iommu_ioas_map) == 40, "iommu_ioas_map");
 

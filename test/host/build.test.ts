@@ -161,7 +161,9 @@ describe('remove and rescan', () => {
     const seen: string[] = [];
     host.changes.subscribe(
       (change) =>
-        void seen.push(`${change.kind} ${'function' in change ? change.function.bdf : change.group.id}`),
+        void seen.push(
+          `${change.kind} ${'function' in change ? change.function.bdf : 'group' in change ? change.group.id : change.name}`,
+        ),
     );
     const endpoint = host.functions.get('0000:01:00.0' as never)!;
     endpoint.driverOverride = 'nvme';

@@ -40,6 +40,16 @@ describe('registers that software may not write', () => {
     expect(config.read(0x04, 2)).toBe(0x0544);
   });
 
+  it('has a latency timer on conventional PCI alone', () => {
+    const written = (more: Partial<FunctionDescription>) => {
+      const { config } = only(more);
+      config.write(0x0c, 2, 0x4020);
+      return config.read(0x0c, 2);
+    };
+    expect(written({ pcie: { type: 'endpoint' } })).toBe(0x0020);
+    expect(written({ pcie: false })).toBe(0x4020);
+  });
+
   it('throws when capabilities do not fit', () => {
     const capabilities = [{ id: 9, bytes: new Uint8Array(200) }];
     expect(() => only({ capabilities })).toThrow(

@@ -128,7 +128,7 @@ describe('DMA', () => {
     fn.config.write(COMMAND, 2, 4);
     expect(reason(() => context.dma.write(0x1000n, Buffer.of(1)))).toBe('write 1000: no address space');
     expect(reason(() => context.dma.copy(0x1000n, 0x2000n, 4))).toBe('read 2000: no address space');
-    const dma = { read: vi.fn(() => Buffer.of(7)), write: vi.fn(), copy: vi.fn() };
+    const dma = { read: vi.fn(() => Buffer.of(7)), write: vi.fn(), copy: vi.fn(), withPasid: vi.fn() };
     fn.sinks.dma = dma;
     expect(context.dma.read(0x1000n, 1)).toEqual(Buffer.of(7));
     fn.config.write(COMMAND, 2, 0);

@@ -66,6 +66,20 @@ describe('a kernel driver', () => {
   });
 });
 
+describe('masks that somebody set behind the kernel, through sysfs', () => {
+  it.each([
+    ['msix', 0x11, 2, 2, 0x4000],
+    ['msi', 0x05, 0x10, 4, 0xf],
+  ] as const)('are cleared when %s is enabled', (kind, id, register, width, mask) => {
+    const { fn } = only({ driver: 'none' });
+    const at = fn.config.find(id)!.offset + register;
+    fn.config.write(at, width, mask);
+    expect(fn.config.read(at, width) & mask).toBe(mask);
+    fn.messages.enable(kind, 1);
+    expect(fn.config.read(at, width) & mask).toBe(0);
+  });
+});
+
 it('a removed function gives its numbers back', async () => {
   const host = fakeHost({ functions: [nvme('0000:00:04.0'), nvme('0000:00:05.0')] });
   const [first, second] = [...host.functions.values()];

@@ -4,6 +4,7 @@ import { IommufdIoctl } from '../../src/abi/iommufd/index.js';
 import type { Fields, Struct, ValueOf } from '../../src/abi/struct.js';
 import { ContainerIoctl } from '../../src/abi/vfio/ioctls.js';
 import { dmaMap, dmaUnmap } from '../../src/abi/vfio/type1.js';
+import type { Access, AddressSpace, Translation } from '../../src/iommu/contract.js';
 import type { FakeCaller } from '../../src/testkit/fake-caller.js';
 import type { MaybeAsync } from '../../src/vfs/caller.js';
 
@@ -87,4 +88,11 @@ export async function iommu<F extends Fields & { size: unknown }>(
   return call(target, caller, IommufdIoctl[name], struct, { size: struct.size, ...values } as Partial<
     ValueOf<F>
   >);
+}
+
+/** A translation that needs nobody: it is there at once. */
+export function translate(space: AddressSpace, iova: bigint, length: number, access: Access): Translation {
+  const result = space.translate(iova, length, access);
+  if (result instanceof Promise) throw new Error('the translation waits for something');
+  return result;
 }

@@ -7,7 +7,7 @@ import { outcome } from './client.js';
 const RAM = 0x10000n;
 
 async function area(caller: FakeCaller, start: bigint, length = 0x1000n, pinned = true): Promise<Area> {
-  const source = { process: caller.process, vaddr: RAM, writable: true };
+  const source = { memory: caller.process, vaddr: RAM, writable: true };
   const made = new Area(start, start + length - 1n, source, { read: true, write: true });
   if (pinned) await made.takePin();
   return made;

@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { copyEventFd } from '../../src/client/eventfd.js';
+import { Client } from '../../src/client/process.js';
 import { native, type ProcessHandle } from '../../src/native/index.js';
 import { MemoryClient } from './client.js';
 
@@ -97,5 +99,34 @@ describe('eventfdListen', () => {
     native().close(event);
     native().eventfdSignal(other);
     await called;
+  });
+});
+
+describe('an eventfd that several wait for', () => {
+  it('runs each of them for one signal, until it is closed', async () => {
+    const one = copyEventFd(new Client(handle), client.areas.event);
+    const two = copyEventFd(new Client(handle), client.areas.event);
+    const calls = [0, 0, 0];
+    const count = (index: number) => () => {
+      calls[index]!++;
+    };
+    one.listen(count(0));
+    const stop = one.listen(count(1));
+    two.listen(count(2));
+    const signalled = async (expected: number[]) => {
+      two.signal();
+      await expect.poll(() => calls).toEqual(expected);
+    };
+    await signalled([1, 1, 1]);
+    stop();
+    await signalled([2, 1, 2]);
+    one.close();
+    await signalled([2, 1, 3]);
+    two.close();
+    // Nobody of ours reads it any more.
+    const again = copyEventFd(new Client(handle), client.areas.event);
+    again.signal();
+    expect(await client.ask('wait')).toBe('1');
+    again.close();
   });
 });

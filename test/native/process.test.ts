@@ -21,19 +21,19 @@ afterEach(async () => {
 
 const fault = expect.objectContaining({ errno: 14, code: 'EFAULT' });
 
-describe('effectiveCapabilities', () => {
+describe('capabilities', () => {
   const status = (pid: number) => readFileSync(`/proc/${pid}/status`, 'latin1');
 
   it('are what /proc says of any thread', () => {
     for (const tid of [client.pid, areas.tid, process.pid])
-      expect(native().effectiveCapabilities(tid)).toBe(
+      expect(native().capabilities(tid)).toBe(
         BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status(tid))![1]}`),
       );
   });
 
   it('refuses threads that are not there, and 0, which would be ourselves', () => {
     for (const tid of [0, -1, 2 ** 22 - 1])
-      expect(() => native().effectiveCapabilities(tid)).toThrow(expect.objectContaining({ code: 'ESRCH' }));
+      expect(() => native().capabilities(tid)).toThrow(expect.objectContaining({ code: 'ESRCH' }));
   });
 });
 

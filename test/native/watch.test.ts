@@ -150,6 +150,23 @@ describe('watch', () => {
     expect(native().counts()).toMatchObject({ mappings: 0, watchers: 0 });
   });
 
+  it('goes on where its pages are exchanged under it', async () => {
+    watcher.start();
+    memory.buffer[17] = 1;
+    await until(1);
+    const other = native().memfd('other', 4096);
+    native().copyData(fd, 0, other, 0, 4096);
+    memory.remap(other, 0);
+    await looked();
+    expect(seen).toHaveLength(1);
+    const client = native().map(other, 0, 4096);
+    client.buffer[18] = 5;
+    await until(2);
+    expect(seen[1]).toEqual([3, 5n]);
+    client.unmap();
+    native().close(other);
+  });
+
   it('can be closed by its own callback', async () => {
     const second = native().watch(memory, registers, () => second.close());
     memory.buffer[17] = 1;

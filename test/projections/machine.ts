@@ -120,6 +120,7 @@ export function machine(options: FakeHostOptions & { hostMounts?: boolean } = {}
   const vfio = new FakeVfio();
   const host = fakeHost({
     rootBuses: ['0000:00', '0000:80'],
+    numaNodes: ['0-3'],
     functions,
     ...options,
     register: [vfio.driver, ...(options.register ?? [])],
@@ -129,7 +130,6 @@ export function machine(options: FakeHostOptions & { hostMounts?: boolean } = {}
     host,
     vfio,
     openIommufd: () => ({ describe: () => 'iommufd' }),
-    cpus: 4,
     hostMounts: options.hostMounts ?? false,
   });
   return { vfio, host, tree };

@@ -35,7 +35,7 @@ describe('fake process', () => {
     const pin = await caller.process.pin(0x1000n, 8n, { read: true, write: false });
     expect(caller.pins.size).toBe(1);
     let told = 0;
-    caller.process.onExit(() => told++);
+    caller.process.retain(() => told++);
     caller.exit();
     expect(told).toBe(1);
     expect(() => pin.read(0n, 8)).toThrow(/EFAULT/);
@@ -78,7 +78,9 @@ describe('fake descriptors', () => {
     copy.listen(() => fired++);
     copy.signal();
     state.fire();
-    expect([state.signals, state.copies, fired]).toEqual([1, 1, 1]);
+    expect([state.signals, state.copies, fired, copy.heldByClient()]).toEqual([1, 1, 1, true]);
+    caller.closeFd(7);
+    expect(copy.heldByClient()).toBe(false);
     copy.close();
     state.fire();
     expect([state.copies, fired]).toEqual([0, 1]);

@@ -9,7 +9,7 @@ import { build, type Ended, mountPoint, root, start, vfiofs } from '../cli/progr
 
 export { build, root };
 
-export const presets = ['default', 'minimal', 'multifunction-group', 'no-iommu'];
+export const presets = ['default', 'minimal', 'multifunction-group', 'no-iommu', 'sriov'];
 
 /** A shell script under `run`; it ends at the first command that fails. */
 export async function sh(script: string, preset = 'default'): Promise<Ended> {

@@ -44,7 +44,7 @@ test('a 64-bit BAR is sized in both halves', async () => {
 test('capabilities by name, standard and extended; one that is missing is an error', async () => {
   const script =
     'setpci -s 01:00.0 CAP_PM+2.w CAP_EXP+2.w CAP_MSIX+2.w ECAP_AER+0.l ECAP_DSN+4.l ECAP_DSN+8.l';
-  expect(await lines(script)).toEqual(['0003', '0002', '8004', '14820001', 'ff3a5c7e', '001b21ff']);
+  expect(await lines(script)).toEqual(['c822', '0001', '8004', '14010001', 'ff3a5c7e', '001b21ff']);
   const missing = await sh('setpci -s 01:00.0 CAP_VPD+2.w');
   expect(missing.code).toBe(1);
   expect(missing.err).toContain('Capability 0003 not found');

@@ -177,7 +177,8 @@ describe('ATTACH and DETACH', () => {
     await expectRefusal('EINVAL', () => call(12, 2, 1));
     await expectRefusal('EINVAL', () => call(12, 1, 1));
     await expectRefusal('EFAULT', () => call(16, 1, 1));
-    await expectRefusal('EOPNOTSUPP', () => call(16, 1, 1, 1));
+    await expectRefusal('ENOENT', () => call(16, 1, 77, 1));
+    await expectRefusal('ENOSPC', () => call(16, 1, 77, 0x80000000));
     await expectRefusal('ENOENT', () => call(12, 0, 77));
   });
 
@@ -204,7 +205,7 @@ describe('ATTACH and DETACH', () => {
     await expectRefusal('EINVAL', () => call(8, 2));
     await expectRefusal('EINVAL', () => call(8, 1));
     await expectRefusal('EFAULT', () => call(12, 1));
-    await expectRefusal('EOPNOTSUPP', () => call(12, 1, 1));
+    expect(await call(12, 1, 1)).toBe(0);
     expect(await call(8, 0)).toBe(0);
     await attach(client, cdev, await ioas(client, iommufd));
     expect(await call(8, 0)).toBe(0);
@@ -231,6 +232,19 @@ test('a no-IOMMU device has no cdev', async () => {
   bind(BDF);
   expect(vfio.devices.get(0)!.cdevMinor).toBeUndefined();
   await expectRefusal('ENODEV', () => client.cdev());
+});
+
+test('a device without enforced coherency has no cdev where the host says so, and can be had from its group', async () => {
+  const functions = [modelled({ dmaCoherency: 'unenforced' })];
+  expect(rig({ functions }).vfio.devices.get(0)!.cdevMinor).toBe(0);
+  const { client, vfio } = rig({ functions, vfio: { noncoherentCdev: false } });
+  expect(vfio.devices.get(0)!.cdevMinor).toBeUndefined();
+  await expectRefusal('ENODEV', () => client.cdev());
+  expect(rig({ vfio: { noncoherentCdev: false } }).vfio.devices.get(0)!.cdevMinor).toBe(0);
+});
+
+test('vfio-pci refuses a device that is not coherent at all: EINVAL', () => {
+  expect(() => rig({ functions: [modelled({ dmaCoherency: 'none' })] })).toThrow(/EINVAL/);
 });
 
 test('ENODEV for a node that outlived its device', async () => {

@@ -198,6 +198,28 @@ describe('standard capabilities', () => {
     expect(get8(0x0c)).toBe(8);
   });
 
+  test('PM: only states that the function has, and only deeper ones but for D0', async () => {
+    const { hardware, put, get16 } = await opened();
+    const at = hardware.find(1)!.offset;
+    const states = (...wanted: number[]) =>
+      wanted.map((state) => {
+        put(at + 4, state, 0);
+        return get16(at + 4) & 3;
+      });
+    const pmc = hardware.read(at + 2, 2) & ~0x600;
+    const support = (bits: number) => {
+      const bytes = Buffer.alloc(2);
+      bytes.writeUInt16LE(pmc | bits);
+      hardware.poke(at + 2, bytes);
+    };
+    support(0);
+    expect(states(1, 2, 3, 1, 0)).toEqual([0, 0, 3, 3, 0]);
+    support(0x200);
+    expect(states(1, 2, 3, 1, 2, 0, 2)).toEqual([1, 1, 3, 3, 3, 0, 0]);
+    support(0x600);
+    expect(states(2, 1, 3, 2, 0, 1, 2, 0)).toEqual([2, 2, 3, 3, 0, 1, 2, 0]);
+  });
+
   test('MSI: enabled by SET_IRQS alone, with no more vectors than there', async () => {
     const { hardware, get16, put, client, device } = await opened();
     const at = hardware.find(5)!.offset;
@@ -366,4 +388,71 @@ describe('extended capabilities', () => {
     expect(standardCapabilities(bytes)).toHaveLength(1);
     expect(extendedCapabilities(bytes)).toHaveLength(1);
   });
+});
+
+describe('vital product data', () => {
+  const vpd = { name: 'card', readWrite: { YA: 'asset' } };
+  async function cells(more: Partial<FunctionDescription>) {
+    const one = await opened(more);
+    const at = one.hardware.find(0x03)!.offset;
+    const command = (address: number) => one.put(at + 2, address & 0xff, address >> 8);
+    return { ...one, at, command, address: () => one.get16(at + 2), data: () => one.get32(at + 4) };
+  }
+
+  test('an address read toggles F and leaves the cell in the data register', async () => {
+    const { command, address, data } = await cells({ vpd });
+    command(0x0004);
+    expect([address(), data()]).toEqual([0x8004, Buffer.from('ard\x91', 'latin1').readUInt32LE(0)]);
+  });
+
+  test('with F set it stores, where the EEPROM can be written', async () => {
+    const { command, address, data, put32, at } = await cells({ vpd });
+    command(0x000c);
+    const before = data();
+    put32(at + 4, 0x4242_4242);
+    command(0x800c);
+    expect(address()).toBe(0x000c);
+    command(0x000c);
+    expect([before, data()]).toEqual([Buffer.from('\x05ass').readUInt32LE(0), 0x4242_4242]);
+    put32(at + 4, 0);
+    command(0x8000);
+    command(0x0000);
+    expect(data() & 0xff).toBe(0x82);
+  });
+
+  test('F stays where nothing answers: no EEPROM, behind the end', async () => {
+    const empty = await cells({ vpd: new Uint8Array(0) });
+    empty.command(0x0000);
+    expect(empty.address()).toBe(0);
+    const one = await cells({ vpd });
+    one.command(0x8100);
+    expect(one.address()).toBe(0x8100);
+  });
+
+  test('a reset restores registers, which is no command', async () => {
+    const { command, data, get16, put, hardware, at } = await cells({
+      vpd,
+      pcie: { type: 'rc-endpoint', flr: true },
+    });
+    command(0x000c);
+    const before = data();
+    // The hardware has F set now; written back after the reset it would store what the data register is reset to.
+    expect(hardware.read(at + 2, 2)).toBe(0x800c);
+    const control = hardware.find(0x10)!.offset + 8;
+    const value = get16(control) | 0x8000;
+    put(control, value & 0xff, value >> 8);
+    command(0x000c);
+    expect(data()).toBe(before);
+  });
+});
+
+test('no power-management events for clients, whatever the device can', async () => {
+  const { get16, hardware } = await opened({
+    powerManagement: false,
+    capabilities: [capability(0x01, 0x03, 0xc8, 0x00, 0x81, 0, 0)],
+  });
+  const { offset } = hardware.find(0x01)!;
+  expect([hardware.read(offset + 2, 2), get16(offset + 2), get16(offset + 4)]).toEqual([
+    0xc803, 0x0003, 0x0000,
+  ]);
 });

@@ -93,7 +93,7 @@ describe('GET_REGION_INFO', () => {
 
   test('a small BAR is mappable only when it starts a page that nobody shares', () => {
     const bar = (address: number, size: number, kind = 'memory32') =>
-      ({ index: 0, kind, size, address: BigInt(address) }) as Bar;
+      ({ index: 0, kind, size, address: BigInt(address), memory: Buffer.alloc(0) }) as Partial<Bar> as Bar;
     const fn = (fd: number | undefined, ...bars: Bar[]) =>
       ({ pages: { fd }, bars }) as unknown as PciFunction;
     const small = bar(0x10000, 0x100);
@@ -155,7 +155,14 @@ describe('GET_IRQ_INFO', () => {
   test('a conventional device without interrupts has none, and no ERR', async () => {
     const { client } = rig({ functions: [conventional] });
     const { device } = await client.open();
-    for (const index of [0, 1, 2]) expect((await ask(client, device, index))[1]).toBe(0);
+    const rows = [];
+    for (const index of [0, 1, 2]) rows.push(await ask(client, device, index));
+    // NORESIZE also for MSI-X: only where there is a table can vectors be added.
+    expect(rows).toEqual([
+      [7, 0],
+      [9, 0],
+      [9, 0],
+    ]);
     await expectRefusal('EINVAL', () => ask(client, device, 3));
     expect(await ask(client, device, 4)).toEqual([9, 1]);
   });

@@ -217,7 +217,7 @@ describe('power', () => {
   });
 });
 
-test('no-IOMMU: IOMMU ioctls are ENOTTY, devices work, DMA goes nowhere', async () => {
+test('no-IOMMU: IOMMU ioctls are ENOTTY, devices work, DMA goes to physical addresses of whoever opened it', async () => {
   const { client, bind, log, vfio } = rig(noiommu);
   bind();
   const container = client.container();
@@ -231,9 +231,25 @@ test('no-IOMMU: IOMMU ioctls are ENOTTY, devices work, DMA goes nowhere', async 
   await client.setIrqs(device, 0x24, 2, 0, 1, [50]);
   log.context!.interrupts.msi(0);
   expect(irq.signals).toBe(1);
-  expect(() => log.context!.dma.read(0x1000n, 4)).toThrow(/no address space/);
+  const { caller } = client;
+  caller.map(0x5000_0000n, Buffer.alloc(4096, 'x'));
+  const physical = BigInt(caller.process.frames.at(0x5000_0000n, 1)[0]!) * 4096n;
+  expect((await log.context!.dma.read(physical, 4)).toString()).toBe('xxxx');
+  await expect(log.context!.dma.read(0x1000n, 4)).rejects.toThrow(/no present page/);
+  expect(caller.pins.size).toBe(1);
   client.close(device, group, container);
-  expect(vfio.counts()).toEqual(idle);
+  expect([vfio.counts(), caller.pins.size]).toEqual([idle, 0]);
+});
+
+test('no-IOMMU without physical DMA: it goes nowhere', async () => {
+  const { client, bind, log } = rig({ ...noiommu, iommu: { kind: 'none', physicalDma: false } });
+  bind();
+  const container = client.container();
+  const group = client.group();
+  await client.setContainer(group, container);
+  await client.setIommu(container, 8);
+  client.pwrite(await client.getDevice(group), region(7, 4), Buffer.from([7, 0]));
+  expect(() => log.context!.dma.read(0x1000n, 4)).toThrow(/no address space/);
 });
 
 test('a no-IOMMU group with an iommufd as container', async () => {

@@ -3,8 +3,9 @@ import { expect } from 'vitest';
 import { type ErrnoName, KernelError } from '../../src/abi/errno.js';
 import type { Fields, Struct, ValueOf } from '../../src/abi/struct.js';
 import { ContainerIoctl, DeviceIoctl, GroupIoctl, IrqData, irqSet } from '../../src/abi/vfio/index.js';
-import type { DeviceContext, DeviceModel, ModelDefinition } from '../../src/devices/contract.js';
+import type { DeviceContext, DeviceModel, ModelDefinition, RegionSpec } from '../../src/devices/contract.js';
 import { buildHost } from '../../src/host/build.js';
+import { complete } from '../../src/host/completed.js';
 import type { FunctionDescription, HostDescription } from '../../src/host/description.js';
 import type { Host } from '../../src/host/host.js';
 import type { PageProvider } from '../../src/host/pages.js';
@@ -28,6 +29,8 @@ const mappablePages: PageProvider = {
     const pages = plainPages.create(name);
     return {
       fd: 1000,
+      shared: false,
+      take: () => undefined,
       map: (offset, length) => pages.map(offset, length),
       unmap: (memory) => pages.unmap(memory),
       release: () => pages.release(),
@@ -42,12 +45,24 @@ export interface ModelLog {
   model: DeviceModel | undefined;
 }
 
+/** Device-specific regions of the test model: those of an integrated graphics card. */
+const specific: RegionSpec[] = [
+  { type: 0x8000_8086, subtype: 1, size: 0x2000 },
+  { type: 1, subtype: 1, size: 24, writable: true },
+];
+
 export function loggingModel(log: ModelLog): ModelDefinition {
   return {
     name: 'logging',
     description: 'tells the test what it is told',
     optionsSchema: {},
-    shape: () => ({ vendor: 0x1234, device: 0x11e8, classCode: 0x088000, bars: fakeFunction(BDF).bars! }),
+    shape: ({ regions }) => ({
+      vendor: 0x1234,
+      device: 0x11e8,
+      classCode: 0x088000,
+      bars: complete(fakeFunction(BDF)).bars!,
+      ...(regions === true && { regions: specific }),
+    }),
     create(context) {
       log.context = context;
       log.model = {
@@ -59,6 +74,12 @@ export function loggingModel(log: ModelLog): ModelDefinition {
         },
         portWrite: (bar, offset, width, value) =>
           void log.events.push(`out ${bar} ${offset} ${width} ${value}`),
+        regionRead: (index, offset, length) => {
+          log.events.push(`region read ${index} ${offset} ${length}`);
+          return Buffer.alloc(length, index + 1);
+        },
+        regionWrite: (index, offset, data) =>
+          void log.events.push(`region write ${index} ${offset} ${Buffer.from(data).toString('hex')}`),
         reset: () => void log.events.push('reset'),
       };
       return log.model;
@@ -68,6 +89,8 @@ export function loggingModel(log: ModelLog): ModelDefinition {
 
 export interface RigOptions extends Partial<HostDescription> {
   readonly mappable?: boolean;
+  /** Models beside the logging one. */
+  readonly models?: readonly ModelDefinition[];
   /** In place of the real backend. */
   readonly backend?: typeof createType1;
 }
@@ -84,11 +107,15 @@ export interface Rig {
 
 /** A machine whose functions are all bound to vfio-pci, and one client with CAP_SYS_RAWIO. */
 export function rig(options: RigOptions = {}): Rig {
-  const { mappable = false, backend = createType1, ...description } = options;
+  const { mappable = false, backend = createType1, models = [], ...description } = options;
   const log: ModelLog = { events: [], context: undefined, model: undefined };
   const functions = description.functions ?? [modelled()];
   const provider = mappable ? mappablePages : plainPages;
-  const host = buildHost({ ...description, functions }, provider, modelLookup([loggingModel(log)]));
+  const host = buildHost(
+    { ...description, functions },
+    provider,
+    modelLookup([loggingModel(log), ...models]),
+  );
   const vfio = new Vfio(host, { createType1: backend });
   (host as unknown as { applyInitialBindings(): void }).applyInitialBindings();
   const fn = (bdf = BDF): PciFunction => [...host.functions.values()].find((one) => one.bdf === bdf)!;
@@ -169,7 +196,9 @@ export class Client {
 
   async ioctl(fd: number, command: number, argument: bigint = ARGUMENT): Promise<number> {
     const result = await this.file(fd).ioctl!(command, argument, this.caller);
-    return result instanceof NewDescriptor ? this.install(result.file) : result;
+    if (!(result instanceof NewDescriptor)) return result;
+    const made = this.install(result.file);
+    return result.options.deliver ? result.options.deliver(made) : made;
   }
 
   /** ioctl on a struct: returns its value after the call. */

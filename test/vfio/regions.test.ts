@@ -134,3 +134,16 @@ describe('units', () => {
     expect(cut(24, 8, 8, hole)).toEqual(['24+8']);
   });
 });
+
+test('a BAR resized before it was opened is as large as sysfs says, to accesses and to sizing', async () => {
+  const MiB = 2 ** 20;
+  const bars = [{ index: 0, kind: 'memory64' as const, size: MiB, sizes: [MiB, 2 * MiB] }];
+  const one = rig({ functions: [fakeFunction(BDF, { bars, msix: false })] });
+  one.host.resizeBar(one.fn(), 0, 2 * MiB);
+  const { device } = await one.client.open();
+  expect(one.client.pwrite(device, region(0, 2 * MiB - 4), Buffer.from('last'))).toBe(4);
+  expect(one.client.pread(device, region(0, 2 * MiB - 4), 4).toString()).toBe('last');
+  await expectRefusal('EINVAL', () => one.client.pread(device, region(0, 2 * MiB), 4));
+  one.client.pwrite(device, region(7, 0x10), Buffer.alloc(4, 0xff));
+  expect(one.client.pread(device, region(7, 0x10), 4).readUInt32LE(0)).toBe(0xffe0_0004);
+});

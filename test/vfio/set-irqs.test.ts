@@ -151,6 +151,17 @@ describe('INTx', () => {
     expect(irq.signals).toBe(1);
   });
 
+  test("an unmask eventfd that the client has closed is in nobody's way", async () => {
+    eventfd(50);
+    await set(EVENTFD | TRIGGER, INTX, 0, 1, [50]);
+    const closed = eventfd(51);
+    await set(EVENTFD | UNMASK, INTX, 0, 1, [51]);
+    one.client.caller.closeFd(51);
+    const open = eventfd(52);
+    await set(EVENTFD | UNMASK, INTX, 0, 1, [52]);
+    expect([closed.copies, open.copies]).toEqual([0, 1]);
+  });
+
   test('UNMASK by eventfd: EBADF, EBUSY when one is there, -1 removes', async () => {
     const irq = eventfd(50);
     await set(EVENTFD | TRIGGER, INTX, 0, 1, [50]);

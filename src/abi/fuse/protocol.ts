@@ -66,6 +66,7 @@ export const FOPEN = {
   KEEP_CACHE: 2,
   NONSEEKABLE: 4,
   CACHE_DIR: 8,
+  STREAM: 16,
   NOFLUSH: 32,
   PASSTHROUGH: 128,
 } as const;

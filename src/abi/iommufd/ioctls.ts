@@ -49,3 +49,11 @@ export const HwCapability = {
 export const VtdFlag = { ERRATUM_772415: 1 << 0 } as const;
 export const DirtyTrackingFlag = { ENABLE: 1 << 0 } as const;
 export const DirtyBitmapFlag = { NO_CLEAR: 1 << 0 } as const;
+export const InvalidateData = { VTD_S1: 0, ARM_SMMUV3: 1 } as const;
+/** IOMMU_VTD_S1_*: flags of iommu_hwpt_vtd_s1. */
+export const VtdS1Flag = { SRE: 1n << 0n, EAFE: 1n << 1n, WPE: 1n << 2n } as const;
+/** IOMMU_VTD_INV_FLAGS_LEAF. */
+export const VtdInvalidateFlag = { LEAF: 1 << 0 } as const;
+export const PgfaultFlag = { PASID_VALID: 1 << 0, LAST_PAGE: 1 << 1 } as const;
+export const PgfaultPerm = { READ: 1 << 0, WRITE: 1 << 1, EXEC: 1 << 2, PRIV: 1 << 3 } as const;
+export const PageResponse = { SUCCESS: 0, INVALID: 1 } as const;

@@ -103,6 +103,13 @@ export const hwInfoVtd = struct(
 );
 export const hwInfoAmd = struct('iommu_hw_info_amd', { efr: u64, efr2: u64 }, { size: 16 });
 
+/** IOMMU_HWPT_DATA_VTD_S1: the guest's first-stage page table. */
+export const hwptVtdS1 = struct(
+  'iommu_hwpt_vtd_s1',
+  { flags: u64, pgtblAddr: u64, addrWidth: u32, reserved: u32 },
+  { size: 24 },
+);
+
 export const hwptSetDirtyTracking = struct(
   'iommu_hwpt_set_dirty_tracking',
   { size: u32, flags: u32, hwptId: u32, reserved: u32 },
@@ -121,11 +128,37 @@ export const hwptInvalidate = struct(
   { size: 32 },
 );
 
+/** One entry of an IOMMU_HWPT_INVALIDATE_DATA_VTD_S1 array. */
+export const vtdS1Invalidate = struct(
+  'iommu_hwpt_vtd_s1_invalidate',
+  { addr: u64, npages: u64, flags: u32, reserved: u32 },
+  { size: 24 },
+);
+
 export const faultAlloc = struct(
   'iommu_fault_alloc',
   { size: u32, flags: u32, outFaultId: u32, outFaultFd: u32 },
   { size: 16 },
 );
+
+/** One page request, as read from a fault queue. */
+export const hwptPgfault = struct(
+  'iommu_hwpt_pgfault',
+  {
+    flags: u32,
+    devId: u32,
+    pasid: u32,
+    grpid: u32,
+    perm: u32,
+    reserved: u32,
+    addr: u64,
+    length: u32,
+    cookie: u32,
+  },
+  { size: 40 },
+);
+/** The answer to a group of page requests, as written to a fault queue. */
+export const hwptPageResponse = struct('iommu_hwpt_page_response', { cookie: u32, code: u32 }, { size: 8 });
 
 export const viommuAlloc = struct(
   'iommu_viommu_alloc',

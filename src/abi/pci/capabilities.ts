@@ -12,6 +12,8 @@ export const PCI_CAP_SIZEOF = 2;
 
 /** Power management. */
 export const PCI_PM_PMC = 2;
+export const PCI_PM_CAP_D1 = 0x0200;
+export const PCI_PM_CAP_D2 = 0x0400;
 export const PCI_PM_CTRL = 4;
 export const PCI_PM_CTRL_STATE_MASK = 0x3;
 export const PCI_PM_CTRL_NO_SOFT_RESET = 0x8;
@@ -68,10 +70,26 @@ export const PCI_EXP_LNKSTA = 0x12;
 export const PCI_EXP_LNKSTA_SLC = 0x1000;
 export const PCI_EXP_LNKSTA_DLLLA = 0x2000;
 export const PCI_EXP_SLTCAP = 0x14;
+export const PCI_EXP_SLTCAP_ABP = 0x00000001;
+export const PCI_EXP_SLTCAP_PCP = 0x00000002;
+export const PCI_EXP_SLTCAP_MRLSP = 0x00000004;
+export const PCI_EXP_SLTCAP_AIP = 0x00000008;
+export const PCI_EXP_SLTCAP_PIP = 0x00000010;
+export const PCI_EXP_SLTCAP_HPS = 0x00000020;
+export const PCI_EXP_SLTCAP_HPC = 0x00000040;
+export const PCI_EXP_SLTCAP_NCCS = 0x00040000;
 export const PCI_EXP_SLTCTL = 0x18;
+export const PCI_EXP_SLTCTL_ABPE = 0x0001;
+export const PCI_EXP_SLTCTL_PDCE = 0x0008;
+export const PCI_EXP_SLTCTL_HPIE = 0x0020;
+export const PCI_EXP_SLTCTL_AIC = 0x00c0;
 export const PCI_EXP_SLTCTL_ATTN_IND_OFF = 0x00c0;
+export const PCI_EXP_SLTCTL_PWR_IND_ON = 0x0100;
 export const PCI_EXP_SLTCTL_PWR_IND_OFF = 0x0300;
+export const PCI_EXP_SLTCTL_PCC = 0x0400;
+export const PCI_EXP_SLTCTL_DLLSCE = 0x1000;
 export const PCI_EXP_SLTSTA = 0x1a;
+export const PCI_EXP_SLTSTA_MRLSS = 0x0020;
 export const PCI_EXP_SLTSTA_PDS = 0x0040;
 export const PCI_EXP_RTCTL = 0x1c;
 export const PCI_EXP_DEVCAP2 = 0x24;
@@ -120,6 +138,14 @@ export const PCI_ARI_CAP = 0x04;
 export const PCI_EXP_DEVCAP2_ARI = 0x20;
 export const PCI_EXP_DEVCTL2_ARI = 0x20;
 
+/** AtomicOps: which a port routes, which sizes are completed, and whether a function may send them. */
+export const PCI_EXP_DEVCAP2_ATOMIC_ROUTE = 0x0040;
+export const PCI_EXP_DEVCAP2_ATOMIC_COMP32 = 0x0080;
+export const PCI_EXP_DEVCAP2_ATOMIC_COMP64 = 0x0100;
+export const PCI_EXP_DEVCAP2_ATOMIC_COMP128 = 0x0200;
+export const PCI_EXP_DEVCTL2_ATOMIC_REQ = 0x0040;
+export const PCI_EXP_DEVCTL2_ATOMIC_EGRESS_BLOCK = 0x0080;
+
 /** Single root I/O virtualization. */
 export const PCI_EXT_CAP_ID_SRIOV = 0x0010;
 export const PCI_EXT_CAP_SRIOV_SIZEOF = 0x40;
@@ -137,3 +163,11 @@ export const PCI_SRIOV_VF_DID = 0x1a;
 export const PCI_SRIOV_SUP_PGSIZE = 0x1c;
 export const PCI_SRIOV_SYS_PGSIZE = 0x20;
 export const PCI_SRIOV_BAR = 0x24;
+
+/** Address translation services, page request interface, process address space ids. */
+export const PCI_PASID_CAP = 0x04;
+export const PCI_PASID_CAP_EXEC = 0x02;
+export const PCI_PASID_CAP_PRIV = 0x04;
+/** log2 of the number of PASIDs. */
+export const PCI_PASID_CAP_WIDTH_SHIFT = 8;
+export const PCI_PASID_CAP_WIDTH_MASK = 0x1f;

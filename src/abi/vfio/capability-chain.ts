@@ -17,7 +17,8 @@ export interface InfoCapability {
   readonly body: Uint8Array;
 }
 
-const padded = (length: number): number => Math.ceil(length / 8) * 8;
+/** What a capability of `length` bytes takes in a chain. */
+export const padded = (length: number): number => Math.ceil(length / 8) * 8;
 
 /** The bytes that follow an INFO struct of `base` bytes; empty without capabilities. */
 export function capabilityChain(base: number, capabilities: readonly InfoCapability[]): Buffer {

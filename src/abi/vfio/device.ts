@@ -7,6 +7,13 @@ export const deviceInfo = struct(
   { size: 24 },
 );
 export const DeviceFlag = { RESET: 1 << 0, PCI: 1 << 1, CAPS: 1 << 7 } as const;
+/** VFIO_DEVICE_INFO_CAP_PCI_ATOMIC_COMP. */
+export const DEVICE_CAP_PCI_ATOMIC_COMP = 5;
+export const capAtomicCompBody = struct(
+  'body of vfio_device_info_cap_pci_atomic_comp',
+  { flags: u32, reserved: u32 },
+  { size: 8 },
+);
 
 export const regionInfo = struct(
   'vfio_region_info',
@@ -14,8 +21,24 @@ export const regionInfo = struct(
   { size: 32 },
 );
 export const RegionFlag = { READ: 1 << 0, WRITE: 1 << 1, MMAP: 1 << 2, CAPS: 1 << 3 } as const;
-/** VFIO_REGION_INFO_CAP_MSIX_MAPPABLE: header only. */
-export const REGION_CAP_MSIX_MAPPABLE = 3;
+/** VFIO_REGION_INFO_CAP_*; MSIX_MAPPABLE is its header only. */
+export const RegionCap = { SPARSE_MMAP: 1, TYPE: 2, MSIX_MAPPABLE: 3 } as const;
+/** What follows the header of vfio_region_info_cap_sparse_mmap; then `nrAreas` areas. */
+export const capSparseMmapBody = struct(
+  'body of vfio_region_info_cap_sparse_mmap',
+  { nrAreas: u32, reserved: u32 },
+  { size: 8 },
+);
+export const sparseMmapArea = struct(
+  'vfio_region_sparse_mmap_area',
+  { offset: u64, size: u64 },
+  { size: 16 },
+);
+export const capTypeBody = struct(
+  'body of vfio_region_info_cap_type',
+  { type: u32, subtype: u32 },
+  { size: 8 },
+);
 
 /** VFIO_PCI_*_REGION_INDEX; 0…5 are the BARs. */
 export const RegionIndex = { ROM: 6, CONFIG: 7, VGA: 8 } as const;

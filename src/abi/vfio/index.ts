@@ -1,6 +1,5 @@
 export * from './capability-chain.js';
 export * from './cdev.js';
-export * from './config.js';
 export * from './device.js';
 export * from './feature.js';
 export * from './group.js';

@@ -40,6 +40,9 @@ export const DeviceIoctl = {
   VFIO_DEVICE_DETACH_IOMMUFD_PT: io(20),
 } as const;
 
+/** On a migration data_fd that saves. */
+export const MigrationIoctl = { VFIO_MIG_GET_PRECOPY_INFO: io(21) } as const;
+
 /** What VFIO_CHECK_EXTENSION asks about and VFIO_SET_IOMMU selects. */
 export const Extension = {
   TYPE1_IOMMU: 1,

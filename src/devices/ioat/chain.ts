@@ -62,6 +62,18 @@ export class Chain {
     this.single = 0;
   }
 
+  /** Between two operations: what was read ahead is read again. */
+  save() {
+    const { next, previous = 0n, single } = this;
+    return { next, previous, linked: this.previous !== undefined, single };
+  }
+
+  load({ next, previous, linked, single }: ReturnType<Chain['save']>): void {
+    this.restart(next);
+    this.previous = linked ? previous : undefined;
+    this.single = single;
+  }
+
   /**
    * Makes the next descriptor present. Up to `pending` are read at once, within one page: they are the device's since the doorbell,
    * and mappings end at pages.

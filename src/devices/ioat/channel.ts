@@ -1,9 +1,10 @@
 /** One DMA channel: its state, and the walk along its descriptor chain. Doorbells come from doorbells.ts, descriptors from chain.ts. */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type DeviceContext, DmaFault, type MaybeAsync, type WatchedRegister } from '../contract.js';
-import { Chain, ChannelError, type Operation } from './chain.js';
+import { Chain, ChannelError } from './chain.js';
 import { type DoorbellListener, Doorbells } from './doorbells.js';
 import type { InterruptUnit } from './interrupts.js';
+import { Progress } from './progress.js';
 import {
   CHANNEL_STRIDE,
   CHANSTS_ADDRESS,
@@ -17,6 +18,7 @@ import {
   type RegisterFile,
 } from './registers.js';
 import { restsSuspended } from './rest.js';
+import type { ChannelState } from './saved-state.js';
 import { transfer, writeCompletion } from './transfer.js';
 
 /** Operations until the main loop gets its turn: a client can ring 65535 at once. */
@@ -29,21 +31,7 @@ export class IoatChannel implements DoorbellListener {
   private readonly chain: Chain;
   private readonly base: number;
   private readonly writeBack = Buffer.alloc(8);
-
-  /** Descriptors asked for and done since CHAINADDR, modulo 2^16. */
-  private count = 0;
-  private done = 0;
-  private head = 0n;
-  /** Address of the last completed descriptor; 0 in a new chain. */
-  private completed = 0n;
-  /** A descriptor with COMPL_WRITE is done, and CHANCMP not written since: neighbours share one write. */
-  private completionDue = false;
-  private halted = false;
-  private suspended = false;
-  /** CHAINADDR was written and no doorbell rang since. */
-  private armed = false;
-  /** The chain follows an error, and no doorbell rang since: __ioat_recover() of DPDK wants to see it armed. */
-  private recovered = false;
+  private readonly progress = new Progress();
 
   /** Grows when the walk in progress must end: its transfer may finish, nothing of it counts any more. */
   private epoch = 0;
@@ -53,6 +41,9 @@ export class IoatChannel implements DoorbellListener {
   /** The epoch of the walk: another one says that it was abandoned. */
   private walked = 0;
   private destroyed = false;
+  /** Runs nothing; registers are looked at all the same. */
+  private paused = false;
+  private whenQuiet: (() => void) | undefined;
 
   constructor(
     private readonly context: DeviceContext,
@@ -82,9 +73,8 @@ export class IoatChannel implements DoorbellListener {
   powerOn(): void {
     this.epoch++;
     this.doorbells.powerOn();
-    this.beginChain(0n);
-    this.armed = false;
-    this.recovered = false;
+    this.chain.restart(0n);
+    this.progress.reset();
     this.interrupts.resetLine(this.index);
     this.publish();
   }
@@ -94,6 +84,37 @@ export class IoatChannel implements DoorbellListener {
     this.epoch++;
   }
 
+  /** Settles between two operations, completions written. */
+  pause(): MaybeAsync<void> {
+    this.paused = true;
+    if (!this.running) return;
+    return new Promise((resolve) => {
+      this.whenQuiet = resolve;
+    });
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.serve();
+  }
+
+  save(): ChannelState {
+    const progress = this.progress.save();
+    const { linked, ...chain } = this.chain.save();
+    const flags = { ...progress.flags, linked, ...this.interrupts.saveLine(this.index) };
+    return { ...progress, ...chain, ...this.doorbells.save(), flags };
+  }
+
+  /** The channel's registers stand already. */
+  load(state: ChannelState): void {
+    this.epoch++;
+    this.progress.load(state);
+    this.chain.load({ ...state, linked: state.flags.linked });
+    this.doorbells.load(state);
+    this.interrupts.loadLine(this.index, state.flags);
+    this.publish();
+  }
+
   command(command: number): boolean {
     if (command & Chancmd.RESET) {
       if (this.walking) {
@@ -101,8 +122,8 @@ export class IoatChannel implements DoorbellListener {
         return false;
       }
       this.resetChannel();
-    } else if (command === Chancmd.SUSPEND) this.suspended = !this.halted;
-    else if (command === Chancmd.RESUME) this.suspended = false;
+    } else if (command === Chancmd.SUSPEND) this.progress.suspended = !this.progress.halted;
+    else if (command === Chancmd.RESUME) this.progress.suspended = false;
     else this.halt(Chanerr.CHANCMD, `CHANCMD 0x${command.toString(16)}`);
     this.publish();
     return true;
@@ -110,11 +131,12 @@ export class IoatChannel implements DoorbellListener {
 
   chained(head: bigint): boolean {
     if (this.walking) {
-      if (this.pending > 0) this.epoch++;
+      if (this.progress.pending > 0) this.epoch++;
       return false;
     }
     this.doorbells.showErrors(0);
-    this.beginChain(head);
+    this.chain.restart(head);
+    this.progress.begin(head);
     this.publish();
     return true;
   }
@@ -124,49 +146,33 @@ export class IoatChannel implements DoorbellListener {
   }
 
   rung(count: number): void {
-    this.count = count;
-    this.armed = false;
-    this.recovered = false;
+    this.progress.rung(count);
   }
 
   /**
    * CHANCTRL, CHANCMP and CHAINADDR stay as they read: __ioat_recover() of DPDK writes them without waiting for the reset. Real
-   * channels are halted until CHAINADDR is written; this one reads idle (or suspended: rest.ts) at once, because ioat_dev_start() looks right after that
-   * store, and ioat_alloc_chan_resources() 20 us after the first doorbell: sooner than a store is seen.
+   * channels are halted until CHAINADDR is written, then armed until the doorbell; this one reads idle (or suspended: rest.ts) at once,
+   * because ioat_dev_start() looks right after the first store, and ioat_alloc_chan_resources() of Linux takes nothing else 20 us after
+   * the doorbell: sooner than that store is seen, when CHAINADDR was seen already.
    */
   private resetChannel(): void {
     this.doorbells.clearCount();
     this.doorbells.showErrors(0);
-    this.beginChain(this.head);
-    this.armed = false;
+    this.chain.restart(this.progress.head);
+    this.progress.begin(this.progress.head);
+    this.progress.armed = false;
     this.interrupts.resetLine(this.index);
   }
 
-  private beginChain(head: bigint): void {
-    this.head = head;
-    this.chain.restart(head);
-    this.count = 0;
-    this.done = 0;
-    this.completed = 0n;
-    this.completionDue = false;
-    this.recovered ||= this.halted;
-    this.halted = false;
-    this.suspended = false;
-    this.armed = true;
-  }
-
-  private get pending(): number {
-    return (this.count - this.done) & 0xffff;
-  }
-
   private get runnable(): boolean {
-    return this.pending > 0 && !this.halted && !this.suspended && !this.destroyed;
+    return this.progress.runnable && !this.paused && !this.destroyed;
   }
 
   private serve(): void {
     if (this.destroyed) return;
     if (!this.doorbells.attend()) setImmediate(() => this.serve());
     if (!this.running && this.runnable) void this.run();
+    else if (this.paused) this.publish(); // what no walk will show
   }
 
   /** Runs without a pause as long as DMA answers synchronously; anything but a DMA fault rejects, unhandled: a bug of ours. */
@@ -179,6 +185,8 @@ export class IoatChannel implements DoorbellListener {
       }
     } finally {
       this.running = false;
+      this.whenQuiet?.();
+      this.whenQuiet = undefined;
     }
   }
 
@@ -189,10 +197,10 @@ export class IoatChannel implements DoorbellListener {
     try {
       let budget = OPERATIONS_PER_TURN;
       while (this.runnable && epoch === this.epoch) {
-        const fetching = this.chain.fetch(this.pending);
+        const fetching = this.chain.fetch(this.progress.pending);
         if (fetching) await fetching;
         if (epoch !== this.epoch) break;
-        const operation = this.chain.take(this.pending);
+        const operation = this.chain.take(this.progress.pending);
         if (operation.length >= BULK) {
           const completing = this.complete();
           if (completing) await completing;
@@ -200,7 +208,7 @@ export class IoatChannel implements DoorbellListener {
         const moving = transfer(this.context.dma, operation);
         if (moving) await moving;
         if (epoch !== this.epoch) break;
-        this.advance(operation);
+        this.progress.advance(operation);
         const turn = --budget === 0;
         if (operation.interrupt || turn || !this.runnable) {
           const completing = this.complete();
@@ -218,23 +226,17 @@ export class IoatChannel implements DoorbellListener {
     } finally {
       this.walking = false;
       // What was fetched for an abandoned walk is nothing to go on with.
-      if (epoch !== this.epoch) this.chain.restart(this.head);
+      if (epoch !== this.epoch) this.chain.restart(this.progress.head);
       this.publish();
     }
   }
 
-  private advance(operation: Operation): void {
-    this.done = (this.done + operation.descriptors) & 0xffff;
-    this.completed = operation.last;
-    if (operation.completionWrite) this.completionDue = true;
-  }
-
   /** Writes CHANSTS to CHANCMP if a finished descriptor asked for it. */
   private complete(): MaybeAsync<void> {
-    if (!this.completionDue) return;
-    this.completionDue = false;
+    if (!this.progress.completionDue) return;
+    this.progress.completionDue = false;
     this.publish();
-    return this.writeStatus(this.pending > 0 ? Chansts.ACTIVE : Chansts.IDLE);
+    return this.writeStatus(this.progress.pending > 0 ? Chansts.ACTIVE : Chansts.IDLE);
   }
 
   private writeStatus(status: number): MaybeAsync<void> {
@@ -251,7 +253,7 @@ export class IoatChannel implements DoorbellListener {
     const epoch = this.epoch;
     try {
       const reported = this.control & Chanctrl.ERR_COMPLETION_EN;
-      if (bits !== Chanerr.COMPLETION_ADDR && (reported || this.completionDue)) {
+      if (bits !== Chanerr.COMPLETION_ADDR && (reported || this.progress.completionDue)) {
         const writing = this.writeStatus(reported ? Chansts.HALTED : Chansts.ACTIVE);
         if (writing) await writing;
       }
@@ -263,8 +265,8 @@ export class IoatChannel implements DoorbellListener {
   }
 
   private halt(bits: number, reason: string): void {
-    this.halted = true;
-    this.completionDue = false;
+    this.progress.halted = true;
+    this.progress.completionDue = false;
     this.doorbells.showErrors(this.doorbells.chanerr | bits);
     this.context.log(`ioat channel ${this.index} halted, CHANERR ${chanerrNames(bits)}: ${reason}`);
     this.publish();
@@ -277,17 +279,17 @@ export class IoatChannel implements DoorbellListener {
   }
 
   private get status(): number {
-    if (this.halted) return Chansts.HALTED;
+    if (this.progress.halted) return Chansts.HALTED;
     // Until the completion is written, too: suspended means that nothing of ours lands any more.
     if (this.walking && this.walked === this.epoch) return Chansts.ACTIVE;
-    if (this.suspended && !this.walking) return Chansts.SUSPENDED;
-    if (this.pending > 0) return Chansts.ACTIVE;
-    if (!this.recovered && restsSuspended(this.registers, this.base)) return Chansts.SUSPENDED;
-    return this.armed ? Chansts.ARMED : Chansts.IDLE;
+    if (this.progress.suspended && !this.walking) return Chansts.SUSPENDED;
+    if (this.progress.pending > 0) return Chansts.ACTIVE;
+    if (this.progress.recovered) return this.progress.armed ? Chansts.ARMED : Chansts.IDLE;
+    return restsSuspended(this.registers, this.base) ? Chansts.SUSPENDED : Chansts.IDLE;
   }
 
   private chansts(status: number): bigint {
-    return (this.completed & CHANSTS_ADDRESS) | BigInt(status);
+    return (this.progress.completed & CHANSTS_ADDRESS) | BigInt(status);
   }
 
   /** Refreshes what only the engine writes. */

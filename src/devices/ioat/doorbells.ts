@@ -136,6 +136,17 @@ export class Doorbells {
     for (const register of this.watched) this.context.settled(register);
   }
 
+  save() {
+    const { shownChain, shownCount, shownErrors } = this;
+    return { shownChain, shownCount, shownErrors };
+  }
+
+  load({ shownChain, shownCount, shownErrors }: ReturnType<Doorbells['save']>): void {
+    this.shownChain = shownChain;
+    this.shownCount = shownCount;
+    this.shownErrors = shownErrors;
+  }
+
   private takeCommand(command: number): boolean {
     if (!this.listener.command(command)) return false;
     // A command that came in between stays, for the next round.

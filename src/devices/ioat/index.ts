@@ -4,6 +4,7 @@
  */
 import type { ModelDefinition } from '../contract.js';
 import { IoatModel, type IoatOptions } from './model.js';
+import { STATE_VERSION } from './saved-state.js';
 
 const BAR_SIZE = 0x4000;
 const MSIX_TABLE = 0x2000;
@@ -32,6 +33,7 @@ export const ioat: ModelDefinition = {
       },
     },
   },
+  stateVersion: STATE_VERSION,
   shape(options) {
     const { channels } = readOptions(options);
     return {

@@ -7,6 +7,7 @@
  */
 import type { DeviceContext, WatchedRegister } from '../contract.js';
 import { Engine, Intrctrl, Intrdelay, type RegisterFile } from './registers.js';
+import type { ChannelFlags } from './saved-state.js';
 
 export const INTRCTRL_REGISTER: WatchedRegister = { bar: 0, offset: Engine.INTRCTRL, width: 1 };
 /** A client that stores without end must not hold the main loop. */
@@ -34,6 +35,7 @@ export class InterruptUnit {
   /** INTRCTRL as last shown. */
   private shown = 0;
   private asserted = false;
+  private paused = false;
 
   constructor(
     private readonly context: DeviceContext,
@@ -46,7 +48,7 @@ export class InterruptUnit {
   /** Channel `n` has a reason to interrupt. */
   request(n: number): void {
     const line = this.lines[n] as Line;
-    if (!line.armed) line.owed = true;
+    if (!line.armed || this.paused) line.owed = true;
     else if (!line.cancel) this.schedule(n, line);
   }
 
@@ -78,6 +80,50 @@ export class InterruptUnit {
   reset(): void {
     for (const n of this.lines.keys()) this.resetLine(n);
     this.publish();
+  }
+
+  /** Sends nothing; what would be sent is owed. */
+  pause(): void {
+    this.paused = true;
+    for (const line of this.lines) {
+      if (!line.cancel) continue;
+      line.cancel();
+      line.cancel = undefined;
+      line.owed = true;
+    }
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.attend();
+    this.deliver();
+    for (const [n, line] of this.lines.entries()) {
+      if (!line.owed || !line.armed) continue;
+      line.owed = false;
+      this.request(n);
+    }
+  }
+
+  saveLine(n: number): Pick<ChannelFlags, 'lineArmed' | 'lineOwed' | 'lineUnsent'> {
+    const { armed, owed, unsent } = this.lines[n] as Line;
+    return { lineArmed: armed, lineOwed: owed, lineUnsent: unsent };
+  }
+
+  loadLine(n: number, flags: ChannelFlags): void {
+    (this.lines[n] as Line).cancel?.();
+    const { lineArmed: armed, lineOwed: owed, lineUnsent: unsent } = flags;
+    this.lines[n] = { armed, owed, unsent, cancel: undefined };
+  }
+
+  save() {
+    return { attention: this.attention, intrctrl: this.shown, line: this.asserted ? 1 : 0 };
+  }
+
+  /** The lines are loaded already, and the level of INTx is the host's to restore. */
+  load({ attention, intrctrl, line }: ReturnType<InterruptUnit['save']>): void {
+    this.attention = attention;
+    this.shown = intrctrl;
+    this.asserted = line !== 0;
   }
 
   private schedule(n: number, line: Line): void {
@@ -122,6 +168,7 @@ export class InterruptUnit {
   }
 
   private deliver(): void {
+    if (this.paused) return;
     const asserted = (this.shown & Intrctrl.INT) !== 0;
     if (asserted !== this.asserted) {
       this.asserted = asserted;

@@ -1,5 +1,5 @@
 /** The engine: what all channels share, and the way from BAR0 to them. */
-import type { DeviceContext, DeviceModel, WatchedRegister } from '../contract.js';
+import type { DeviceContext, DeviceModel, ModelMigration, WatchedRegister } from '../contract.js';
 import { IoatChannel } from './channel.js';
 import { INTRCTRL_REGISTER, InterruptUnit } from './interrupts.js';
 import {
@@ -11,6 +11,7 @@ import {
   Intrdelay,
   RegisterFile,
 } from './registers.js';
+import { decodeState, encodeState, type SavedState } from './saved-state.js';
 
 export interface IoatOptions {
   /** 1…8; each has its MSI-X vector. Sky Lake-E has one channel per function. */
@@ -26,6 +27,16 @@ export class IoatModel implements DeviceModel {
   private readonly interrupts: InterruptUnit;
   private readonly channels: readonly IoatChannel[];
   private destroyed = false;
+  readonly migration: ModelMigration = {
+    pause: () => this.pause(),
+    resume: () => this.resume(),
+    save: () =>
+      encodeState({
+        engine: { ...this.options, ...this.interrupts.save() },
+        channels: this.channels.map((channel) => channel.save()),
+      }),
+    load: (bytes) => this.load(decodeState(Buffer.from(bytes), this.options)),
+  };
 
   /** `msix`: the byte ranges [start, end) of BAR0 that are not the engine's, in order. */
   constructor(
@@ -66,6 +77,23 @@ export class IoatModel implements DeviceModel {
     this.publish();
     for (const channel of this.channels) channel.powerOn();
     this.interrupts.reset();
+  }
+
+  /** Channels first: the last operation of each may end with an interrupt. */
+  private async pause(): Promise<void> {
+    await Promise.all(this.channels.map((channel) => channel.pause()));
+    this.interrupts.pause();
+  }
+
+  private resume(): void {
+    this.interrupts.resume();
+    for (const channel of this.channels) channel.resume();
+  }
+
+  private load({ engine, channels }: SavedState): void {
+    for (const [n, state] of channels.entries()) (this.channels[n] as IoatChannel).load(state);
+    this.interrupts.load(engine);
+    this.publish();
   }
 
   destroy(): void {

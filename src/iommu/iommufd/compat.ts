@@ -65,7 +65,7 @@ async function mapDma(context: Context, { argument, caller }: IoctlCall): Promis
   if (argsz < dmaMap.size) refuse('EINVAL', `argsz ${argsz} is below ${dmaMap.size}`);
   if ((flags & ~(DmaMapFlag.READ | DmaMapFlag.WRITE)) !== 0) refuse('EINVAL', `flags ${hex(BigInt(flags))}`);
   const access = { read: (flags & DmaMapFlag.READ) !== 0, write: (flags & DmaMapFlag.WRITE) !== 0 };
-  await mapUser(context.compatIoas, { process: caller.process, vaddr, length: size }, access, iova);
+  await mapUser(context, context.compatIoas, caller, { start: vaddr, length: size, access, fixed: iova });
   return 0;
 }
 

@@ -4,14 +4,17 @@ import type { Host } from '../../host/host.js';
 import type { IommuGroup } from '../../host/iommu-group.js';
 import type { MaybeAsync } from '../../vfs/caller.js';
 import { Serial } from '../serial.js';
-import type { GroupAttachment } from './device.js';
+import type { GroupAttachments } from './attachments.js';
 import { Ioas } from './ioas.js';
 import { ObjectTable } from './objects.js';
 
+/** No object of one kind is used by those after it. Devices and open event queues keep the context alive. */
+const leavesFirst = ['vdevice', 'veventq', 'nested', 'viommu', 'hwpt', 'fault', 'ioas'] as const;
+
 export class Context {
   readonly objects = new ObjectTable();
-  /** Which HWPT each bound group is attached to. */
-  readonly attachments = new Map<IommuGroup, GroupAttachment>();
+  /** What the bound groups are attached to; those that are. */
+  readonly attachments = new Map<IommuGroup, GroupAttachments>();
   /** Accounting of pinned memory: 0 per user, 1 per process (IOMMU_OPTION_RLIMIT_MODE). */
   rlimitMode = 0n;
   /** Only groups without an IOMMU may use this context as container; for good. */
@@ -30,7 +33,7 @@ export class Context {
   }
 
   createIoas(): Ioas {
-    return this.objects.add((id) => new Ioas(id, this.host));
+    return this.objects.add((id) => new Ioas(id));
   }
 
   /** IOMMU_DESTROY. */
@@ -60,7 +63,7 @@ export class Context {
   /** The last user takes everything along, leaves first. */
   put(): void {
     if (--this.users > 0) return;
-    for (const kind of ['hwpt', 'ioas'] as const) {
+    for (const kind of leavesFirst) {
       for (const object of [...this.objects.all(kind)]) {
         object.destroy();
         this.objects.free(object);

@@ -1,7 +1,8 @@
 /** A hardware page table: one IOAS as devices see it (struct iommufd_hwpt_paging). */
-import type { Access, AddressSpace, Translation } from '../contract.js';
+import type { Access, Translation } from '../contract.js';
 import { DirtyPages } from '../dirty-pages.js';
-import type { Device } from './device.js';
+import type { PageTableShape } from '../hardware.js';
+import { HwPagetable } from './hw-pagetable.js';
 import type { Ioas } from './ioas.js';
 
 export interface HwptOptions {
@@ -9,28 +10,34 @@ export interface HwptOptions {
   readonly automatic: boolean;
   /** Made for dirty tracking (IOMMU_HWPT_ALLOC_DIRTY_TRACKING). */
   readonly dirtyTracking: boolean;
+  /** Nested HWPTs may stand on it (IOMMU_HWPT_ALLOC_NEST_PARENT). */
+  readonly nestParent: boolean;
+  readonly pasidCompatible: boolean;
   /** No-snoop is ignored; fixed when made. */
   readonly enforcesCoherency: boolean;
+  readonly shape: PageTableShape;
 }
 
-export class Hwpt implements AddressSpace {
+export class Hwpt extends HwPagetable {
   readonly kind = 'hwpt';
-  readonly devices = new Set<Device>();
   /** What was written while tracking is on; undefined while it is off. */
   dirty: DirtyPages | undefined;
 
   constructor(
-    readonly id: number,
+    id: number,
     readonly ioas: Ioas,
     readonly options: HwptOptions,
-  ) {}
-
-  get users(): number {
-    return this.devices.size;
+  ) {
+    super(id, options.pasidCompatible);
   }
 
-  destroy(): void {
+  get paging(): this {
+    return this;
+  }
+
+  override destroy(): void {
     this.ioas.removeDomain(this);
+    super.destroy();
   }
 
   /** Enabling again forgets what was dirty before. */
@@ -45,4 +52,6 @@ export class Hwpt implements AddressSpace {
   dirtied(iova: bigint, length: number): void {
     if (length > 0) this.dirty?.mark({ start: iova, last: iova + BigInt(length) - 1n });
   }
+
+  forget(): void {}
 }

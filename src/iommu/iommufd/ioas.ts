@@ -1,8 +1,7 @@
 /** An IO address space: mappings, and the HWPTs (domains) that hardware walks them by (struct iommufd_ioas, io_pagetable). */
 import { refuse } from '../../abi/errno.js';
-import type { Host } from '../../host/host.js';
 import { IovaSpace } from '../iova-space.js';
-import { isAligned, lowestBit, PAGE_SIZE, type Range, show } from '../range.js';
+import { isAligned, lowestBit, max, PAGE_SIZE, type Range, show } from '../range.js';
 import { outsideAperture } from '../reserved.js';
 import type { Hwpt } from './hwpt.js';
 import { IovaChooser } from './iova-chooser.js';
@@ -16,10 +15,7 @@ export class Ioas {
   /** Large I/O pages may be used: then a mapping can't be cut (IOMMU_OPTION_HUGE_PAGES). */
   hugePages = true;
 
-  constructor(
-    readonly id: number,
-    private readonly host: Host,
-  ) {}
+  constructor(readonly id: number) {}
 
   get users(): number {
     return this.hwpts.size;
@@ -34,10 +30,11 @@ export class Ioas {
    * with EINVAL (granule), EADDRINUSE (what is mapped or allowed does not fit), EFAULT; then nothing has changed.
    */
   async addDomain(hwpt: Hwpt): Promise<void> {
-    const granule = lowestBit(this.host.iommu.pageSizes);
+    const { addressWidth, pageSizes } = hwpt.options.shape;
+    const granule = lowestBit(pageSizes);
     if (granule > PAGE_SIZE) refuse('EINVAL', `the IOMMU's smallest page is ${granule} bytes`);
     if (granule > this.iova.alignment) this.checkAlignment(granule);
-    this.reserve(hwpt, outsideAperture(this.host.iommu.addressWidth));
+    this.reserve(hwpt, outsideAperture(addressWidth));
     // Joined before the memory is pinned: another domain that leaves meanwhile must not unpin it.
     this.hwpts.add(hwpt);
     this.updateAlignment();
@@ -94,10 +91,7 @@ export class Ioas {
   /** iopt_calculate_iova_alignment(). */
   private updateAlignment(): void {
     let alignment = this.hugePages ? 1n : PAGE_SIZE;
-    if (this.hwpts.size > 0) {
-      const granule = lowestBit(this.host.iommu.pageSizes);
-      if (granule > alignment) alignment = granule;
-    }
+    for (const { options } of this.hwpts) alignment = max(alignment, lowestBit(options.shape.pageSizes));
     this.iova.alignment = alignment;
   }
 }

@@ -1,9 +1,11 @@
 /** Putting memory into an IOAS and taking it out: what IOAS_MAP, IOAS_COPY and the VFIO container's ioctls share. */
 
 import { refuse } from '../../abi/errno.js';
-import type { ClientProcess } from '../../vfs/caller.js';
+import type { Caller } from '../../vfs/caller.js';
 import { Area, type DmaAccess, type Source } from '../area.js';
+import { Payer } from '../locked-memory.js';
 import { hex, isAligned, LAST_ADDRESS, lastOf, min, PAGE_SIZE, type Range, show } from '../range.js';
+import type { Context } from './context.js';
 import type { Ioas } from './ioas.js';
 
 /** Consecutive memory of one mapping; several when a copy's source consists of several areas. */
@@ -12,19 +14,77 @@ export interface Part {
   readonly length: bigint;
 }
 
-/** iopt_map_user_pages(): `fixed` undefined chooses the IOVA. Returns the IOVA. */
-export function mapUser(
+export interface Wanted {
+  /** Of the memory: an address, or an offset in a file. */
+  readonly start: bigint;
+  readonly length: bigint;
+  readonly access: DmaAccess;
+  /** undefined chooses the IOVA. */
+  readonly fixed: bigint | undefined;
+}
+
+/** Whose RLIMIT_MEMLOCK pages that `caller` maps count against (iopt_alloc_pages(), iopt_map_common()). */
+function payerOf({ host, rlimitMode }: Context, caller: Caller): Payer | undefined {
+  return Payer.of(host, caller, rlimitMode === 1n ? 'process' : 'user');
+}
+
+/** iommufd_ioas_change_process(): all memory is of files, and becomes `caller`'s to pay for; or nothing changes: EINVAL, ENOMEM. */
+export function changeOwner(context: Context, caller: Caller): void {
+  const areas = [...context.objects.all('ioas')].flatMap((ioas) => [...ioas.iova.areas]);
+  const foreign = areas.find(({ source }) => !source.file);
+  if (foreign) refuse('EINVAL', `${show(foreign)} is memory of a process, not of a file`);
+  const moved: { area: Area; payer: Payer }[] = [];
+  try {
+    for (const area of areas) {
+      const { payer } = area.source;
+      const next = payer?.succeededBy(context.host, caller);
+      if (!payer || !next || next === payer) continue;
+      area.handTo(next);
+      moved.push({ area, payer });
+    }
+  } catch (error) {
+    for (const { area, payer } of moved) area.handTo(payer);
+    throw error;
+  }
+}
+
+/** iopt_map_file_pages(): a file's pages, whoever else maps them. Returns the IOVA. */
+export async function mapFile(
+  context: Context,
   ioas: Ioas,
-  memory: { process: ClientProcess; vaddr: bigint; length: bigint },
-  access: DmaAccess,
-  fixed: bigint | undefined,
+  caller: Caller,
+  fd: number,
+  { start, length, access, fixed }: Wanted,
 ): Promise<bigint> {
-  const { process, vaddr, length } = memory;
+  if (length === 0n) refuse('EINVAL', 'length 0');
+  if (lastOf(start, length) === undefined) refuse('EOVERFLOW', `${hex(start)} + ${hex(length)} wraps`);
+  const memory = caller.memoryFile(fd);
+  const release = memory.retain(() => {});
+  try {
+    if (memory.isDmaBuf) refuse('EOPNOTSUPP', 'a dma-buf, and none of vfio');
+    if (length > LAST_ADDRESS - PAGE_SIZE) refuse('EINVAL', `length ${hex(length)}`);
+    const payer = payerOf(context, caller);
+    const source = { memory, vaddr: start, writable: access.write, payer, file: true };
+    return await mapParts(ioas, [{ source, length }], access, fixed);
+  } finally {
+    release();
+  }
+}
+
+/** iopt_map_user_pages(). Returns the IOVA. */
+export function mapUser(
+  context: Context,
+  ioas: Ioas,
+  caller: Caller,
+  { start: vaddr, length, access, fixed }: Wanted,
+): Promise<bigint> {
+  const { process } = caller;
   if (vaddr + length > LAST_ADDRESS) refuse('EOVERFLOW', `vaddr ${hex(vaddr)} + ${hex(length)} wraps`);
   if (length === 0n || length > LAST_ADDRESS - PAGE_SIZE) refuse('EINVAL', `length ${hex(length)}`);
   // Killed while its turn was waited for: nobody would ever take the mapping away.
   if (!process.alive) refuse('EFAULT', `process ${process.pid} is gone`);
-  return mapParts(ioas, [{ source: { process, vaddr, writable: access.write }, length }], access, fixed);
+  const source = { memory: process, vaddr, writable: access.write, payer: payerOf(context, caller) };
+  return mapParts(ioas, [{ source, length }], access, fixed);
 }
 
 /** iopt_alloc_area_pages() and iopt_map_pages(): all parts or none. */

@@ -4,12 +4,15 @@ import { IommufdIoctl } from '../../abi/iommufd/index.js';
 import { type Fields, type Struct, u32, type ValueOf } from '../../abi/struct.js';
 import type { Caller, MaybeAsync } from '../../vfs/caller.js';
 import type { IoctlRow } from '../../vfs/ioctl.js';
+import { NewDescriptor } from '../../vfs/node.js';
 import { isZero } from '../client-memory.js';
 import type { Context } from './context.js';
 
 export interface Call<Request> {
   readonly context: Context;
   readonly caller: Caller;
+  /** Where it lies. */
+  readonly argument: bigint;
   /** The caller's struct; changed in place, then written back by respond(). */
   readonly request: Request;
   /** Writes back as much of the struct as the caller provided. EFAULT. */
@@ -31,7 +34,7 @@ export function operation<F extends Fields>(
   name: keyof typeof IommufdIoctl,
   struct: Struct<F>,
   minimum: number,
-  handle: (call: Call<ValueOf<F>>) => MaybeAsync<void>,
+  handle: (call: Call<ValueOf<F>>) => MaybeAsync<NewDescriptor> | MaybeAsync<void>,
 ): Operation {
   return {
     number: IommufdIoctl[name],
@@ -47,8 +50,8 @@ export function operation<F extends Fields>(
       const provided = Math.min(size, struct.size);
       const request = struct.decode(await caller.memory.read(argument, provided));
       const respond = async () => caller.memory.write(argument, struct.encode(request).subarray(0, provided));
-      await context.turn(() => handle({ context, caller, request, respond }));
-      return 0;
+      const result = await context.turn(() => handle({ context, caller, argument, request, respond }));
+      return result instanceof NewDescriptor ? result : 0;
     },
   };
 }

@@ -3,20 +3,25 @@ import { IoctlTable } from '../../vfs/ioctl.js';
 import { compatRows } from './compat.js';
 import type { Context } from './context.js';
 import type { Operation } from './operation.js';
+import { dirtyOperations } from './operations/dirty.js';
+import { faultQueueOperation } from './operations/fault-queue.js';
 import { hwInfoOperation } from './operations/hw-info.js';
 import { hwptOperations } from './operations/hwpt.js';
+import { invalidateOperation } from './operations/invalidate.js';
 import { ioasOperations } from './operations/ioas.js';
 import { mappingOperations } from './operations/mapping.js';
 import { settingOperations } from './operations/settings.js';
 import { virtualOperations } from './operations/virtual.js';
 
-/** IOMMU_IOAS_MAP_FILE is not among them: ENOTTY, as from a kernel before it. */
 export const operations: readonly Operation[] = [
   ...ioasOperations,
   ...mappingOperations,
   ...settingOperations,
   ...hwptOperations,
+  ...dirtyOperations,
+  invalidateOperation,
   hwInfoOperation,
+  faultQueueOperation,
   ...virtualOperations,
 ];
 

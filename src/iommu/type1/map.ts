@@ -4,6 +4,7 @@ import type { StructValue } from '../../abi/struct.js';
 import { DIRTY_BITMAP_PAGES_MAX, DmaMapFlag, dmaMap } from '../../abi/vfio/type1.js';
 import type { Caller } from '../../vfs/caller.js';
 import { Area } from '../area.js';
+import { Payer } from '../locked-memory.js';
 import { contains, hex, isAligned, lastOf, type Range, show } from '../range.js';
 import type { Type1State } from './state.js';
 
@@ -30,7 +31,8 @@ async function map(state: Type1State, request: StructValue<typeof dmaMap>, calle
     refuse('EINVAL', `${show(range)} is not inside one valid IOVA range`);
 
   const access = { read: (request.flags & READ) !== 0, write: (request.flags & WRITE) !== 0 };
-  const source = { process: caller.process, vaddr: request.vaddr, writable: access.write };
+  const payer = Payer.of(state.host, caller, 'process');
+  const source = { memory: caller.process, vaddr: request.vaddr, writable: access.write, payer };
   const area = new Area(range.start, range.last, source, access);
   await area.takePin();
   // Only leaving is allowed without a turn: the mapping was made, and went with the last group.

@@ -5,6 +5,7 @@
 import { refuse } from '../../abi/errno.js';
 import { boolParameter, type Host } from '../../host/host.js';
 import type { IommuGroup } from '../../host/iommu-group.js';
+import { deviceHardware, hardwareOf, type PageTableShape } from '../hardware.js';
 import { IovaSpace } from '../iova-space.js';
 import { ANY_PAGE_SIZE, foldPageSizes } from '../page-sizes.js';
 import { uintParameter } from '../parameters.js';
@@ -20,13 +21,16 @@ export class Type1State {
   readonly serial = new Serial();
   dirtyTracking = false;
   private readonly groups = new Set<IommuGroup>();
+  /** Of the domain that groups get: what the driver makes without being asked for more (iommu_paging_domain_alloc()). */
+  private readonly shape: PageTableShape;
   /** Latched: a later change of the parameter is for later containers (vfio_iommu_type1_open()). */
   private readonly entryLimit: number;
 
   constructor(
-    private readonly host: Host,
+    readonly host: Host,
     readonly v2: boolean,
   ) {
+    this.shape = hardwareOf(host.iommu).pageTable(0);
     this.entryLimit = uintParameter(host, 'vfio_iommu_type1', 'dma_entry_limit', DEFAULT_ENTRY_LIMIT);
   }
 
@@ -36,7 +40,7 @@ export class Type1State {
   }
 
   get pageSizes(): bigint {
-    return this.live ? foldPageSizes(this.host.iommu.pageSizes) : ANY_PAGE_SIZE;
+    return this.live ? foldPageSizes(this.shape.pageSizes) : ANY_PAGE_SIZE;
   }
 
   /** The granularity of mappings, in bytes. */
@@ -49,8 +53,13 @@ export class Type1State {
     return Math.max(0, this.entryLimit - this.iova.areas.size);
   }
 
+  /** Every domain does: groups that can't have one of their own. */
   get enforcesCoherency(): boolean {
-    return this.host.iommu.enforcesCoherency;
+    const { iommu } = this.host;
+    const all = [...this.groups].every((group) =>
+      [...group.functions].every((fn) => deviceHardware(iommu, fn).enforcesCoherency),
+    );
+    return iommu.enforcesCoherency && all;
   }
 
   /** Where mappings may lie; each inside one of them. */
@@ -66,7 +75,8 @@ export class Type1State {
     for (const area of this.iova.areas)
       if (area.vaddrInvalid) refuse('EBUSY', `the mapping at ${show(area)} has no address now`);
     if (this.groups.has(group)) refuse('EINVAL', `group ${group.id} is attached already`);
-    const { addressWidth, interruptRemapping } = this.host.iommu;
+    const { interruptRemapping } = this.host.iommu;
+    const { addressWidth } = this.shape;
     const hard = hardRegions(group.options.reservedRegions);
     for (const region of hard) {
       const area = this.iova.areas.firstTouching(region);

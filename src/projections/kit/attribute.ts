@@ -33,17 +33,23 @@ export interface TextSpec<S> {
   store?(subject: S, text: string, caller: Caller): MaybeAsync<void>;
 }
 
+export interface LentBacking extends Backing {
+  release(): void;
+}
+
 export interface BinarySpec {
   readonly mode: number;
-  /** st_size in bytes. */
+  /** st_size in bytes; 0: the attribute itself knows where it ends. */
   readonly size: number;
+  /** The size changes while the attribute is there. */
+  readonly resizable?: boolean;
   /** [offset, offset+length) lies inside what the opener may read. EIO when missing (sysfs_kf_bin_read()). */
   read?(offset: number, length: number): Uint8Array;
   /** Bytes that whoever opens it may read, by the credentials of the open (file_ns_capable()); all of `size` when missing. */
   readable?(opener: Caller): number;
   write?(offset: number, data: Buffer): void;
-  /** Asked at open. */
-  backing?(): Backing | undefined;
+  /** Asked at open, released at close. */
+  backing?(): LentBacking | undefined;
 }
 
 /** kernfs_fop_open(): EACCES where the mode grants nobody the access, ENODEV when the object has gone. */
@@ -148,7 +154,7 @@ export function textNode(
 }
 
 class BinaryFile implements OpenFile {
-  readonly backing?: Backing;
+  readonly backing?: LentBacking;
   private readonly readable: number;
   constructor(
     private readonly spec: BinarySpec,
@@ -162,7 +168,7 @@ class BinaryFile implements OpenFile {
 
   read(offset: bigint, length: number): Uint8Array {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
-    const count = clip(this.readable, offset, length);
+    const count = this.spec.size === 0 ? Math.min(length, PAGE_SIZE) : clip(this.readable, offset, length);
     if (count === 0) return new Uint8Array(0);
     if (!this.spec.read) return refuse('EIO', `${this.place.path} is for mmap only`);
     return this.spec.read(Number(offset), count);
@@ -170,8 +176,10 @@ class BinaryFile implements OpenFile {
 
   write(offset: bigint, data: Buffer): number {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
-    if (offset >= BigInt(this.spec.size)) refuse('EFBIG', `write at or behind the end of ${this.place.path}`);
-    const count = clip(this.spec.size, offset, data.length);
+    const { size } = this.spec;
+    if (size > 0 && offset >= BigInt(size))
+      refuse('EFBIG', `write at or behind the end of ${this.place.path}`);
+    const count = size === 0 ? Math.min(data.length, PAGE_SIZE) : clip(size, offset, data.length);
     if (count === 0) return 0;
     if (!this.spec.write) return refuse('EIO', `${this.place.path} is for mmap only`);
     this.spec.write(Number(offset), data.subarray(0, count));
@@ -180,6 +188,10 @@ class BinaryFile implements OpenFile {
 
   poll(): number {
     return polled(this.place);
+  }
+
+  release(): void {
+    this.backing?.release();
   }
 
   describe(): string {
@@ -195,6 +207,7 @@ function clip(size: number, offset: bigint, length: number): number {
 export function binaryNode(spec: BinarySpec, place: Place): FileNode {
   return {
     kind: 'file',
+    ...(spec.resizable && { volatile: true }),
     attributes: () => ({ mode: spec.mode, size: spec.size }),
     open(request, caller) {
       checkOpen(spec.mode, request, place);

@@ -10,14 +10,24 @@ export function upper(value: number, width: number): string {
   return value.toString(16).toUpperCase().padStart(width, '0');
 }
 
-/** A mask with the low `bits` bits set, in groups of 32 bits, as wide as nr_cpu_ids asks (bitmap_string(), %*pb). */
-export function fullMask(bits: number): string {
-  const top = bits % 32 || 32;
-  const first = (2 ** top - 1).toString(16).padStart(Math.ceil(top / 4), '0');
-  return [first, ...new Array<string>((bits - top) / 32).fill('ffffffff')].join(',');
+/** A set of CPUs in groups of 32 bits, as wide as nr_cpu_ids asks (bitmap_string(), %*pb). */
+export function mask({ count }: { count: number }, cpus: readonly number[]): string {
+  const words = Array.from({ length: Math.ceil(count / 32) }, () => 0);
+  for (const cpu of cpus) words[cpu >> 5] = (words[cpu >> 5]! | (1 << (cpu & 31))) >>> 0;
+  const width = (word: number) => (word === words.length - 1 ? Math.ceil((count % 32 || 32) / 4) : 8);
+  return words
+    .map((bits, word) => bits.toString(16).padStart(width(word), '0'))
+    .reverse()
+    .join(',');
 }
 
-/** `0-3`, or `0` for a single CPU (%*pbl). */
-export function fullList(count: number): string {
-  return count === 1 ? '0' : `0-${count - 1}`;
+/** `0-3,8` (%*pbl). */
+export function list(cpus: readonly number[]): string {
+  const ranges: [number, number][] = [];
+  for (const cpu of cpus) {
+    const last = ranges.at(-1);
+    if (last && last[1] === cpu - 1) last[1] = cpu;
+    else ranges.push([cpu, cpu]);
+  }
+  return ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(',');
 }

@@ -16,6 +16,7 @@ import {
 import { cString, parseName } from '../kit/parse.js';
 import { findFunction, paths } from '../paths.js';
 import { rescan } from './function-state.js';
+import { slots } from './slots.js';
 import { plainUevent } from './uevent.js';
 
 /**
@@ -66,7 +67,7 @@ export function pciBus(model: Model): Entry<void> {
   return subdirectory('pci', [
     subdirectory('devices', [links(devices, paths.function, { told: true })]),
     subdirectory('drivers', [directories(drivers, driverDirectory(model))]),
-    subdirectory('slots', []),
+    slots(model),
     text('drivers_autoprobe', {
       show: () => Number(host.drivers.autoprobe),
       store(_, content) {

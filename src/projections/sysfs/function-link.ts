@@ -1,7 +1,10 @@
 /** Conditional attributes of PCIe functions and bridges, read from their configuration space. */
 import { PCI_CAP_ID_EXP, PCI_EXP_LNKCAP, PCI_EXP_LNKSTA, PCI_EXT_CAP_ID_DSN } from '../../abi/pci/index.js';
+import { linkOf, linkState } from '../../host/aspm.js';
+import { readExpress } from '../../host/express.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import { type Entry, subdirectory, text } from '../kit/directory.js';
+import { parseBool } from '../kit/parse.js';
 
 /** pcie_link_speed[], pci_speed_string(). */
 const speeds: Record<number, string> = {
@@ -15,40 +18,52 @@ const speeds: Record<number, string> = {
 
 const isPcie = (fn: PciFunction) => fn.config.find(PCI_CAP_ID_EXP) !== undefined;
 
-/** A register of the PCIe capability; integrated endpoints have no link, and zeroes there. */
-function linkRegister({ config }: PciFunction, register: number, width: 2 | 4): number {
-  return config.read(config.find(PCI_CAP_ID_EXP)!.offset + register, width);
-}
-
 /** Both LNKCAP and LNKSTA have the speed in bits 0-3 and the width in bits 4-9. */
 const speed = (value: number) => speeds[value & 0xf] ?? 'Unknown';
 const width = (value: number) => (value >> 4) & 0x3f;
+
+/** Of the bus below a bridge (bus->cur_bus_speed, bus->max_bus_speed): Unknown without a PCIe bridge above. */
+export const currentSpeed = (bridge: PciFunction | undefined): string =>
+  bridge && isPcie(bridge) ? speed(readExpress(bridge, PCI_EXP_LNKSTA, 2)) : 'Unknown';
+export const maximalSpeed = (bridge: PciFunction | undefined): string =>
+  bridge && isPcie(bridge) ? speed(readExpress(bridge, PCI_EXP_LNKCAP, 4)) : 'Unknown';
 
 /** PCIE_LNK_WIDTH_UNKNOWN, printed as it is (pcie_get_width_cap()). */
 const unknownWidth = 255;
 
 /** `00-11-22-33-44-55-66-77`, most significant byte first (serial_number_show()). */
-function serialNumber(fn: PciFunction): string {
-  const { offset } = fn.config.extended.find(({ id }) => id === PCI_EXT_CAP_ID_DSN)!;
+function serialNumber(fn: PciFunction): string | undefined {
+  const found = fn.config.extended.find(({ id }) => id === PCI_EXT_CAP_ID_DSN);
+  if (!found) return undefined;
+  const { offset } = found;
   const bytes = Buffer.from(fn.config.bytes.subarray(offset + 4, offset + 12)).reverse();
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('-');
 }
 
+/** At the lower end of a link both of whose ends can do it (aspm_ctrl_attrs_are_visible()). */
+const powerState = (name: string, state: number): Entry<PciFunction> =>
+  text(name, {
+    when: (fn) => ((linkOf(fn)?.capable ?? 0) & state) !== 0,
+    show: (fn) => Number((linkOf(fn)!.enabled & state) !== 0),
+    store: (fn, content) => linkOf(fn)!.allow(state, parseBool(content)),
+  });
+
 export const links: readonly Entry<PciFunction>[] = [
-  text('current_link_speed', { when: isPcie, show: (fn) => speed(linkRegister(fn, PCI_EXP_LNKSTA, 2)) }),
-  text('current_link_width', { when: isPcie, show: (fn) => width(linkRegister(fn, PCI_EXP_LNKSTA, 2)) }),
-  text('max_link_speed', { when: isPcie, show: (fn) => speed(linkRegister(fn, PCI_EXP_LNKCAP, 4)) }),
+  text('current_link_speed', { when: isPcie, show: (fn) => speed(readExpress(fn, PCI_EXP_LNKSTA, 2)) }),
+  text('current_link_width', { when: isPcie, show: (fn) => width(readExpress(fn, PCI_EXP_LNKSTA, 2)) }),
+  text('max_link_speed', { when: isPcie, show: (fn) => speed(readExpress(fn, PCI_EXP_LNKCAP, 4)) }),
   text('max_link_width', {
     when: isPcie,
     show(fn) {
-      const capability = linkRegister(fn, PCI_EXP_LNKCAP, 4);
+      const capability = readExpress(fn, PCI_EXP_LNKCAP, 4);
       return capability === 0 ? unknownWidth : width(capability);
     },
   }),
   text('serial_number', {
     mode: 0o400,
-    when: (fn) => fn.config.extended.some(({ id }) => id === PCI_EXT_CAP_ID_DSN),
-    show: serialNumber,
+    // One of zeros counts as none (pci_dev_attrs_are_visible()).
+    when: (fn) => /[^0-]/.test(serialNumber(fn) ?? ''),
+    show: (fn) => serialNumber(fn)!,
   }),
   text('secondary_bus_number', {
     when: (fn) => fn.isBridge,
@@ -58,6 +73,17 @@ export const links: readonly Entry<PciFunction>[] = [
     when: (fn) => fn.isBridge,
     show: (fn) => fn.bridge!.subordinate,
   }),
-  // No link of this machine manages its power state, so there is nothing to switch (aspm_ctrl_attrs_are_visible()).
-  subdirectory('link', []),
+  subdirectory('link', [
+    text('clkpm', {
+      when: (fn) => linkOf(fn)?.clockCapable === true,
+      show: (fn) => Number(linkOf(fn)!.clockEnabled),
+      store: (fn, content) => linkOf(fn)!.allowClock(parseBool(content)),
+    }),
+    powerState('l0s_aspm', linkState.L0S),
+    powerState('l1_aspm', linkState.L1),
+    powerState('l1_1_aspm', linkState.L1_1),
+    powerState('l1_2_aspm', linkState.L1_2),
+    powerState('l1_1_pcipm', linkState.L1_1_PCIPM),
+    powerState('l1_2_pcipm', linkState.L1_2_PCIPM),
+  ]),
 ];

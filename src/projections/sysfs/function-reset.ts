@@ -6,11 +6,14 @@ import type { Model } from '../context.js';
 import { type Entry, text } from '../kit/directory.js';
 import { parseName, parseNumber } from '../kit/parse.js';
 
-/** reset_method_store(): all of the names must be usable, else the old order stays. */
+/** reset_method_store(): all of the names must be usable, else the old order stays. `default` looks again what is. */
 function order(fn: PciFunction, content: string): readonly string[] | undefined {
   const wanted = parseName(content);
   if (wanted === '') return [];
-  if (wanted === 'default') return undefined;
+  if (wanted === 'default') {
+    fn.probeResets();
+    return undefined;
+  }
   const usable: readonly string[] = fn.resetMethods;
   const names = wanted.split(' ').filter((name) => name !== '');
   for (const name of names) if (!usable.includes(name)) refuse('EINVAL', `no reset by ${name}`);

@@ -3,6 +3,9 @@ import { refuse } from '../../abi/errno.js';
 import {
   PCI_COMMAND,
   PCI_COMMAND_IO,
+  PCI_COMMAND_MEMORY,
+  PCI_IO_BASE,
+  PCI_IO_RANGE_TYPE_MASK,
   PCI_PREF_RANGE_TYPE_64,
   PCI_ROM_ADDRESS,
   PCI_ROM_ADDRESS_ENABLE,
@@ -10,12 +13,13 @@ import {
   PCI_STD_HEADER_SIZEOF,
 } from '../../abi/pci/index.js';
 import type { Bar, Bridge, PciFunction } from '../../host/pci-function.js';
+import { hasVpd, readVpd, writeVpd } from '../../host/vpd.js';
+import type { Caller } from '../../vfs/caller.js';
 import type { Model } from '../context.js';
 import type { BinarySpec } from '../kit/attribute.js';
 import { binary, type Entry, text } from '../kit/directory.js';
 import { hex } from '../kit/format.js';
-import { parseBool } from '../kit/parse.js';
-import { wakeForRead } from './function-state.js';
+import { parseBool, parseNumber } from '../kit/parse.js';
 
 /** include/linux/ioport.h: IORESOURCE_*. */
 const flag = {
@@ -43,7 +47,7 @@ interface Resource {
 const none: Resource = { start: 0n, end: 0n, flags: 0 };
 
 /** `count`: VF BARs of a PF, side by side. */
-function barResource(bar: Omit<Bar, 'memory'> | undefined, count = 1): Resource {
+function barResource(bar: Omit<Bar, 'memory' | 'home'> | undefined, count = 1): Resource {
   if (!bar) return none;
   const flags = barFlags[bar.kind] | (bar.prefetchable && bar.kind !== 'io' ? prefetchFlags : 0);
   return { start: bar.address, end: bar.address + BigInt(bar.size) * BigInt(count) - 1n, flags };
@@ -59,10 +63,10 @@ function romResource(fn: PciFunction): Resource {
 }
 
 /** I/O, memory, prefetchable, CardBus (pci_read_bridge_windows()); a window that nothing below needs is closed. */
-function bridgeWindows({ io, memory, prefetchable }: Bridge): Resource[] {
+function bridgeWindows({ io, memory, prefetchable }: Bridge, ioType: number): Resource[] {
   const window = (place: Bridge['io'], flags: number): Resource => (place ? { ...place, flags } : none);
   return [
-    window(io, flag.io | 0x1),
+    window(io, flag.io | ioType),
     window(memory, flag.memory),
     window(prefetchable, flag.memory | flag.prefetch | flag.memory64 | PCI_PREF_RANGE_TYPE_64),
     none,
@@ -75,21 +79,24 @@ function resourceLines(fn: PciFunction): string[] {
   const vfBars = Array.from({ length: iovLines }, (_, index) =>
     barResource(fn.sriov?.vfBars[index], fn.sriov?.totalVfs),
   );
-  const all = [...bars, romResource(fn), ...vfBars, ...(fn.bridge ? bridgeWindows(fn.bridge) : [])];
+  const all = [
+    ...bars,
+    romResource(fn),
+    ...vfBars,
+    ...(fn.bridge ? bridgeWindows(fn.bridge, fn.config.read(PCI_IO_BASE, 1) & PCI_IO_RANGE_TYPE_MASK) : []),
+  ];
   return all.map(({ start, end, flags }) => `${hex(start, 16)} ${hex(end, 16)} ${hex(flags, 16)}`);
 }
 
 /** Whoever opened `config` without CAP_SYS_ADMIN sees the standard header only (pci_read_config()). */
-function configSpace(model: Model, fn: PciFunction): BinarySpec {
+function configSpace(fn: PciFunction): BinarySpec {
   const { config } = fn;
   return {
     mode: 0o644,
     size: config.size,
     readable: (opener) => (opener.capable('SYS_ADMIN') ? config.size : PCI_STD_HEADER_SIZEOF),
-    read(offset, length) {
-      const bytes = Buffer.from(config.bytes.subarray(offset, offset + length));
-      return wakeForRead(model, fn, bytes, offset);
-    },
+    // A function that sleeps in D3hot reads as it is: only D3cold is left for an access (pci_config_pm_runtime_get()).
+    read: (offset, length) => Buffer.from(config.bytes.subarray(offset, offset + length)),
     /** In naturally aligned accesses of 1, 2 and 4 bytes, as pci_write_config() makes them. */
     write(offset, data) {
       for (let at = 0; at < data.length; ) {
@@ -104,18 +111,21 @@ function configSpace(model: Model, fn: PciFunction): BinarySpec {
 }
 
 /**
- * `resourceN`. Memory BARs are for mmap, and pread and pwrite are EIO. The pages of a group lie in one file in which BAR n starts at
- * base + n * 2^40, and a mapping reaches that file at the offset it has in resourceN: so BAR 0 of the group's first function can be
- * mapped, and the others answer ENODEV; they are reached through VFIO.
+ * `resourceN`. Memory BARs are for mmap, and pread and pwrite are EIO. Opening it brings the pages to where a mapping of it reaches them;
+ * while a client has the function's VFIO device open they stay with that, and mmap is ENODEV (`host/bar-home.ts`).
  */
-function barFile(fn: PciFunction, bar: Bar): BinarySpec {
+function barFile({ host }: Model, fn: PciFunction, bar: Bar): BinarySpec {
   if (bar.kind === 'io') return portFile(fn, bar);
   return {
     mode: 0o600,
-    size: bar.size,
+    get size() {
+      return bar.size;
+    },
+    resizable: bar.sizes !== undefined,
     backing() {
-      const fd = bar.index === 0 && fn.pagesBase === 0 ? fn.pages?.fd : undefined;
-      return fd === undefined ? undefined : { fd };
+      const loan = bar.home?.lend(!fn.held);
+      if (loan) host.changes.emit({ kind: 'bar-lent', function: fn });
+      return loan;
     },
   };
 }
@@ -156,24 +166,66 @@ function romFile({ settings }: Model, fn: PciFunction): BinarySpec {
   };
 }
 
+/** Bytes of the EEPROM, by the registers of the capability (vpd_read(), vpd_write()). */
+function vitalData(fn: PciFunction): BinarySpec {
+  return {
+    mode: 0o600,
+    size: 0,
+    read: (offset, length) => readVpd(fn, offset, length),
+    write: (offset, data) => writeVpd(fn, offset, data),
+  };
+}
+
+/** Bit 0 is 1 MiB (pci_rebar_get_possible_sizes()). */
+function sizeBits(fn: PciFunction, index: number): bigint {
+  return (fn.bars[index]!.sizes ?? []).reduce(
+    (bits, size) => bits | (1n << BigInt(Math.log2(size) - 20)),
+    0n,
+  );
+}
+
+/** __resource_resize_store(): decoding is off meanwhile. */
+function storeSize({ host }: Model, fn: PciFunction, index: number, content: string, caller: Caller): void {
+  if (!caller.capable('SYS_ADMIN')) refuse('EPERM', 'CAP_SYS_ADMIN is needed');
+  const exponent = parseNumber(content);
+  if (fn.driver || (fn.sriov?.numVfs ?? 0) > 0) refuse('EBUSY', `${fn.bdf} has a driver or VFs`);
+  if (exponent > 27n) refuse('EINVAL', `2^${exponent} MiB: expected a size of the capability`);
+  const command = fn.config.read(PCI_COMMAND, 2);
+  fn.config.write(PCI_COMMAND, 2, command & ~PCI_COMMAND_MEMORY);
+  try {
+    host.resizeBar(fn, index, 2 ** (20 + Number(exponent)));
+  } finally {
+    fn.config.write(PCI_COMMAND, 2, command);
+  }
+}
+
 export function resources(model: Model): Entry<PciFunction>[] {
   const perBar = [0, 1, 2, 3, 4, 5].flatMap((index) => [
     binary<PciFunction>(
       `resource${index}`,
-      (fn) => barFile(fn, fn.bars[index]!),
+      (fn) => barFile(model, fn, fn.bars[index]!),
       (fn) => fn.bars[index] !== undefined,
     ),
     // Write-combining mappings exist for prefetchable memory where the CPU has PAT; DPDK maps these for drivers that ask (ena).
     binary<PciFunction>(
       `resource${index}_wc`,
-      (fn) => barFile(fn, fn.bars[index]!),
+      (fn) => barFile(model, fn, fn.bars[index]!),
       (fn) => fn.bars[index]?.kind !== 'io' && fn.bars[index]?.prefetchable === true,
     ),
   ]);
+  const resizable = [0, 1, 2, 3, 4, 5].map((index) =>
+    text<PciFunction>(`resource${index}_resize`, {
+      when: (fn) => fn.bars[index]?.sizes !== undefined,
+      show: (fn) => sizeBits(fn, index).toString(16).padStart(16, '0'),
+      store: (fn, content, caller) => storeSize(model, fn, index, content, caller),
+    }),
+  );
   return [
-    binary('config', (fn) => configSpace(model, fn)),
+    binary('config', configSpace),
     text('resource', { show: resourceLines }),
     ...perBar,
+    ...resizable,
+    binary('vpd', vitalData, hasVpd),
     binary(
       'rom',
       (fn) => romFile(model, fn),

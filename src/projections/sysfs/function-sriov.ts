@@ -4,6 +4,7 @@
  */
 import { refuse } from '../../abi/errno.js';
 import type { PciFunction, SriovState } from '../../host/pci-function.js';
+import { usableVfs } from '../../host/sriov.js';
 import type { Model } from '../context.js';
 import { type Children, type Entry, link, links, text } from '../kit/directory.js';
 import { parseBool, parseInteger, parseNumber } from '../kit/parse.js';
@@ -32,7 +33,7 @@ function isLinked(fn: PciFunction): boolean {
 
 export function sriov({ host }: Model): Entry<PciFunction>[] {
   return [
-    told('sriov_totalvfs', ({ totalVfs }) => totalVfs),
+    text('sriov_totalvfs', { when: isPf, show: usableVfs }),
     // The write waits until VFs are registered and probed, or removed and let go.
     text('sriov_numvfs', {
       when: isPf,

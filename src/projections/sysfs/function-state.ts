@@ -1,24 +1,21 @@
 /** What a function does at the moment: enabled, powered, near which CPUs, for which driver. */
 import { refuse } from '../../abi/errno.js';
 import {
-  PCI_CAP_ID_EXP,
   PCI_CAP_ID_PM,
-  PCI_COMMAND,
-  PCI_COMMAND_IO,
-  PCI_COMMAND_MASTER,
-  PCI_COMMAND_MEMORY,
   PCI_EXP_DEVCTL2,
   PCI_EXP_DEVCTL2_ARI,
   PCI_PM_CTRL,
   PCI_PM_CTRL_STATE_MASK,
 } from '../../abi/pci/index.js';
+import { disableFunction, enableFunction } from '../../host/enable.js';
+import { readExpress } from '../../host/express.js';
 import { boolParameter, type Host } from '../../host/host.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import type { Caller } from '../../vfs/caller.js';
 import type { Model } from '../context.js';
 import { textNode } from '../kit/attribute.js';
 import { type Entry, family, subdirectory, text } from '../kit/directory.js';
-import { fullList, fullMask } from '../kit/format.js';
+import { list, mask } from '../kit/format.js';
 import { cString, parseInteger, parseNumber } from '../kit/parse.js';
 import { isVf } from './function-sriov.js';
 import type { PowerState } from './power.js';
@@ -47,16 +44,6 @@ function sleeps(model: Model, fn: PciFunction): boolean {
   return asleep && model.vfio.deviceOf(fn) !== undefined;
 }
 
-/**
- * The configuration space as sysfs reads it: a sleeping function is woken for the access (pci_config_pm_runtime_get()), so it reads as
- * awake. `bytes` is the reader's own copy, from `offset` on.
- */
-export function wakeForRead(model: Model, fn: PciFunction, bytes: Buffer, offset: number): Buffer {
-  const at = (pmcsr(fn) ?? 0) - offset;
-  if (at >= 0 && at < bytes.length && sleeps(model, fn)) bytes[at] = bytes[at]! & ~PCI_PM_CTRL_STATE_MASK;
-  return bytes;
-}
-
 export function functionPower(model: Model): (fn: PciFunction) => PowerState {
   const idleD3 = () => !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3');
   return (fn) => ({
@@ -75,9 +62,7 @@ function powerState(model: Model, fn: PciFunction): string {
 /** 1 when the bridge above routes by ARI; a bus that only VFs are on has no bridge of its own. */
 function ariEnabled({ parent, physfn, address }: PciFunction): number {
   if (physfn && physfn.address.bus !== address.bus) return 0;
-  const capability = parent?.config.find(PCI_CAP_ID_EXP);
-  if (!parent || !capability) return 0;
-  return parent.config.read(capability.offset + PCI_EXP_DEVCTL2, 2) & PCI_EXP_DEVCTL2_ARI ? 1 : 0;
+  return parent && readExpress(parent, PCI_EXP_DEVCTL2, 2) & PCI_EXP_DEVCTL2_ARI ? 1 : 0;
 }
 
 /** enable_store(): pci_enable_device() and back, only while no driver has the function. */
@@ -86,27 +71,15 @@ function storeEnable(fn: PciFunction, content: string, caller: Caller): void {
   const wanted = parseNumber(content);
   if (fn.driver) refuse('EBUSY', `${fn.bdf} is bound to ${fn.driver.name}`);
   if (wanted === 0n && fn.enableCount === 0) refuse('EIO', `${fn.bdf} is not enabled`);
-  const before = fn.enableCount;
-  fn.enableCount += wanted === 0n ? -1 : 1;
-  const command = fn.config.read(PCI_COMMAND, 2);
-  if (before === 0) {
-    const decoders = fn.bars.map((bar) =>
-      !bar ? 0 : bar.kind === 'io' ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY,
-    );
-    fn.config.write(
-      PCI_COMMAND,
-      2,
-      decoders.reduce((all, one) => all | one, command),
-    );
-  } else if (fn.enableCount === 0) fn.config.write(PCI_COMMAND, 2, command & ~PCI_COMMAND_MASTER);
+  if (wanted === 0n) disableFunction(fn);
+  else enableFunction(fn);
 }
 
 function storeNumaNode({ host, settings }: Model, fn: PciFunction, content: string, caller: Caller): void {
   requireAdmin(caller);
   const node = parseInteger(content);
   if (node < -1) refuse('EINVAL', 'no such node');
-  const online = node <= 0 || [...host.functions.values()].some((other) => other.numaNode === node);
-  if (!online) refuse('EINVAL', `node ${node} is not online`);
+  if (node >= host.cpus.nodes.length) refuse('EINVAL', `node ${node} is not online`);
   if (node === (settings(fn).numaNode ?? fn.numaNode)) return;
   settings(fn).numaNode = node;
   host.tainted |= taintFirmwareWorkaround;
@@ -129,20 +102,21 @@ const messageIrqs = family<PciFunction, PciFunction>(
 );
 
 export function state(model: Model): Entry<PciFunction>[] {
-  const { host, settings, cpus } = model;
+  const { host, settings } = model;
+  const near = (fn: PciFunction) => host.cpus.near(settings(fn).numaNode ?? fn.numaNode);
   return [
     // With MSI the first message's number takes the line's place, with MSI-X the line's stays (pci_msi_setup()).
     text('irq', { show: (fn) => (fn.messages.kind === 'msi' ? fn.messages.irqs.get(0)! : fn.irq) }),
     subdirectory('msi_irqs', [messageIrqs], { when: (fn) => fn.messages.kind !== undefined, volatile: true }),
-    text('local_cpus', { show: () => fullMask(cpus) }),
-    text('local_cpulist', { show: () => fullList(cpus) }),
+    text('local_cpus', { show: (fn) => mask(host.cpus, near(fn)) }),
+    text('local_cpulist', { show: (fn) => list(near(fn)) }),
     text('numa_node', {
       show: (fn) => settings(fn).numaNode ?? fn.numaNode,
       store: (fn, content, caller) => storeNumaNode(model, fn, content, caller),
     }),
-    // No driver of this machine asks for more than the bus gives (pci_setup_device()).
-    text('dma_mask_bits', { show: () => 32 }),
-    text('consistent_dma_mask_bits', { show: () => 32 }),
+    // 32 until a driver asks for more (pci_setup_device()).
+    text('dma_mask_bits', { show: (fn) => fn.dmaBits }),
+    text('consistent_dma_mask_bits', { show: (fn) => fn.dmaBits }),
     text('enable', { show: (fn) => fn.enableCount, store: storeEnable }),
     text('broken_parity_status', {
       show: (fn) => Number(settings(fn).brokenParity),

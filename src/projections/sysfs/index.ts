@@ -8,6 +8,7 @@ import { characterDevices, classes } from './classes.js';
 import { firmware } from './firmware.js';
 import { iommuGroups, iommuUnits } from './iommu.js';
 import { modules } from './modules.js';
+import { pciExpressBus } from './pci-express.js';
 import { busBelow, busDirectory, functionDirectory } from './pci-function.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
@@ -46,7 +47,7 @@ function hostBridges(model: Model): Entry<void> {
 
 export function sysfs(model: Model): Entry<void>[] {
   return [
-    subdirectory('bus', [pciBus(model)]),
+    subdirectory('bus', [pciBus(model), pciExpressBus(model)]),
     subdirectory('class', classes(model)),
     subdirectory('dev', [characterDevices(model)]),
     subdirectory(

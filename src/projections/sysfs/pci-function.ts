@@ -10,7 +10,7 @@ import {
   subdirectory,
   text,
 } from '../kit/directory.js';
-import { fullList, fullMask } from '../kit/format.js';
+import { list, mask } from '../kit/format.js';
 import { busName, findFunction, paths } from '../paths.js';
 import { errorReporting } from './function-aer.js';
 import { identity } from './function-identity.js';
@@ -19,16 +19,23 @@ import { reset } from './function-reset.js';
 import { resources } from './function-resources.js';
 import { sriov } from './function-sriov.js';
 import { functionPower, rescan, state } from './function-state.js';
+import { portServiceDirectories } from './pci-express.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
 import { vfioDeviceDirectory } from './vfio.js';
 
 /** pci_bus/DDDD:BB below a bridge or a host bridge. */
 export function busDirectory(model: Model): DirectoryClass<PciBus> {
+  const { cpus, roots } = model.host;
+  // A bus is where its bridge is; a root bus where the functions on it are (the firmware's _PXM of the host bridge).
+  const near = ({ bridge, domain, number }: PciBus) => {
+    const root = roots.find((row) => row.domain === domain && row.bus === number);
+    return cpus.near((bridge ?? root?.functions[0])?.numaNode ?? -1);
+  };
   return new DirectoryClass<PciBus>(
     [
-      text('cpuaffinity', { show: () => fullMask(model.cpus) }),
-      text('cpulistaffinity', { show: () => fullList(model.cpus) }),
+      text('cpuaffinity', { show: (bus) => mask(cpus, near(bus)) }),
+      text('cpulistaffinity', { show: (bus) => list(near(bus)) }),
       rescan(model.host),
       link('device', paths.busOwner),
       link('subsystem', () => paths.class('pci_bus')),
@@ -101,6 +108,7 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
         when: (fn) => vfio.deviceOf(fn) !== undefined,
         volatile: true,
       }),
+      portServiceDirectories(model),
       directories(below, self),
     ],
     { alive: (fn) => fn.present, key: (fn) => fn, countTold: true },

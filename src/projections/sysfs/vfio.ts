@@ -105,6 +105,10 @@ export function vfioVirtualDevices(model: Model): Entry<void>[] {
   ]);
   return [
     subdirectory('misc', [directories(miscByName(model), misc)]),
-    subdirectory('vfio', [directories(groupsByName(model), group)]),
+    // A directory without devices is not kept (cleanup_glue_dir()).
+    subdirectory('vfio', [directories(groupsByName(model), group)], {
+      when: () => vfio.groups.size > 0,
+      volatile: true,
+    }),
   ];
 }

@@ -1,6 +1,7 @@
 /**
  * Passthrough backings: all passthrough opens of one inode must name the same backing, and once one exists every further open of the
- * inode must be passthrough too (fuse_file_io_open() in fs/fuse/iomode.c). So a backing belongs to the node while any file is open.
+ * inode must be passthrough too (fuse_file_io_open() in fs/fuse/iomode.c). So a backing belongs to the node while any such
+ * file is open.
  */
 import { KernelError } from '../../abi/errno.js';
 import { native } from '../../native/index.js';
@@ -14,19 +15,22 @@ export class Backings {
     private readonly available: () => boolean,
   ) {}
 
-  /** Counts an open of `known` and returns the backing id for its reply; 0 for none. */
+  /** Counts a passthrough open of `known` and returns the backing id for its reply; 0, counting nothing, for an open of another kind. */
   acquire(known: KnownNode, file: OpenFile): number {
     if (file.backing && this.available()) {
       if (known.backing && known.backing.fd !== file.backing.fd)
         throw new KernelError('EBUSY', `${known.path}: open with another backing`);
-      known.backing ??= { fd: file.backing.fd, id: native().backingOpen(this.fuseFd, file.backing.fd) };
+      const { fd } = file.backing;
+      known.backing ??= { fd, id: native().backingOpen(this.fuseFd, fd), opens: 0 };
     }
-    known.opens++;
-    return known.backing?.id ?? 0;
+    if (!known.backing) return 0;
+    known.backing.opens++;
+    return known.backing.id;
   }
 
+  /** Gives back what acquire() counted. */
   release(known: KnownNode): void {
-    if (--known.opens > 0 || !known.backing) return;
+    if (!known.backing || --known.backing.opens > 0) return;
     native().backingClose(this.fuseFd, known.backing.id);
     known.backing = undefined;
   }

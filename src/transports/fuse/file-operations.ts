@@ -45,9 +45,11 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
     file.release?.();
     throw error;
   }
-  const { fh } = session.files.add(file, known);
+  const seekable = !file.stream || backingId !== 0;
+  const { fh } = session.files.add(file, known, backingId !== 0, file.stream && seekable ? 0n : undefined);
   // NOFLUSH: our own copies of a client's descriptors can be closed without asking ourselves.
-  const openFlags = FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0);
+  const openFlags =
+    FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0) | (seekable ? 0 : FOPEN.STREAM);
   request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));
 }
 
@@ -57,30 +59,47 @@ export function release(session: FuseSession, request: FuseRequest): void {
   if (known) session.released(known);
 }
 
+/** Refuses what is no read or write at the position of a stream. */
+function checkPosition(session: FuseSession, request: FuseRequest, known: KnownFile, offset: bigint): void {
+  if (known.position === undefined || known.position === offset) return;
+  const { path } = known.node;
+  session.dispatcher.refuse(path, 'seek', 'ESPIPE', 'a stream has no offsets', session.callerOf(request));
+}
+
 export function read(session: FuseSession, request: FuseRequest): void | Promise<void> {
-  const { file, node } = fileOf(session, request);
+  const known = fileOf(session, request);
+  const { file, node } = known;
   const offset = request.body.readBigUInt64LE(TransferIn.offset);
   const length = request.body.readUInt32LE(TransferIn.length);
+  checkPosition(session, request, known, offset);
   return andThen(
     session.dispatcher.read(node.path, file, offset, length, session.callerOf(request)),
-    (bytes) => request.reply(bytes.length > length ? bytes.subarray(0, length) : bytes),
+    (bytes) => {
+      const taken = bytes.length > length ? bytes.subarray(0, length) : bytes;
+      if (known.position !== undefined) known.position += BigInt(taken.length);
+      request.reply(taken);
+    },
   );
 }
 
 const writeOut = Buffer.alloc(8);
 
 export function write(session: FuseSession, request: FuseRequest): void | Promise<void> {
-  const { file, node } = fileOf(session, request);
+  const known = fileOf(session, request);
+  const { file, node } = known;
   const offset = request.body.readBigUInt64LE(TransferIn.offset);
   const length = request.body.readUInt32LE(TransferIn.length);
   const data = request.body.subarray(TransferIn.size, TransferIn.size + length);
+  checkPosition(session, request, known, offset);
   return andThen(
     session.dispatcher.write(node.path, file, offset, data, session.callerOf(request)),
-    (taken) =>
-      andThen(session.cache.settled(), () => {
+    (taken) => {
+      if (known.position !== undefined) known.position += BigInt(taken);
+      return andThen(session.cache.settled(), () => {
         writeOut.writeUInt32LE(taken, 0);
         request.reply(writeOut);
-      }),
+      });
+    },
   );
 }
 
@@ -113,12 +132,13 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
   });
 }
 
+const ALWAYS_READY = Poll.IN | Poll.OUT | Poll.RDNORM | Poll.WRNORM;
 const pollOut = Buffer.alloc(8);
 
 export function poll(session: FuseSession, request: FuseRequest): void {
   const { file } = fileOf(session, request);
   const { kh, flags } = fusePollIn.decode(request.body);
   const wake = flags & POLL_SCHEDULE_NOTIFY ? () => session.wakePoll(kh) : () => {};
-  pollOut.writeUInt32LE(file.poll ? file.poll(wake) : Poll.IN | Poll.OUT, 0);
+  pollOut.writeUInt32LE(file.poll ? file.poll(wake) : ALWAYS_READY, 0);
   request.reply(pollOut);
 }

@@ -6,6 +6,13 @@ export interface KnownFile {
   readonly fh: number;
   readonly file: OpenFile;
   readonly node: KnownNode;
+  /**
+   * Of a stream that the kernel takes for a seekable file: passthrough opens can't be FOPEN_STREAM (FOPEN_PASSTHROUGH_MASK in
+   * fs/fuse/passthrough.c), and all opens of an inode with a backing are passthrough. So pread and lseek are found out here.
+   */
+  position: bigint | undefined;
+  /** Opened in passthrough: counted by the node's backing. */
+  readonly backed: boolean;
 }
 
 export class FileTable {
@@ -16,8 +23,8 @@ export class FileTable {
     return this.byHandle.size;
   }
 
-  add(file: OpenFile, node: KnownNode): KnownFile {
-    const known = { fh: this.nextHandle++, file, node };
+  add(file: OpenFile, node: KnownNode, backed: boolean, position?: bigint): KnownFile {
+    const known = { fh: this.nextHandle++, file, node, backed, position };
     this.byHandle.set(known.fh, known);
     return known;
   }

@@ -1,4 +1,5 @@
 /** Descriptors as ioctl results: no FUSE reply can carry one, so the client opens it itself, guided by `client/graft/`. */
+import { KernelError } from '../../abi/errno.js';
 import { OpenFlag } from '../../abi/fuse/protocol.js';
 import { isNativeError } from '../../client/errors.js';
 import { beginGraft, ioctlDescriptor } from '../../client/graft/ptrace.js';
@@ -12,6 +13,8 @@ interface Expected {
   readonly nodeid: number;
   file: OpenFile | undefined;
 }
+
+const accessMode = { read: 0, write: OpenFlag.WRONLY, both: OpenFlag.RDWR } as const;
 
 /** Each graft is a process for a millisecond: more than this many at once only wait for the same processors. */
 const AT_ONCE = 16;
@@ -43,7 +46,7 @@ export class Grafts {
       const graft = await beginGraft(request.tid);
       this.expected.set(request.tid, expected);
       replyIoctl(request, 0);
-      await graft.finish(await this.open(graft, fd));
+      await graft.finish(await this.open(graft, fd, result));
     } catch (error) {
       if (!request.isAnswered) throw error;
       // The client died while it was being served: its descriptors are gone with it, and nobody waits for an answer.
@@ -62,11 +65,21 @@ export class Grafts {
   }
 
   /** What the ioctl is to return. */
-  private async open(graft: Graft, fd: number): Promise<number> {
+  private async open(graft: Graft, fd: number, { options }: NewDescriptor): Promise<number> {
+    let opened: number;
     try {
-      return await graft.openat(fd, OpenFlag.RDWR | OpenFlag.CLOEXEC);
+      opened = await graft.openat(fd, accessMode[options.access ?? 'both'] | OpenFlag.CLOEXEC);
     } catch (error) {
+      if (error instanceof KernelError) return -error.errno;
       if (!isNativeError(error) || error.code === 'ESRCH') throw error;
+      return -error.errno;
+    }
+    if (!options.deliver) return opened;
+    try {
+      return await options.deliver(opened);
+    } catch (error) {
+      if (!(error instanceof KernelError)) throw error;
+      await graft.close(opened);
       return -error.errno;
     }
   }

@@ -15,9 +15,8 @@ export interface KnownNode {
   lookups: number;
   /** By name; only of directories that have any. */
   children: Map<string, KnownNode> | undefined;
-  /** Open files on this inode, for the backing they share. */
-  opens: number;
-  backing: { readonly fd: number; readonly id: number } | undefined;
+  /** What mappings of this inode reach, while files are open in passthrough: they share it. */
+  backing: { readonly fd: number; readonly id: number; opens: number } | undefined;
 }
 
 export class NodeTable {
@@ -33,7 +32,6 @@ export class NodeTable {
       parent: undefined,
       lookups: 1,
       children: undefined,
-      opens: 0,
       backing: undefined,
     });
   }
@@ -62,7 +60,6 @@ export class NodeTable {
       parent,
       lookups: 1,
       children: undefined,
-      opens: 0,
       backing: undefined,
     };
     parent.children ??= new Map();

@@ -130,7 +130,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
     Opcode.OPENDIR,
     (session, request) => {
       const { known, node } = directory(session, request);
-      const { fh } = session.files.add(new OpenDirectory(), known);
+      const { fh } = session.files.add(new OpenDirectory(), known, false);
       const openFlags = FOPEN.NOFLUSH | (node.fixedNames ? FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE : 0);
       request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId: 0 }));
     },

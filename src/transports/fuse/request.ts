@@ -2,6 +2,12 @@
 import { InHeader, OutHeader } from '../../abi/fuse/protocol.js';
 import type { FuseChannel } from '../../native/index.js';
 
+/** A request is answered once, or needs no answer: what was received is answered or in flight. */
+export interface Tally {
+  received: number;
+  answered: number;
+}
+
 export class FuseRequest {
   readonly opcode: number;
   readonly nodeid: number;
@@ -19,7 +25,9 @@ export class FuseRequest {
   constructor(
     private readonly channel: FuseChannel,
     length: number,
+    private readonly tally: Tally,
   ) {
+    tally.received++;
     const bytes = channel.buffer;
     this.opcode = bytes.readUInt32LE(InHeader.opcode);
     this.uniqueLow = bytes.readUInt32LE(InHeader.unique);
@@ -54,6 +62,7 @@ export class FuseRequest {
   /** For requests that take no reply (FORGET). */
   needsNoReply(): void {
     this.answered = true;
+    this.tally.answered++;
   }
 
   onInterrupt(listener: () => void): void {
@@ -70,6 +79,7 @@ export class FuseRequest {
   private send(errno: number, payload: Uint8Array | undefined): void {
     if (this.answered) throw new Error(`request ${this.unique} answered twice`);
     this.answered = true;
+    this.tally.answered++;
     outHeader.writeUInt32LE(OutHeader.size + (payload?.length ?? 0), OutHeader.len);
     outHeader.writeInt32LE(-errno, OutHeader.error);
     outHeader.writeUInt32LE(this.uniqueLow, OutHeader.unique);

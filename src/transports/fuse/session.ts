@@ -26,7 +26,7 @@ import { Grafts } from './grafts.js';
 import { KernelCache } from './kernel-cache.js';
 import { type KnownNode, NodeTable } from './node-table.js';
 import { operations, unknownOperation } from './operations.js';
-import { FuseRequest } from './request.js';
+import { FuseRequest, type Tally } from './request.js';
 
 const MAX_WRITE = 128 * 1024;
 /** Header, fuse_write_in and then some: the kernel wants max_write plus a page. */
@@ -67,6 +67,7 @@ export class FuseSession {
   readonly grafts = new Grafts();
   readonly backings: Backings;
   readonly inFlight = new Map<number, FuseRequest>();
+  readonly tally: Tally = { received: 0, answered: 0 };
   /** Resolves when the kernel and we have agreed on the protocol: mounted and serving. */
   readonly ready: Promise<FuseFeatures>;
   /** Resolves with the errno that ended the connection; ENODEV after an unmount, 0 after close(). */
@@ -178,7 +179,7 @@ export class FuseSession {
 
   /** After RELEASE, or when the connection ends: the open file is nobody's any more. */
   released(known: KnownFile): void {
-    this.backings.release(known.node);
+    if (known.backed) this.backings.release(known.node);
     try {
       known.file.release?.();
     } catch (error) {
@@ -195,7 +196,7 @@ export class FuseSession {
   }
 
   private serve(length: number): void {
-    const request = new FuseRequest(this.channel, length);
+    const request = new FuseRequest(this.channel, length, this.tally);
     const handler = operations.get(request.opcode);
     if (!handler) {
       request.fail(unknownOperation);

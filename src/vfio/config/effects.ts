@@ -1,9 +1,17 @@
 /** What a write does beyond storing its bits (vfio_basic_config_write(), vfio_{pm,msi,exp,af}_config_write()). */
+import { KernelError } from '../../abi/errno.js';
 import {
+  PCI_AF_CAP,
+  PCI_AF_CAP_FLR,
+  PCI_AF_CAP_TP,
+  PCI_AF_CTRL,
+  PCI_AF_CTRL_FLR,
   PCI_BASE_ADDRESS_0,
+  PCI_CAP_ID_AF,
   PCI_CAP_ID_EXP,
   PCI_CAP_ID_MSI,
   PCI_CAP_ID_PM,
+  PCI_CAP_ID_VPD,
   PCI_COMMAND,
   PCI_COMMAND_INTX_DISABLE,
   PCI_COMMAND_IO,
@@ -11,24 +19,21 @@ import {
   PCI_EXP_DEVCAP,
   PCI_EXP_DEVCAP_FLR,
   PCI_EXP_DEVCTL,
+  PCI_EXP_DEVCTL_BCR_FLR,
+  PCI_EXP_DEVCTL_PAYLOAD,
+  PCI_EXP_DEVCTL_READRQ,
   PCI_MSI_FLAGS,
   PCI_MSI_FLAGS_ENABLE,
   PCI_MSI_FLAGS_QSIZE,
   PCI_PM_CTRL,
   PCI_PM_CTRL_STATE_MASK,
   PCI_ROM_ADDRESS,
+  PCI_VPD_ADDR,
+  PCI_VPD_ADDR_F,
+  PCI_VPD_ADDR_MASK,
+  PCI_VPD_DATA,
 } from '../../abi/pci/index.js';
-import {
-  PCI_AF_CAP,
-  PCI_AF_CAP_FLR,
-  PCI_AF_CAP_TP,
-  PCI_AF_CTRL,
-  PCI_AF_CTRL_FLR,
-  PCI_CAP_ID_AF,
-  PCI_EXP_DEVCTL_BCR_FLR,
-  PCI_EXP_DEVCTL_PAYLOAD,
-  PCI_EXP_DEVCTL_READRQ,
-} from '../../abi/vfio/index.js';
+import { readVpd, writeVpd } from '../../host/vpd.js';
 import type { Area } from './map.js';
 import type { VirtualConfig } from './virtual-config.js';
 
@@ -121,8 +126,33 @@ const advancedFeatures: Effect = (config, unit) => {
   if ((config.fn.config.read(unit.area.start + PCI_AF_CAP, 1) & needed) === needed) config.actions.reset();
 };
 
+/** A write that reaches F is a command; where the EEPROM refuses it, F stays as written and the client times out. */
+const vitalData: Effect = (config, unit) => {
+  store(config, unit);
+  const at = unit.area.start;
+  const flag = at + PCI_VPD_ADDR + 1;
+  if (unit.offset > flag || unit.offset + unit.length <= flag) return;
+  const address = config.shadow.readUInt16LE(at + PCI_VPD_ADDR);
+  const cell = address & PCI_VPD_ADDR_MASK;
+  try {
+    if (address & PCI_VPD_ADDR_F) {
+      const data = config.shadow.subarray(at + PCI_VPD_DATA, at + PCI_VPD_DATA + 4);
+      writeVpd(config.fn, cell, Buffer.from(data));
+    } else {
+      const data = readVpd(config.fn, cell, 4);
+      config.shadow.fill(0, at + PCI_VPD_DATA, at + PCI_VPD_DATA + 4);
+      data.copy(config.shadow, at + PCI_VPD_DATA);
+    }
+  } catch (error) {
+    if (error instanceof KernelError) return;
+    throw error;
+  }
+  config.shadow.writeUInt16LE(address ^ PCI_VPD_ADDR_F, at + PCI_VPD_ADDR);
+};
+
 const standardEffects: ReadonlyMap<number, Effect> = new Map([
   [PCI_CAP_ID_PM, powerManagement],
+  [PCI_CAP_ID_VPD, vitalData],
   [PCI_CAP_ID_MSI, msi],
   [PCI_CAP_ID_EXP, express],
   [PCI_CAP_ID_AF, advancedFeatures],

@@ -1,4 +1,6 @@
 /** The standard capabilities a client sees (pci_cap_length[], init_pci_cap_*_perm()); an id without a row is hidden. */
+
+import * as abi from '../../abi/pci/index.js';
 import {
   PCI_CAP_ID_EXP,
   PCI_CAP_ID_MSI,
@@ -23,16 +25,12 @@ import {
   PCI_PM_PMC,
   PCI_PM_SIZEOF,
 } from '../../abi/pci/index.js';
-import * as abi from '../../abi/vfio/index.js';
 import { ALL, type Field, fixed, NONE, type Rules, readOnly } from './permissions.js';
 
 const pme = abi.PCI_PM_CTRL_PME_ENABLE | abi.PCI_PM_CTRL_PME_STATUS;
 
 const msi: Rules = {
-  length(config, at) {
-    const flags = config.readUInt16LE(at + PCI_MSI_FLAGS);
-    return 10 + (flags & PCI_MSI_FLAGS_64BIT ? 4 : 0) + (flags & PCI_MSI_FLAGS_MASKBIT ? 10 : 0);
-  },
+  length: abi.msiLength,
   fields(config, at) {
     const flags = config.readUInt16LE(at + PCI_MSI_FLAGS);
     const wide = (flags & PCI_MSI_FLAGS_64BIT) !== 0;
@@ -75,14 +73,14 @@ const express: Rules = {
 };
 
 const pcix: Rules = {
-  length: (config, at) => (config.readUInt16LE(at + abi.PCI_X_CMD) & abi.PCI_X_CMD_VERSION_MASK ? 24 : 8),
+  length: abi.pcixLength,
   fields(config, at) {
     const command: Field = [abi.PCI_X_CMD, 2, NONE, ALL];
     return pcix.length(config, at) === 8 ? [command] : [command, [abi.PCI_X_ECC_CSR, 4, NONE, ALL]];
   },
 };
 
-/** No function here has VPD contents: as where pci_read_vpd() fails, the F bit stays as written and the client times out. */
+/** Both registers are the shadow's; the EEPROM is asked by effects.ts. */
 const vpd = fixed(8, [
   [abi.PCI_VPD_ADDR, 2, ALL, ALL],
   [abi.PCI_VPD_DATA, 4, ALL, ALL],
@@ -99,15 +97,10 @@ export const standardRules: ReadonlyMap<number, Rules> = new Map([
   [abi.PCI_CAP_ID_VPD, vpd],
   [PCI_CAP_ID_MSI, msi],
   [abi.PCI_CAP_ID_PCIX, pcix],
-  [abi.PCI_CAP_ID_HT, readOnly((config, at) => (config.readUInt8(at + 3) & 0xe0 ? 24 : 28))],
-  [abi.PCI_CAP_ID_VNDR, { length: (config, at) => config.readUInt8(at + 2), fields: () => [], raw: true }],
+  [abi.PCI_CAP_ID_HT, readOnly(abi.hypertransportLength)],
+  [abi.PCI_CAP_ID_VNDR, { length: abi.vendorLength, fields: () => [], raw: true }],
   [PCI_CAP_ID_EXP, express],
   [PCI_CAP_ID_MSIX, readOnly(PCI_CAP_MSIX_SIZEOF)],
-  [
-    abi.PCI_CAP_ID_SATA,
-    readOnly((config, at) =>
-      (config.readUInt8(at + abi.PCI_SATA_REGS) & 0xf) === abi.PCI_SATA_REGS_INLINE ? 16 : 8,
-    ),
-  ],
+  [abi.PCI_CAP_ID_SATA, readOnly(abi.sataLength)],
   [abi.PCI_CAP_ID_AF, fixed(6, [[abi.PCI_AF_CTRL, 1, abi.PCI_AF_CTRL_FLR, abi.PCI_AF_CTRL_FLR]])],
 ]);

@@ -4,10 +4,16 @@
  */
 import { refuse } from '../../abi/errno.js';
 import {
+  PCI_CAP_ID_PM,
   PCI_COMMAND,
   PCI_COMMAND_MEMORY,
   PCI_DEVICE_ID,
   PCI_INTERRUPT_PIN,
+  PCI_PM_CAP_PME_MASK,
+  PCI_PM_CTRL,
+  PCI_PM_CTRL_PME_ENABLE,
+  PCI_PM_CTRL_PME_STATUS,
+  PCI_PM_PMC,
   PCI_VENDOR_ID,
 } from '../../abi/pci/index.js';
 import type { PciFunction } from '../../host/pci-function.js';
@@ -39,6 +45,7 @@ export class VirtualConfig {
     this.map = buildMap(fn.config.bytes);
     fixBars(this.shadow, fn);
     if (fn.irq === 0) this.shadow[PCI_INTERRUPT_PIN] = 0;
+    this.hidePme();
     if (fn.physfn) this.virtualize();
   }
 
@@ -49,6 +56,16 @@ export class VirtualConfig {
     this.shadow.writeUInt16LE(device, PCI_DEVICE_ID);
     this.shadow.writeUInt16LE(this.command | PCI_COMMAND_MEMORY, PCI_COMMAND);
     this.map.virtual[PCI_COMMAND] = (this.map.virtual[PCI_COMMAND] as number) | PCI_COMMAND_MEMORY;
+  }
+
+  /** vfio_update_pm_vconfig_bytes(): no power-management events for clients. */
+  private hidePme(): void {
+    const pm = this.fn.config.find(PCI_CAP_ID_PM);
+    if (!pm) return;
+    const clear = (offset: number, bits: number) =>
+      this.shadow.writeUInt16LE(this.shadow.readUInt16LE(offset) & ~bits, offset);
+    clear(pm.offset + PCI_PM_PMC, PCI_PM_CAP_PME_MASK);
+    clear(pm.offset + PCI_PM_CTRL, PCI_PM_CTRL_PME_ENABLE | PCI_PM_CTRL_PME_STATUS);
   }
 
   get size(): number {

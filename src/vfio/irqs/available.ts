@@ -5,9 +5,10 @@ import {
   PCI_MSI_FLAGS,
   PCI_MSIX_ENTRY_SIZE,
   PCI_MSIX_FLAGS,
+  PCI_MSIX_FLAGS_QSIZE,
   PCI_MSIX_TABLE,
+  PCI_MSIX_TABLE_BIR,
 } from '../../abi/pci/index.js';
-import { PCI_MSIX_FLAGS_QSIZE, PCI_MSIX_TABLE_BIR } from '../../abi/vfio/index.js';
 import type { PciFunction } from '../../host/pci-function.js';
 
 /** 1 … 32, or 0 without MSI: the multiple-message-capable field. */

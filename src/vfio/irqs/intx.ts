@@ -76,18 +76,18 @@ export class Intx {
     }
   }
 
-  /** UNMASK by eventfd: EBUSY while one is installed; undefined removes it. */
+  /**
+   * UNMASK by eventfd: EBUSY while one is installed; undefined removes it. One whose last descriptor was closed is gone, too
+   * (virqfd_wakeup()): QEMU with KVM leaves it at that when it turns INTx off and on.
+   */
   setUnmasker(eventfd: EventFd | undefined): void {
-    if (!eventfd) {
-      this.unmasker?.close();
-      this.unmasker = undefined;
-      return;
-    }
-    if (this.unmasker) {
+    if (eventfd && this.unmasker?.heldByClient()) {
       eventfd.close();
       refuse('EBUSY', 'an unmask eventfd is installed already');
     }
+    this.unmasker?.close();
     this.unmasker = eventfd;
+    if (!eventfd) return;
     eventfd.listen(() => this.unmask());
   }
 

@@ -1,9 +1,10 @@
 /** read(2) and write(2) on a device file: file offset → region and offset in it (vfio_pci_rw()). */
 import { refuse } from '../../abi/errno.js';
-import { RegionIndex } from '../../abi/vfio/index.js';
+import { NUM_REGIONS, RegionIndex } from '../../abi/vfio/index.js';
 import { REGION_SHIFT } from '../../host/pages.js';
 import type { OpenDevice } from '../open-device.js';
 import { readBar, writeBar } from './bar-access.js';
+import { readSpecific, specificRegions, writeSpecific } from './specific.js';
 
 interface Place {
   readonly index: number;
@@ -14,7 +15,7 @@ interface Place {
 function locate(open: OpenDevice, offset: bigint): Place {
   const position = offset - BigInt(open.fn.pagesBase);
   const index = position >> REGION_SHIFT;
-  if (index < 0n || index > BigInt(RegionIndex.VGA))
+  if (index < 0n || index >= BigInt(NUM_REGIONS + specificRegions(open).length))
     return refuse('EINVAL', `offset 0x${offset.toString(16)} lies in no region`);
   return { index: Number(index), at: Number(BigInt.asUintN(Number(REGION_SHIFT), position)) };
 }
@@ -24,6 +25,7 @@ export function readRegion(open: OpenDevice, offset: bigint, length: number): Bu
   const { index, at } = locate(open, offset);
   if (index < RegionIndex.ROM) return readBar(open, index, at, length);
   if (index === RegionIndex.CONFIG) return open.config.read(at, length);
+  if (index >= NUM_REGIONS) return readSpecific(open, index, at, length);
   return index === RegionIndex.ROM ? readRom(open, at) : noVga();
 }
 
@@ -31,6 +33,7 @@ export function writeRegion(open: OpenDevice, offset: bigint, data: Buffer): num
   const { index, at } = locate(open, offset);
   if (index < RegionIndex.ROM) return writeBar(open, index, at, data);
   if (index === RegionIndex.CONFIG) return open.config.write(at, data);
+  if (index >= NUM_REGIONS) return writeSpecific(open, index, at, data);
   return index === RegionIndex.ROM ? refuse('EINVAL', 'the ROM can not be written') : noVga();
 }
 

@@ -123,6 +123,26 @@ const table: readonly (readonly [string, keyof typeof iommufd, number, string])[
      24 4 data_len dataLen, 28 4 __reserved reserved, 32 8 data_uptr dataUptr`,
   ],
   [
+    'iommu_hwpt_vtd_s1',
+    'hwptVtdS1',
+    24,
+    '0 8 flags flags, 8 8 pgtbl_addr pgtblAddr, 16 4 addr_width addrWidth, 20 4 __reserved reserved',
+  ],
+  [
+    'iommu_hwpt_vtd_s1_invalidate',
+    'vtdS1Invalidate',
+    24,
+    '0 8 addr addr, 8 8 npages npages, 16 4 flags flags, 20 4 __reserved reserved',
+  ],
+  [
+    'iommu_hwpt_pgfault',
+    'hwptPgfault',
+    40,
+    `0 4 flags flags, 4 4 dev_id devId, 8 4 pasid pasid, 12 4 grpid grpid, 16 4 perm perm, 20 4 __reserved reserved, 24 8 addr addr,
+     32 4 length length, 36 4 cookie cookie`,
+  ],
+  ['iommu_hwpt_page_response', 'hwptPageResponse', 8, '0 4 cookie cookie, 4 4 code code'],
+  [
     'iommu_vdevice_alloc',
     'vdeviceAlloc',
     24,

@@ -44,11 +44,16 @@ const newer: Record<string, [Record<string, number>, number]> = {
   vfio_device_bind_iommufd: [{ argsz: 0, flags: 4, iommufd: 8, outDevid: 12, tokenUuidPtr: 16 }, 24],
   vfio_device_attach_iommufd_pt: [{ argsz: 0, flags: 4, ptId: 8, pasid: 12 }, 16],
   vfio_device_detach_iommufd_pt: [{ argsz: 0, flags: 4, pasid: 8 }, 12],
+  vfio_device_feature_mig_data_size: [{ stopCopyLength: 0 }, 8],
+  vfio_precopy_info: [{ argsz: 0, flags: 4, initialBytes: 8, dirtyBytes: 16 }, 24],
+  // Its third field is __reserved.
+  vfio_device_feature_dma_logging_control: [{ pageSize: 0, numRanges: 8, reserved: 12, ranges: 16 }, 24],
 };
 const newerIoctls: Record<string, number> = {
   VFIO_DEVICE_BIND_IOMMUFD: 0x3b76,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT: 0x3b77,
   VFIO_DEVICE_DETACH_IOMMUFD_PT: 0x3b78,
+  VFIO_MIG_GET_PRECOPY_INFO: 0x3b79,
 };
 
 describe('structs', () => {
@@ -78,7 +83,7 @@ describe('structs', () => {
 });
 
 test('ioctl numbers', () => {
-  const ours = { ...abi.ContainerIoctl, ...abi.GroupIoctl, ...abi.DeviceIoctl };
+  const ours = { ...abi.ContainerIoctl, ...abi.GroupIoctl, ...abi.DeviceIoctl, ...abi.MigrationIoctl };
   const known = Object.entries(ours).filter(([name]) => header.includes(`#define ${name}`));
   expect(evaluate(known.map(([name]) => name))).toEqual(known.map(([, number]) => number));
   const others = Object.entries(ours).filter(([name]) => !header.includes(`#define ${name}`));
@@ -101,7 +106,11 @@ test('flags and indices', () => {
     ['VFIO_DEVICE_FLAGS_CAPS', abi.DeviceFlag.CAPS],
     ['VFIO_REGION_INFO_FLAG_MMAP', abi.RegionFlag.MMAP],
     ['VFIO_REGION_INFO_FLAG_CAPS', abi.RegionFlag.CAPS],
-    ['VFIO_REGION_INFO_CAP_MSIX_MAPPABLE', abi.REGION_CAP_MSIX_MAPPABLE],
+    ['VFIO_REGION_INFO_CAP_MSIX_MAPPABLE', abi.RegionCap.MSIX_MAPPABLE],
+    ['VFIO_REGION_INFO_CAP_SPARSE_MMAP', abi.RegionCap.SPARSE_MMAP],
+    ['VFIO_REGION_INFO_CAP_TYPE', abi.RegionCap.TYPE],
+    ['offsetof(struct vfio_region_info_cap_sparse_mmap, areas)', 8 + abi.capSparseMmapBody.size],
+    ['sizeof(struct vfio_region_info_cap_type)', 8 + abi.capTypeBody.size],
     ['VFIO_PCI_ROM_REGION_INDEX', abi.RegionIndex.ROM],
     ['VFIO_PCI_CONFIG_REGION_INDEX', abi.RegionIndex.CONFIG],
     ['VFIO_PCI_VGA_REGION_INDEX', abi.RegionIndex.VGA],
@@ -122,7 +131,19 @@ test('flags and indices', () => {
     ['VFIO_DEVICE_FEATURE_PCI_VF_TOKEN', abi.Feature.PCI_VF_TOKEN],
     ['VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY', abi.Feature.LOW_POWER_ENTRY],
     ['VFIO_DEVICE_FEATURE_LOW_POWER_EXIT', abi.Feature.LOW_POWER_EXIT],
-  ];
+    ...Object.entries(abi.Feature).map(([name, number]): [string, number] => [
+      `VFIO_DEVICE_FEATURE_${name}`,
+      number,
+    ]),
+    ...Object.entries(abi.MigrationFlag).map(([name, bit]): [string, number] => [
+      `VFIO_MIGRATION_${name}`,
+      bit,
+    ]),
+    ...Object.entries(abi.MigState).map(([name, state]): [string, number] => [
+      `VFIO_DEVICE_STATE_${name}`,
+      state,
+    ]),
+  ].filter(([name]) => new RegExp(`\\b${name}\\b`).test(header)) as [string, number][];
   expect(evaluate(rows.map(([name]) => name))).toEqual(rows.map(([, value]) => value));
 });
 

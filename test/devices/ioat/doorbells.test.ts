@@ -60,7 +60,7 @@ describe('doorbells through a mapping', () => {
     await d.start(d.slot(8), LOOKS).look();
     await d.look();
     expect(d.context.dma.operations.length).toBe(asked);
-    expect(d.state).toBe(ARMED);
+    expect(d.state).toBe(IDLE);
     d.put(8, {});
     await d.submit(1).look();
     expect(d.completion).toBe(d.slot(8) | BigInt(IDLE));

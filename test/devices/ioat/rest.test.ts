@@ -79,6 +79,12 @@ describe('a channel that rests', () => {
     expect(d.state).toBe(SUSPENDED);
   });
 
+  it('reads idle to Linux between its chain and its doorbell: ioat_alloc_chan_resources() may look then', async () => {
+    const d = new Driver().start(undefined, LOOKS);
+    await d.look();
+    expect(d.state).toBe(IDLE);
+  });
+
   it('is really suspended by SUSPEND', async () => {
     const d = await used();
     await d.set('CHANCMD', SUSPEND).look();
@@ -108,7 +114,7 @@ describe('RESET with a doorbell not seen before it', () => {
     const d = await used(LOOKS);
     const asked = d.context.dma.operations.length;
     await d.set('CHANCMD', RESET).start(undefined, LOOKS).submit(1).look();
-    expect([d.context.dma.operations.length, d.state]).toEqual([asked, ARMED]);
+    expect([d.context.dma.operations.length, d.state]).toEqual([asked, IDLE]);
   });
 });
 

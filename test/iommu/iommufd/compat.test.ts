@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { option } from '../../../src/abi/iommufd/index.js';
 import { ContainerIoctl } from '../../../src/abi/vfio/ioctls.js';
 import { type1Info } from '../../../src/abi/vfio/type1.js';
-import { call, iommu, map, NOWHERE, outcome, unmap } from '../client.js';
+import { call, iommu, map, NOWHERE, outcome, translate, unmap } from '../client.js';
 import { RAM, ROM, Session } from './context.js';
 
 const LAST = 2n ** 64n - 1n;
@@ -126,7 +126,7 @@ describe('VFIO_IOMMU_GET_INFO', () => {
         .match(/.{1,16}/g),
     ).toEqual([
       '0300010028000000', // dma_avail, next 40
-      'ffffffff00000000', // no limit
+      'ffffffffeeeeeeee', // no limit, and padding that is not written
       '0100010000000000', // iova ranges, the last
       '0100000000000000',
       '0000000000000000',
@@ -150,10 +150,19 @@ describe('VFIO_IOMMU_GET_INFO', () => {
     const one = await getInfo(session, 55);
     expect([one.out.argsz, one.out.capOffset]).toEqual([72, 0]);
     expect([one.bytes.readUInt16LE(24), one.bytes[40]]).toEqual([3, 0xee]);
-    const header = await getInfo(session, 71);
-    expect([header.bytes.readUInt16LE(40), header.bytes.readUInt32LE(48), header.bytes[56]]).toEqual([
-      1, 1, 0xee,
-    ]);
+    expect(one.bytes.readUInt32LE(28)).toBe(40);
+    const almost = await getInfo(session, 71);
+    expect(almost.bytes.subarray(36, 80)).toEqual(Buffer.alloc(44, 0xee));
+  });
+
+  test('ranges that fit are written, their header only with all of them', async () => {
+    const session = container();
+    await session.bind().attach(session.file.compatIoas());
+    const { out, bytes } = await getInfo(session, 87);
+    expect([out.argsz, out.capOffset]).toEqual([88, 0]);
+    expect(bytes.subarray(40, 56)).toEqual(Buffer.alloc(16, 0xee));
+    expect(bytes.readBigUInt64LE(64)).toBe(0xfedfffffn);
+    expect(bytes.subarray(72, 88)).toEqual(Buffer.alloc(16, 0xee));
   });
 
   test('a buffer that is not there: EFAULT', async () => {
@@ -162,6 +171,18 @@ describe('VFIO_IOMMU_GET_INFO', () => {
 });
 
 describe('VFIO_IOMMU_MAP_DMA', () => {
+  test('neither READ nor WRITE: EINVAL as soon as it has to be translated', async () => {
+    const session = container();
+    const mute = { vaddr: RAM, iova: 0n, size: 0x1000n, flags: 0 };
+    const device = session.bind();
+    await device.attach(session.file.compatIoas());
+    expect(await map(session, session.caller, mute)).toBe('EINVAL');
+    expect(await unmap(session, session.caller, { flags: 2 })).toEqual([0, 0n]);
+    await device.detach();
+    expect(await map(session, session.caller, mute)).toBe(0);
+    await expect(device.attach(session.file.compatIoas())).rejects.toMatchObject({ code: 'EINVAL' });
+  });
+
   test.each([
     ['vaddr + size past 2^64', { vaddr: LAST, iova: 0n, size: 1n }, 'EOVERFLOW'],
     ['size 0', { vaddr: RAM, iova: 0n, size: 0n }, 'EINVAL'],
@@ -215,12 +236,12 @@ describe('VFIO_IOMMU_UNMAP_DMA', () => {
     ]);
     expect(await unmap(session, session.caller, { iova: 0x1000n, size: 0x1000n })).toEqual([0, 0x1000n]);
     const space = device.space!;
-    expect([0n, 0x1000n, 0x2000n].map((iova) => space.translate(iova, 0x1000, 'write').ok)).toEqual([
+    expect([0n, 0x1000n, 0x2000n].map((iova) => translate(space, iova, 0x1000, 'write').ok)).toEqual([
       true,
       false,
       true,
     ]);
-    const found = space.translate(0x2004n, 1, 'write');
+    const found = translate(space, 0x2004n, 1, 'write');
     if (found.ok) await found.pieces[0]!.range.write(found.pieces[0]!.offset, Buffer.of(9));
     expect(ram[0x2004]).toBe(9);
     expect(session.caller.pins.size).toBe(1);

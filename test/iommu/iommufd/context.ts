@@ -1,11 +1,20 @@
-import { hwptAlloc, ioasAlloc, ioasIovaRanges, ioasMap, ioasUnmap } from '../../../src/abi/iommufd/index.js';
+import {
+  destroy,
+  hwptAlloc,
+  hwptGetDirtyBitmap,
+  ioasAlloc,
+  ioasIovaRanges,
+  ioasMap,
+  ioasUnmap,
+} from '../../../src/abi/iommufd/index.js';
+import type { FunctionDescription } from '../../../src/host/description.js';
 import type { Host } from '../../../src/host/host.js';
 import { IommuGroup, type ReservedRegion } from '../../../src/host/iommu-group.js';
 import type { PciFunction } from '../../../src/host/pci-function.js';
 import type { BoundDevice, IommufdFile } from '../../../src/iommu/contract.js';
 import { openIommufd } from '../../../src/iommu/index.js';
 import { type FakeCaller, fakeCaller } from '../../../src/testkit/fake-caller.js';
-import { type FakeHostOptions, fakeHost } from '../../../src/testkit/fake-host.js';
+import { type FakeHostOptions, fakeFunction, fakeHost } from '../../../src/testkit/fake-host.js';
 import { ARG, iommu, type Target } from '../client.js';
 
 export const RAM = 0x10000n;
@@ -14,6 +23,17 @@ export const ROM = 0x40000n;
 export const BUFFER = 0x3000_0000n;
 export const FIXED_RW = 7;
 export const RW = 6;
+
+/** A PCIe function with ATS, page requests and 2^width PASIDs with execute and privileged mode. */
+export function capableFunction(width = 5): FunctionDescription {
+  return fakeFunction('0000:00:04.0', {
+    extendedCapabilities: [
+      { id: 0x0f, bytes: Buffer.alloc(4) },
+      { id: 0x13, bytes: Buffer.alloc(12) },
+      { id: 0x1b, bytes: Buffer.from([6, width, 0, 0]) },
+    ],
+  });
+}
 
 export const MSI: ReservedRegion = { start: 0xfee00000n, end: 0xfeefffffn, type: 'msi' };
 
@@ -46,6 +66,23 @@ export class Session implements Target {
 
   group(reservedRegions: readonly ReservedRegion[] = [MSI]): IommuGroup {
     return new IommuGroup(5, { type: 'DMA-FQ', reservedRegions });
+  }
+
+  /** IOMMU_DESTROY's outcome. */
+  async destroy(id: number): Promise<unknown> {
+    return (await iommu(this, this.caller, 'IOMMU_DESTROY', destroy, { id })).result;
+  }
+
+  /** IOMMU_HWPT_GET_DIRTY_BITMAP of the first 64 pages: the bitmap, or the refusal. */
+  async dirty(hwptId: number): Promise<unknown> {
+    const bitmap = this.caller.map(BUFFER, 8);
+    const { result } = await iommu(this, this.caller, 'IOMMU_HWPT_GET_DIRTY_BITMAP', hwptGetDirtyBitmap, {
+      hwptId,
+      length: 0x40000n,
+      pageSize: 0x1000n,
+      data: BUFFER,
+    });
+    return result === 0 ? bitmap.readBigUInt64LE() : result;
   }
 
   /** A new IOAS's id. */

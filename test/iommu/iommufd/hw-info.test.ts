@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { hwInfo, hwInfoAmd, hwInfoVtd } from '../../../src/abi/iommufd/index.js';
 import { type FakeHostOptions, fakeFunction } from '../../../src/testkit/fake-host.js';
 import { iommu, NOWHERE } from '../client.js';
-import { BUFFER, Session } from './context.js';
+import { BUFFER, capableFunction, Session } from './context.js';
 
 type Values = Partial<Parameters<typeof hwInfo.encode>[0]>;
 
@@ -28,7 +28,7 @@ describe('IOMMU_GET_HW_INFO refuses', () => {
 });
 
 describe('Intel', () => {
-  const registers = { cap: 'd2008c222f0686', ecap: ((1n << 43n) | (1n << 45n)).toString(16) };
+  const registers = { cap: 'd2008c222f0686', ecap: ((1n << 43n) | (1n << 45n) | (1n << 48n)).toString(16) };
   const options: FakeHostOptions = { iommu: { kind: 'intel', registers } };
 
   test('data_len 0 asks for the size; the type is ignored without its flag', async () => {
@@ -44,7 +44,7 @@ describe('Intel', () => {
       flags: 1,
       reserved: 0,
       capReg: 0xd2008c222f0686n,
-      ecapReg: 0x2800_0000_0000n,
+      ecapReg: 0x1_2800_0000_0000n,
     });
     expect(buffer.subarray(24, 41).toString('hex')).toBe(`${'00'.repeat(16)}ee`);
     expect(out.dataLen).toBe(24);
@@ -61,8 +61,26 @@ describe('Intel', () => {
     const plain = await info({}, { iommu: { kind: 'intel', registers: { ...registers, ecap: 'f00f5a' } } });
     expect(plain.out.outCapabilities).toBe(8n);
     expect((await info({ size: 32, outCapabilities: 0x55n }, options)).out.outCapabilities).toBe(0x55n);
-    const functions = [fakeFunction('0000:00:04.0')];
-    expect((await info({}, { ...options, functions })).out.outCapabilities).toBe(9n);
+    expect(
+      (await info({}, { ...options, functions: [fakeFunction('0000:00:04.0')] })).out.outCapabilities,
+    ).toBe(9n);
+    const capable = { ...options, functions: [capableFunction()] };
+    expect((await info({}, capable)).out.outCapabilities).toBe(9n);
+    expect((await info({}, { ...capable, iommu: { scalableMode: true } })).out.outCapabilities).toBe(7n);
+  });
+
+  test.each([
+    ['the function', {}, 10],
+    [
+      'the IOMMU',
+      { registers: { cap: '0', ecap: ((1n << 40n) | (1n << 43n) | (4n << 35n)).toString(16) } },
+      5,
+    ],
+    ['an IOMMU without PASIDs', { registers: { cap: '0', ecap: (1n << 43n).toString(16) } }, 0],
+    ['an IOMMU in legacy mode', { registers: { cap: '0', ecap: (1n << 40n).toString(16) } }, 0],
+  ])('PASIDs as far as %s has them', async (_, iommu, log2) => {
+    const setUp = { functions: [capableFunction(10)], iommu: { scalableMode: log2 === 10, ...iommu } };
+    expect((await info({}, setUp)).out.outMaxPasidLog2).toBe(log2);
   });
 });
 

@@ -6,7 +6,7 @@ import { fakeCaller } from '../../../src/testkit/fake-caller.js';
 import { outcome } from '../client.js';
 
 const PAGE = 0x1000n;
-const source = { process: fakeCaller().process, vaddr: 0n, writable: true };
+const source = { memory: fakeCaller().process, vaddr: 0n, writable: true };
 const area = (start: bigint, last: bigint) => new Area(start, last, source, { read: true, write: true });
 
 function space(...areas: Area[]): { space: IovaSpace; chooser: IovaChooser } {

@@ -113,9 +113,13 @@ describe('a binary attribute', () => {
   });
 
   it('without read or write is for mmap: EIO', () => {
-    const file = openWith(binaryNode({ mode: 0o600, size: 16, backing: () => ({ fd: 7 }) }, place), 'rw');
+    let released = 0;
+    const backing = { fd: 7, release: () => void released++ };
+    const file = openWith(binaryNode({ mode: 0o600, size: 16, backing: () => backing }, place), 'rw');
     expect(() => file.read!(0n, 4, root)).toThrow(errno('EIO'));
     expect(() => file.write!(0n, Buffer.alloc(4), root)).toThrow(errno('EIO'));
-    expect(file.backing).toEqual({ fd: 7 });
+    expect([file.backing, released]).toEqual([backing, 0]);
+    file.release!();
+    expect(released).toBe(1);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { fullList, fullMask } from '../../../src/projections/kit/format.js';
+import { list, mask } from '../../../src/projections/kit/format.js';
 import {
   checkUevent,
   parseBool,
@@ -111,7 +111,14 @@ describe('relativeLink (kernfs_get_target_path)', () => {
 });
 
 it('masks and lists are as wide as the CPUs are many', () => {
-  expect([1, 2, 4, 6, 32, 33, 64, 100].map(fullMask)).toEqual([
+  expect(
+    [1, 2, 4, 6, 32, 33, 64, 100].map((count) =>
+      mask(
+        { count },
+        Array.from({ length: count }, (_, cpu) => cpu),
+      ),
+    ),
+  ).toEqual([
     '1',
     '3',
     'f',
@@ -121,5 +128,9 @@ it('masks and lists are as wide as the CPUs are many', () => {
     'ffffffff,ffffffff',
     'f,ffffffff,ffffffff,ffffffff',
   ]);
-  expect([1, 2, 64].map(fullList)).toEqual(['0', '0-1', '0-63']);
+  expect([1, 2, 64].map((count) => list(Array.from({ length: count }, (_, cpu) => cpu)))).toEqual([
+    '0',
+    '0-1',
+    '0-63',
+  ]);
 });

@@ -2,11 +2,7 @@
 import { refuse } from '../../../abi/errno.js';
 import { HwCapability, HwInfoFlag, HwInfoType, hwInfo } from '../../../abi/iommufd/index.js';
 import { clear } from '../../client-memory.js';
-import { hardwareInfo } from '../hardware.js';
 import { operation } from '../operation.js';
-
-/** PCI extended capability: Address Translation Services. */
-const PCI_EXT_CAP_ATS = 0x0f;
 
 export const hwInfoOperation = operation('IOMMU_GET_HW_INFO', hwInfo, 32, async (call) => {
   const { context, caller, request, respond } = call;
@@ -14,7 +10,7 @@ export const hwInfoOperation = operation('IOMMU_GET_HW_INFO', hwInfo, 32, async 
   if ((flags & ~HwInfoFlag.INPUT_TYPE) !== 0 || reserved.some((byte) => byte !== 0))
     refuse('EOPNOTSUPP', 'flags or __reserved');
   const device = context.objects.find(request.devId, 'device');
-  const info = hardwareInfo(context.host.iommu);
+  const { hardware: info } = device;
   const wanted = (flags & HwInfoFlag.INPUT_TYPE) !== 0 ? request.dataType : HwInfoType.NONE;
   if (wanted !== HwInfoType.NONE && wanted !== info.type)
     refuse('EOPNOTSUPP', `this IOMMU has no data of type ${wanted}`);
@@ -25,9 +21,11 @@ export const hwInfoOperation = operation('IOMMU_GET_HW_INFO', hwInfo, 32, async 
 
   request.dataLen = info.data.length;
   request.dataType = info.type;
-  request.outMaxPasidLog2 = 0;
-  request.outCapabilities = info.dirtyTracking ? HwCapability.DIRTY_TRACKING : 0n;
-  if (!device.fn.config.extended.some((capability) => capability.id === PCI_EXT_CAP_ATS))
-    request.outCapabilities |= HwCapability.PCI_ATS_NOT_SUPPORTED;
+  request.outMaxPasidLog2 = info.maxPasids > 0 ? Math.floor(Math.log2(info.maxPasids)) : 0;
+  request.outCapabilities =
+    (info.dirtyTracking ? HwCapability.DIRTY_TRACKING : 0n) |
+    (info.pasidExec ? HwCapability.PCI_PASID_EXEC : 0n) |
+    (info.pasidPriv ? HwCapability.PCI_PASID_PRIV : 0n) |
+    (info.ats ? 0n : HwCapability.PCI_ATS_NOT_SUPPORTED);
   await respond();
 });

@@ -1,9 +1,16 @@
 /** IOAS_MAP, COPY, UNMAP and CHANGE_PROCESS (drivers/iommu/iommufd/ioas.c). */
 import { refuse } from '../../../abi/errno.js';
-import { changeProcess, ioasCopy, ioasMap, ioasUnmap, MapFlag } from '../../../abi/iommufd/index.js';
+import {
+  changeProcess,
+  ioasCopy,
+  ioasMap,
+  ioasMapFile,
+  ioasUnmap,
+  MapFlag,
+} from '../../../abi/iommufd/index.js';
 import type { DmaAccess } from '../../area.js';
 import { hex, LAST_ADDRESS, lastOf, show } from '../../range.js';
-import { mapParts, mapUser, partsOf, unmapRange } from '../mapping.js';
+import { changeOwner, mapFile, mapParts, mapUser, partsOf, unmapRange } from '../mapping.js';
 import { operation } from '../operation.js';
 
 const { FIXED_IOVA, WRITEABLE, READABLE } = MapFlag;
@@ -22,9 +29,18 @@ export const mappingOperations = [
     const { flags, reserved, iova, length, userVa } = request;
     const access = checkWords(flags, reserved, [iova, length]);
     const ioas = context.objects.find(request.ioasId, 'ioas');
-    const memory = { process: caller.process, vaddr: userVa, length };
-    request.iova = await mapUser(ioas, memory, access, (flags & FIXED_IOVA) !== 0 ? iova : undefined);
+    const fixed = (flags & FIXED_IOVA) !== 0 ? iova : undefined;
+    request.iova = await mapUser(context, ioas, caller, { start: userVa, length, access, fixed });
     // If this fails the mapping stays: the client knows a fixed IOVA anyway.
+    await respond();
+  }),
+
+  operation('IOMMU_IOAS_MAP_FILE', ioasMapFile, 40, async ({ context, caller, request, respond }) => {
+    const { flags, iova, length, start, fd } = request;
+    const access = checkWords(flags, 0, [iova, length]);
+    const ioas = context.objects.find(request.ioasId, 'ioas');
+    const fixed = (flags & FIXED_IOVA) !== 0 ? iova : undefined;
+    request.iova = await mapFile(context, ioas, caller, fd, { start, length, access, fixed });
     await respond();
   }),
 
@@ -58,10 +74,8 @@ export const mappingOperations = [
     await respond();
   }),
 
-  operation('IOMMU_IOAS_CHANGE_PROCESS', changeProcess, 8, ({ context, request }) => {
+  operation('IOMMU_IOAS_CHANGE_PROCESS', changeProcess, 8, ({ context, caller, request }) => {
     if (request.reserved !== 0) refuse('EOPNOTSUPP', '__reserved');
-    for (const ioas of context.objects.all('ioas'))
-      if (ioas.iova.areas.size > 0)
-        refuse('EINVAL', `IOAS ${ioas.id} has memory of a process, not of a file`);
+    changeOwner(context, caller);
   }),
 ];

@@ -1,0 +1,53 @@
+/** A device moves between two hosts, each a mount of its own, under a C program with real descriptors. */
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { HostDescription } from '../../src/host/description.js';
+import { client, idleCounts, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
+
+const description: HostDescription = {
+  functions: [
+    {
+      bdf: '0000:00:04.0',
+      model: 'ioat',
+      driver: 'vfio-pci',
+      pcie: { type: 'rc-endpoint', flr: true },
+      migration: { flags: ['stop-copy', 'p2p', 'pre-copy'] },
+      dmaLogging: true,
+    },
+  ],
+};
+
+let here: MountedMachine;
+let there: MountedMachine;
+
+beforeAll(async () => {
+  here = await mountMachine(description);
+  there = await mountMachine(description);
+}, 60_000);
+
+afterAll(async () => {
+  await here?.stop();
+  await there?.stop();
+});
+
+/** What is held once nothing of a client is: released on other threads, so a while after it has ended. */
+async function atRest(machine: MountedMachine): Promise<Record<string, number>> {
+  const nothing = { backings: 0, containers: 0, groups: 0, deviceFiles: 0, eventfds: 0, grafts: 0, pins: 0 };
+  await vi.waitFor(() => expect(machine.counts()).toMatchObject(nothing), { timeout: 20_000, interval: 100 });
+  return idleCounts(machine);
+}
+
+describe.each([
+  ['groups and a container', []],
+  ['cdevs and an iommufd', ['--cdev']],
+])('by %s', (_, more) => {
+  it('goes on over there, and nothing of it stays', { timeout: 120_000 }, async (context) => {
+    const program = client('migrate', context);
+    const args = ['--from', here.directory, '--to', there.directory, ...more];
+    const first = await startClient(program, args).ended;
+    expect(first.output).toMatch(/^ok {2}half a state is refused$/m);
+    expect(first.code).toBe(0);
+    const before = [await atRest(here), await atRest(there)];
+    for (let i = 0; i < 3; i++) expect((await startClient(program, args).ended).code).toBe(0);
+    expect([await atRest(here), await atRest(there)]).toEqual(before);
+  });
+});

@@ -1,0 +1,20 @@
+/** Descriptors of every kind in more hands than one, and several who want the same: test/clients/sharing.c has what to expect. */
+import { afterEach, expect, test, vi } from 'vitest';
+import { client, idleCounts, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
+
+let machine: MountedMachine;
+afterEach(() => machine.stop());
+
+test('dup, fork, exec, SCM_RIGHTS, threads, rivals, primary and secondary', {
+  timeout: 60_000,
+}, async (context) => {
+  machine = await mountMachine();
+  const run = () => startClient(client('sharing', context), ['--root', machine.directory]).ended;
+  const first = await run();
+  expect(first).toMatchObject({ code: 0, signal: null, output: expect.not.stringContaining('failed') });
+  for (const part of ['dup', 'fork', 'exec', 'SCM_RIGHTS', 'two clients', 'secondary', 'primary', 'threads'])
+    expect(first.output).toMatch(new RegExp(`^ok  ${part}: `, 'm'));
+  const idle = await idleCounts(machine);
+  expect((await run()).code).toBe(0);
+  await vi.waitFor(() => expect(machine.counts()).toEqual(idle), { timeout: 10_000, interval: 50 });
+});
