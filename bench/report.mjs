@@ -52,6 +52,32 @@ function startupTable(startups) {
   return `From the command to a mount that answers, in ms:\n\n${table(['', 'vfiofs', 'libfuse'], rows)}`;
 }
 
+const ratio = (ours, theirs) => `${(ours / theirs).toFixed(1)} ×`;
+const perFunction = (ms, functions) => ((1000 * ms) / functions).toFixed(0);
+
+function scaleTables(rows) {
+  const start = rows.map(({ functions, startup, memory }) => [
+    functions,
+    startup.toFixed(0),
+    ...[memory.ready, memory.listed, memory.peak].map((mb) => mb.toFixed(0)),
+  ]);
+  const reading = rows.flatMap(({ functions, lspci, find }) =>
+    Object.entries({ 'lspci -nnk': lspci, 'find -type f': find }).map(([name, { first, vfiofs, tmpfs }]) => [
+      `${name}, ${functions}`,
+      ...[first, vfiofs, tmpfs].map((ms) => ms.toFixed(0)),
+      ratio(vfiofs, tmpfs),
+      perFunction(vfiofs, functions),
+      perFunction(tmpfs, functions),
+    ]),
+  );
+  return [
+    'Machines of N functions: from the command to ready in ms, and the memory of the daemon in MB:',
+    table(['functions', 'ready', 'resident when ready', 'after lspci', 'peak'], start),
+    'Reading all of /sys in ms, beside a copy of it on tmpfs; the last two columns are µs per function:',
+    table(['', 'vfiofs, first', 'vfiofs', 'tmpfs', 'ratio', 'vfiofs, each', 'tmpfs, each'], reading),
+  ].join('\n\n');
+}
+
 /** Taken before the first measurement: a load of more than a little says that idle was not idle. */
 export function machine() {
   const all = cpus();
@@ -61,15 +87,18 @@ export function machine() {
 }
 
 /** What was not measured is left out. */
-export function report({ roundTrips, bars, copies, startups }, machine, settings) {
-  return [
-    `Machine: ${machine}.`,
-    `Interleaved in one run: ${settings}.`,
+const blocks = {
+  devices: ({ roundTrips, bars, copies, startups }) => [
     roundTrips && roundTripTable(roundTrips),
     bars && barTable(bars),
     copies && copyTable(copies),
     startups && startupTable(startups),
-  ]
+  ],
+  scale: ({ scales }) => [scales && scaleTables(scales)],
+};
+
+export function report(block, results, machine, settings) {
+  return [`Machine: ${machine}.`, `Interleaved in one run: ${settings}.`, ...blocks[block](results)]
     .filter(Boolean)
     .join('\n\n');
 }

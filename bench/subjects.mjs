@@ -61,7 +61,7 @@ async function serveIn(cleanup, command, args, ready) {
   });
   died.catch(() => {}); // after it was ready, the end is no surprise
   await Promise.race([ready(child, directory), died]);
-  return { directory, startup: performance.now() - start };
+  return { directory, pid: child.pid, startup: performance.now() - start };
 }
 
 /** libfuse has no ready line: its file is there when it serves. */
@@ -82,14 +82,28 @@ export async function startPeer(cleanup, threads) {
   return { startup, roundTrip: [join(directory, 'dev')] };
 }
 
-/** The default host; the function measured is an I/OAT engine that vfio-pci drives. */
-export async function startVfiofs(cleanup) {
-  const { directory, startup } = await serveIn(
+/** `topology`: none or one. */
+export function mountVfiofs(cleanup, topology = []) {
+  return serveIn(
     cleanup,
     process.execPath,
-    (at) => [join(root, 'dist/cli/main.js'), 'mount', '--at', at, '--transport', 'fuse', '--json'],
+    (at) => [
+      join(root, 'dist/cli/main.js'),
+      'mount',
+      ...topology,
+      '--at',
+      at,
+      '--transport',
+      'fuse',
+      '--json',
+    ],
     (child) => once(createInterface({ input: child.stdout }), 'line'),
   );
+}
+
+/** The default host; the function measured is an I/OAT engine that vfio-pci drives. */
+export async function startVfiofs(cleanup) {
+  const { directory, startup } = await mountVfiofs(cleanup);
   const devices = join(directory, 'sys/bus/pci/devices');
   const bdf = readdirSync(devices).find((name) => isBoundEngine(join(devices, name)));
   if (!bdf) throw new Error('the default host has no I/OAT engine bound to vfio-pci');

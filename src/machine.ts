@@ -11,10 +11,10 @@ import { createType1, openIommufd } from './iommu/index.js';
 import { Doorbells } from './memory/doorbells.js';
 import { MemfdProvider } from './memory/memfds.js';
 import { native } from './native/index.js';
-import { createRoot, toUevent, type Uevent, type Vanished, vanishedBy } from './projections/index.js';
+import { createRoot, staleBy, toUevent, type Uevent } from './projections/index.js';
 import { Vfio } from './vfio/vfio.js';
 import { Dispatcher, loudObserver, type Observer } from './vfs/dispatch.js';
-import type { DirectoryNode } from './vfs/node.js';
+import type { DirectoryNode, Stale } from './vfs/node.js';
 
 export type { Uevent };
 
@@ -29,6 +29,13 @@ export interface MachineOptions {
   log?(bdf: string, message: string): void;
 }
 
+/** What a transport's clients remember of the tree. */
+export interface ClientCache {
+  forget(stale: Stale): void;
+  /** Resolves when all is forgotten; undefined when it is. */
+  settled(): Promise<void> | undefined;
+}
+
 export class Machine {
   readonly host: Host;
   readonly vfio: Vfio;
@@ -36,8 +43,7 @@ export class Machine {
   readonly dispatcher: Dispatcher;
   /** What a netlink socket would tell udev, told synchronously. */
   readonly uevents = new ChangeBus<Uevent>();
-  /** Directories that are gone: whoever serves the tree makes its clients forget them. */
-  readonly vanished = new ChangeBus<Vanished>();
+  private readonly caches = new Set<ClientCache>();
   private seqnum = 0;
   private readonly memfds: MemfdProvider | undefined;
   private readonly doorbells: Doorbells | undefined;
@@ -45,7 +51,7 @@ export class Machine {
   constructor(description: HostDescription, options: MachineOptions) {
     this.memfds = options.pages === 'memfd' ? new MemfdProvider() : undefined;
     this.doorbells = this.memfds && new Doorbells(this.memfds);
-    this.host = buildHost(description, this.memfds ?? plainPages, lookup, {
+    this.host = buildHost(description, this.memfds ?? plainPages, models, {
       ...(this.doorbells && {
         settled: (fn: PciFunction, register: WatchedRegister) => this.doorbells?.settle(fn, register),
       }),
@@ -53,12 +59,9 @@ export class Machine {
     });
     this.vfio = new Vfio(this.host, { createType1 });
     this.host.changes.subscribe((change) => this.doorbells?.changed(change));
-    this.host.uevents.subscribe((event) =>
-      this.uevents.emit(toUevent(event, ++this.seqnum, this.vfio.majors)),
-    );
-    this.host.changes.subscribe((change) => {
-      const gone = vanishedBy(change);
-      if (gone) this.vanished.emit(gone);
+    this.host.uevents.subscribe((event) => {
+      this.seqnum++;
+      if (this.uevents.isHeard) this.uevents.emit(toUevent(event, this.seqnum, this.vfio.majors));
     });
     this.host.applyInitialBindings();
     this.dispatcher = new Dispatcher(options.observers ?? [loudObserver]);
@@ -73,6 +76,24 @@ export class Machine {
   /** SEQNUM of the last event. */
   get lastSeqnum(): number {
     return this.seqnum;
+  }
+
+  /** A cache of what clients were told is kept true. Returns the function that ends it. */
+  keepTrue(cache: ClientCache): () => void {
+    this.caches.add(cache);
+    const unsubscribe = this.host.changes.subscribe((change) => {
+      for (const stale of staleBy(change)) cache.forget(stale);
+    });
+    return () => {
+      unsubscribe();
+      this.caches.delete(cache);
+    };
+  }
+
+  /** Resolves when no client sees what was before; undefined when that is so now. */
+  settled(): Promise<unknown> | undefined {
+    const waiting = [...this.caches].flatMap((cache) => cache.settled() ?? []);
+    return waiting.length > 0 ? Promise.all(waiting) : undefined;
   }
 
   /** What clients hold now; all zero when nobody is connected. */
@@ -104,8 +125,3 @@ function addonWorks(): boolean {
     return false; // chooseTransport() says why; the trees work without
   }
 }
-
-const lookup = {
-  get: (name: string) => (models.has(name) ? models.get(name) : undefined),
-  names: () => models.names(),
-};

@@ -7,9 +7,9 @@ import { loadPreset, loadTopology, presetNames } from '../topology/index.js';
 /** The preset that stands where no topology is given. */
 const defaultPreset = 'default';
 
-/** A path has a slash or a YAML extension; any other word is a preset. */
+/** A path has a slash, or the extension of YAML or JSON; any other word is a preset. */
 export function isPath(topology: string): boolean {
-  return topology.includes('/') || /\.ya?ml$/.test(topology);
+  return topology.includes('/') || /\.(ya?ml|json)$/.test(topology);
 }
 
 /** Throws TopologyError for a file that is not valid, UsageError for one that is not there, and for an unknown preset. */

@@ -19,6 +19,12 @@ import type { Client, Clients } from './process.js';
 
 let ownNamespace: string | undefined;
 
+/** Ours, which nothing here ever leaves. */
+function userNamespace(): string {
+  ownNamespace ??= readlinkSync('/proc/self/ns/user');
+  return ownNamespace;
+}
+
 export class RequestCaller implements Caller {
   private client: Client | undefined;
 
@@ -43,8 +49,7 @@ export class RequestCaller implements Caller {
   capable(capability: CapabilityName): boolean {
     try {
       // A capability counts in the user namespace that owns it; ours plays the initial one.
-      ownNamespace ??= readlinkSync('/proc/self/ns/user');
-      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== ownNamespace) return false;
+      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== userNamespace()) return false;
       return ((native().capabilities(this.tid) >> BigInt(Capability[capability])) & 1n) === 1n;
     } catch (error) {
       throw new KernelError('EPERM', `capabilities of thread ${this.tid} can't be read`, { cause: error });

@@ -160,5 +160,12 @@ export function call(machine: Machine, name: string, params: unknown, subscriber
   }
   const problems = schemaProblems(method.params, params);
   if (problems.length > 0) throw new ProtocolError(Code.params, problems.map(formatProblem).join('\n'));
-  return method.call(machine, params as never, subscriber);
+  return seenByAll(machine, method.call(machine, params as never, subscriber));
+}
+
+/** As with a write to sysfs: who is answered finds the tree as it is now. */
+function seenByAll(machine: Machine, result: unknown): unknown {
+  if (result instanceof Promise)
+    return result.then((value: unknown) => machine.settled()?.then(() => value) ?? value);
+  return machine.settled()?.then(() => result) ?? result;
 }

@@ -2,13 +2,13 @@
 import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
 import type { Bdf } from './bdf.js';
-import { assertDescription } from './check.js';
+import { planDescription } from './check.js';
 import { type Cpus, cpusOf } from './cpus.js';
 import type { FunctionDescription, HostDescription, VfioOptions } from './description.js';
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
 import { replaceBar } from './free-addresses.js';
-import { HostFunction, type HostHooks } from './function.js';
+import { type FunctionServices, HostFunction, type HostHooks } from './function.js';
 import { isolationHead } from './grouping.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { resolveIommu } from './iommu-defaults.js';
@@ -20,7 +20,7 @@ import { Modules } from './modules.js';
 import { largestBar, type PageProvider, WINDOW_SIZE } from './pages.js';
 import type { PciFunction } from './pci-function.js';
 import { builtInDrivers, plainDriver } from './plain-drivers.js';
-import { type FunctionPlan, isBehind, type MachinePlan, planMachine } from './plan.js';
+import { type FunctionPlan, isBehind, type MachinePlan } from './plan.js';
 import { type PciSlot, Slots } from './slots.js';
 import { Sriov } from './sriov.js';
 
@@ -36,8 +36,7 @@ export function buildHost(
   models: ModelLookup,
   hooks: HostHooks = {},
 ): Host {
-  assertDescription(description, models);
-  return new PretendHost(description, planMachine(description, models), pages, models, hooks);
+  return new PretendHost(description, planDescription(description, models), pages, models, hooks);
 }
 
 class PretendHost implements Host {
@@ -54,21 +53,29 @@ class PretendHost implements Host {
   readonly release: string;
   tainted: number;
   private booted = false;
-  private readonly irqNumbers: IrqNumbers;
+  private readonly rootsByBus: ReadonlyMap<string, HostFunction[]>;
+  private readonly services: FunctionServices;
   private readonly iommuGroups: IommuGroups;
   private readonly physicalSlots: Slots;
 
   constructor(
     readonly description: HostDescription,
     private readonly plan: MachinePlan,
-    private readonly provider: PageProvider,
+    provider: PageProvider,
     private readonly models: ModelLookup,
-    private readonly hooks: HostHooks,
+    hooks: HostHooks,
   ) {
     this.iommu = resolveIommu(description.iommu);
     this.cpus = cpusOf(description.numaNodes);
     this.vfio = { noncoherentCdev: true, ...description.vfio };
-    this.irqNumbers = new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping);
+    this.services = {
+      provider,
+      hooks,
+      irqNumbers: new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping),
+      messagesChanged: (fn) => {
+        if (fn.present) this.changes.emit({ kind: 'messages-changed', function: fn });
+      },
+    };
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;
     const modules = new Modules(description.modules ?? {});
@@ -98,6 +105,7 @@ class PretendHost implements Host {
       if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, this));
     for (const driver of described) this.drivers.register(plainDriver(driver, this));
     this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
+    this.rootsByBus = new Map(this.roots.map((root) => [busKey(root), root.functions]));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
     for (const fn of plan.functions) this.enter(fn);
     this.booted = true;
@@ -284,11 +292,10 @@ class PretendHost implements Host {
 
   private enter(plan: FunctionPlan, pf?: HostFunction): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
-    const { provider, hooks, irqNumbers } = this;
-    const fn = new HostFunction(plan, parent, { provider, hooks, irqNumbers }, pf);
+    const fn = new HostFunction(plan, parent, this.services, pf);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
-    fn.foundIn = { alone: bus.length === 0, slots: this.booted };
+    fn.found({ alone: bus.length === 0, slots: this.booted });
     // Built in order; only a function found again has to be put back among its neighbours.
     if (bus.length > 0 && bus.at(-1)!.bdf > fn.bdf)
       bus.splice(
@@ -305,10 +312,11 @@ class PretendHost implements Host {
   /** Functions beside `fn`, in the order of their addresses: VFs stand beside their PF, even on a bus of another number. */
   private neighbours(fn: HostFunction): HostFunction[] {
     if (fn.parent) return fn.parent.children;
-    const { domain, bus } = (fn.physfn ?? fn).address;
-    return this.roots.find((root) => root.domain === domain && root.bus === bus)!.functions;
+    return this.rootsByBus.get(busKey((fn.physfn ?? fn).address))!;
   }
 }
+
+const busKey = ({ domain, bus }: { domain: number; bus: number }): string => `${domain}:${bus}`;
 
 /** A function found again by a rescan is a new one: nobody has bound it or set its driver_override. */
 function withoutBinding(description: FunctionPlan['description']): FunctionPlan['description'] {

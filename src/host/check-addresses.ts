@@ -2,9 +2,8 @@
 
 import { type Kind, kindOf } from './addresses.js';
 import type { FunctionDescription, HostDescription } from './description.js';
-import type { ModelLookup } from './models.js';
 import type { Window } from './pci-function.js';
-import { type FunctionPlan, planMachine } from './plan.js';
+import type { FunctionPlan } from './plan.js';
 import { hex, type Report } from './problem.js';
 
 interface Claim {
@@ -19,9 +18,13 @@ interface Claim {
   readonly fn: FunctionPlan;
 }
 
-/** `description` has no other problems. Paths are into it. */
-export function checkAddresses(description: HostDescription, models: ModelLookup, report: Report): void {
-  const claims = planMachine(description, models).functions.flatMap((fn) => claimsOf(fn, description));
+/** `plan` is that of `description`, which has no other problems. Paths are into it. */
+export function checkAddresses(
+  plan: readonly FunctionPlan[],
+  description: HostDescription,
+  report: Report,
+): void {
+  const claims = plan.flatMap((fn) => claimsOf(fn, description));
   for (const claim of claims) checkOne(claim, report);
   for (const space of ['io', 'memory'] as const) {
     const sorted = claims

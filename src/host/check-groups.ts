@@ -3,29 +3,25 @@ import type { FunctionDescription, HostDescription } from './description.js';
 import { isolationUnit } from './grouping.js';
 import { commonRegions } from './iommu-defaults.js';
 import type { ReservedRegion } from './iommu-group.js';
-import type { ModelLookup } from './models.js';
-import { type FunctionPlan, planMachine } from './plan.js';
+import type { FunctionPlan } from './plan.js';
 import { hex, type Report } from './problem.js';
 
 /** Offsets in a group's pages stay exact numbers for this many windows (pages.ts). */
 export const largestGroup = 512;
 
-/** `description` has no other problem. */
-export function checkGroups(description: HostDescription, models: ModelLookup, report: Report): void {
-  if (description.iommu?.kind === 'none') {
-    description.functions.forEach((row, i) => {
-      checkNoIommu(row, (path, message) => report(['functions', i, ...path], message));
-    });
+/** `plan` is that of `description`, which has no other problem. */
+export function checkGroups(
+  plan: readonly FunctionPlan[],
+  description: HostDescription,
+  report: Report,
+): void {
+  if (description.iommu?.kind !== 'none') {
+    checkGroupPlans(plan, description, report);
     return;
   }
-  let plan: readonly FunctionPlan[];
-  try {
-    plan = planMachine(description, models).functions;
-  } catch (error) {
-    report([], (error as Error).message);
-    return;
-  }
-  checkGroupPlans(plan, description, report);
+  description.functions.forEach((row, i) => {
+    checkNoIommu(row, (path, message) => report(['functions', i, ...path], message));
+  });
 }
 
 /** `report` takes paths below the function. */

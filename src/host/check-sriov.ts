@@ -8,8 +8,7 @@ import { checkMigration } from './check-migration.js';
 import { type CompleteDescription, type CompleteSriov, complete } from './completed.js';
 import type { HostDescription } from './description.js';
 import { isolationHead } from './grouping.js';
-import type { ModelLookup } from './models.js';
-import { type FunctionPlan, parseRootBus, planMachine } from './plan.js';
+import { type FunctionPlan, parseRootBus } from './plan.js';
 import { hex, type Report } from './problem.js';
 import { lastVfBus, vfAddress } from './virtual-plan.js';
 
@@ -58,15 +57,13 @@ function checkNumbers(sriov: CompleteSriov, report: Report): void {
     report(['stride'], `${sriov.stride ?? 'missing'}: expected 1 or more for ${sriov.totalVfs} VFs`);
 }
 
-/** Where the VFs appear; `description` has no other problem. */
-export function checkVfPlaces(description: HostDescription, models: ModelLookup, report: Report): void {
-  let plan: readonly FunctionPlan[];
-  try {
-    plan = planMachine(description, models).functions;
-  } catch (error) {
-    report([], (error as Error).message);
-    return;
-  }
+/** Where the VFs appear; `plan` is that of `description`, which has no other problem. */
+export function checkVfPlaces(
+  plan: readonly FunctionPlan[],
+  description: HostDescription,
+  report: Report,
+): void {
+  if (!description.functions.some((row) => complete(row).sriov)) return;
   const roots = new Set((description.rootBuses ?? []).map((text) => busKey(parseRootBus(text)!)));
   const taken = new Map<string, string>(plan.map((fn) => [fn.bdf, fn.bdf]));
   for (const pf of plan) {

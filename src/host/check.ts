@@ -10,6 +10,7 @@ import type { HostDescription } from './description.js';
 import type { ModelLookup } from './models.js';
 import { vfioModules } from './modules.js';
 import { builtInDrivers } from './plain-drivers.js';
+import { type MachinePlan, planMachine } from './plan.js';
 import { formatProblem, type Problem, type Report } from './problem.js';
 import { didYouMean, list } from './suggest.js';
 
@@ -18,6 +19,29 @@ const vfioDrivers = ['vfio-pci'];
 
 /** Every problem; none when buildHost() will take it. Model options are the model's own business (topology/options.ts). */
 export function checkDescription(description: HostDescription, models: ModelLookup): Problem[] {
+  const { problems, plan } = checkedPlan(description, models);
+  if (plan) plans.set(description, { models, plan });
+  return problems;
+}
+
+/** Plans of descriptions that have been found right, until somebody builds a machine from them. */
+const plans = new WeakMap<HostDescription, { readonly models: ModelLookup; readonly plan: MachinePlan }>();
+
+/** The machine on paper. A plan is one machine's; throws an Error listing everything that is wrong with the description. */
+export function planDescription(description: HostDescription, models: ModelLookup): MachinePlan {
+  const known = plans.get(description);
+  plans.delete(description);
+  if (known?.models === models) return known.plan;
+  const { problems, plan } = checkedPlan(description, models);
+  if (plan) return plan;
+  throw new Error(`the description of the host is wrong:\n${problems.map(formatProblem).join('\n')}`);
+}
+
+/** Either problems or a plan. */
+function checkedPlan(
+  description: HostDescription,
+  models: ModelLookup,
+): { problems: Problem[]; plan: MachinePlan | undefined } {
   const problems: Problem[] = [];
   const report: Report = (path, message) => void problems.push({ path, message });
   checkIommu(description, report);
@@ -28,13 +52,22 @@ export function checkDescription(description: HostDescription, models: ModelLook
   description.functions.forEach((row, i) => {
     checkFunction(row, { models, drivers }, (path, message) => report(['functions', i, ...path], message));
   });
-  // Groups are only meaningful for functions that have a place and a shape.
-  if (problems.length === 0) checkGroups(description, models, report);
-  if (problems.length === 0 && description.functions.some((row) => complete(row).sriov))
-    checkVfPlaces(description, models, report);
-  if (problems.length === 0 && description.firmware === 'captured')
-    checkAddresses(description, models, report);
-  return problems;
+  // Only functions that have a place and a shape can be planned.
+  const plan = problems.length === 0 ? tryPlan(description, models, report) : undefined;
+  if (plan) checkGroups(plan.functions, description, report);
+  if (plan && problems.length === 0) checkVfPlaces(plan.functions, description, report);
+  if (plan && problems.length === 0 && description.firmware === 'captured')
+    checkAddresses(plan.functions, description, report);
+  return { problems, plan: problems.length === 0 ? plan : undefined };
+}
+
+function tryPlan(description: HostDescription, models: ModelLookup, report: Report): MachinePlan | undefined {
+  try {
+    return planMachine(description, models);
+  } catch (error) {
+    report([], (error as Error).message);
+    return undefined;
+  }
 }
 
 /** What is wrong with the last function, which comes to a machine of all the others; its group and address are not judged here. */
@@ -49,15 +82,11 @@ export function checkAddition(description: HostDescription, models: ModelLookup)
   checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
   if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   // Neither may it stand where a VF could come, nor its VFs where somebody is.
-  if (problems.length === 0 && description.functions.some((one) => complete(one).sriov))
-    checkVfPlaces(description, models, report);
+  if (problems.length === 0 && description.functions.some((one) => complete(one).sriov)) {
+    const plan = tryPlan(description, models, report);
+    if (plan) checkVfPlaces(plan.functions, description, report);
+  }
   return problems;
-}
-
-export function assertDescription(description: HostDescription, models: ModelLookup): void {
-  const problems = checkDescription(description, models);
-  if (problems.length > 0)
-    throw new Error(`the description of the host is wrong:\n${problems.map(formatProblem).join('\n')}`);
 }
 
 function checkIommu({ iommu = {} }: HostDescription, report: Report): void {

@@ -25,8 +25,10 @@ export function disableFunction(fn: PciFunction): void {
   if (--fn.enableCount === 0) changeCommand(fn, 0, PCI_COMMAND_MASTER);
 }
 
-export function changeCommand({ config }: PciFunction, set: number, clear: number): void {
-  const command = config.read(PCI_COMMAND, 2);
-  const wanted = (command & ~clear) | set;
-  if (wanted !== command) config.write(PCI_COMMAND, 2, wanted);
+export function changeCommand(fn: PciFunction, set: number, clear: number): void {
+  fn.configure((config) => {
+    const command = config.read(PCI_COMMAND, 2);
+    const wanted = (command & ~clear) | set;
+    if (wanted !== command) config.write(PCI_COMMAND, 2, wanted);
+  });
 }

@@ -15,6 +15,8 @@ export type HostChange =
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
   | { readonly kind: 'function-lost'; readonly function: PciFunction }
+  /** It has MSI or MSI-X vectors now, or none any more. */
+  | { readonly kind: 'messages-changed'; readonly function: PciFunction }
   | { readonly kind: 'vfio-changed'; readonly function: PciFunction }
   /** A file that clients can map BAR pages of this function by was given to one: `resourceN` was opened. */
   | { readonly kind: 'bar-lent'; readonly function: PciFunction };
@@ -44,6 +46,11 @@ export class ChangeBus<T = HostChange> {
   subscribe(listener: (change: T) => void): () => void {
     this.listeners.add(listener);
     return () => void this.listeners.delete(listener);
+  }
+
+  /** Whether it is worth making a change known. */
+  get isHeard(): boolean {
+    return this.listeners.size > 0;
   }
 
   emit(change: T): void {

@@ -40,10 +40,14 @@ export interface FunctionServices {
   readonly provider: PageProvider;
   readonly hooks: HostHooks;
   readonly irqNumbers: IrqNumbers;
+  /** `fn` has message vectors now, or none any more. */
+  messagesChanged(fn: PciFunction): void;
 }
 
 /** Filling a BAR makes its pages: not of one that is large and mostly untouched. */
 const largestEmptied = 16 * 2 ** 20;
+/** Changes of a configuration space that is not there yet. */
+const mostChanges = 16;
 /** Byte ranges of a bridge's header that follow from what is below: bus numbers, windows. */
 const bridgeRegisters = [
   [0x18, 0x1b],
@@ -72,11 +76,15 @@ export class HostFunction implements PciFunction {
   /** The driver link is gone but its remove still waits for users; settles when it is done. */
   unbinding: Promise<void> | undefined;
   private builtConfig: ConfigSpace | undefined;
+  /** Made to it before it was built. */
+  private readonly configChanges: ((config: ConfigSpace) => void)[] = [];
   private ownPages: Pages | undefined;
   private readonly homes = new Map<number, BarHome>();
   private attached: AttachedModel | undefined;
   /** There as long as the model is. */
   interrupts: FunctionInterrupts | undefined;
+  private foundAmong: Surroundings = { alone: false, scanned: false, slots: false, multifunction: false };
+  private usable: readonly ResetMethod[] | undefined;
   private destroyed = false;
   private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
@@ -90,7 +98,11 @@ export class HostFunction implements PciFunction {
     this.address = plan.address;
     this.shape = plan.shape;
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
-    this.messages = new MessageVectors(() => this.config, services.irqNumbers);
+    this.messages = new MessageVectors(
+      (change) => this.configure(change),
+      services.irqNumbers,
+      () => services.messagesChanged(this),
+    );
     this.pagesBase = plan.window * WINDOW_SIZE;
     this.sriov = plan.description.sriov && new PhysicalFunction(plan);
     this.driverOverride = plan.description.driverOverride ?? null;
@@ -124,13 +136,19 @@ export class HostFunction implements PciFunction {
   }
 
   get config(): ConfigSpace {
-    if (!this.builtConfig) {
-      this.builtConfig = buildConfig(this.plan);
-      const { vpd } = this.plan.description;
-      if (this.builtConfig.find(pci.PCI_CAP_ID_VPD))
-        new VpdEeprom(vpd && vpdContents(vpd)).attach(this.builtConfig);
-    }
-    return this.builtConfig;
+    if (this.builtConfig) return this.builtConfig;
+    const config = buildConfig(this.plan);
+    const { vpd } = this.plan.description;
+    if (config.find(pci.PCI_CAP_ID_VPD)) new VpdEeprom(vpd && vpdContents(vpd)).attach(config);
+    this.builtConfig = config;
+    for (const change of this.configChanges.splice(0)) change(config);
+    return config;
+  }
+
+  configure(change: (config: ConfigSpace) => void): void {
+    // What is bound and unbound for ever must not grow for ever.
+    if (this.builtConfig || this.configChanges.length >= mostChanges) change(this.config);
+    else this.configChanges.push(change);
   }
 
   get pages(): Pages | undefined {
@@ -160,19 +178,20 @@ export class HostFunction implements PciFunction {
     return !pm || (this.config.read(pm.offset + pci.PCI_PM_CTRL, 2) & pci.PCI_PM_CTRL_STATE_MASK) === 0;
   }
 
-  /** Found when the function was: the first one on its bus was alone there at that moment. */
+  /** Found when the function was, from what stood around it then: the first one on its bus was alone there at that moment. */
   get resetMethods(): readonly ResetMethod[] {
-    this.methods ??= usableResets(this, { ...this.foundIn, scanned: false });
-    return this.methods;
+    this.usable ??= usableResets(this, this.foundAmong);
+    return this.usable;
   }
-  /** Where it was found; the methods are worked out when somebody asks, as that takes its configuration space. */
-  foundIn: Pick<Surroundings, 'alone' | 'slots'> = { alone: false, slots: false };
-  private methods: readonly ResetMethod[] | undefined;
+  found(around: Pick<Surroundings, 'alone' | 'slots'>): void {
+    this.foundAmong = { ...around, scanned: false, multifunction: this.multifunction };
+  }
   probeResets(): void {
-    this.methods = usableResets(this, this.surroundings);
+    this.usable = usableResets(this, this.surroundings);
   }
   private get surroundings(): Surroundings {
-    return { alone: this.parent?.children.length === 1, scanned: true, slots: true };
+    const alone = this.parent?.children.length === 1;
+    return { alone, scanned: true, slots: true, multifunction: this.multifunction };
   }
   get canReset(): boolean {
     return this.resetMethods.length > 0;
@@ -181,17 +200,18 @@ export class HostFunction implements PciFunction {
   reset(): boolean {
     if (!this.resetMethods.some((method) => canResetBy(this, method, this.surroundings))) return false;
     // Config space first: with bus mastering off, work in flight can't land any more.
-    if (this.builtConfig) {
+    if (this.builtConfig || this.configChanges.length > 0) {
+      const { config } = this;
       const image = buildConfig(this.plan).bytes;
       const keep = (offset: number, length: number) =>
-        this.builtConfig!.bytes.copy(image, offset, offset, offset + length);
+        config.bytes.copy(image, offset, offset, offset + length);
       keep(pci.PCI_BASE_ADDRESS_0, 24);
       keep(pci.PCI_ROM_ADDRESS, 4);
       keep(pci.PCI_INTERRUPT_LINE, 1);
       // The kernel writes it back at once (sriov_restore_state()).
-      const virtualization = this.builtConfig.extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_SRIOV);
+      const virtualization = config.extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_SRIOV);
       if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
-      this.builtConfig.poke(0, image);
+      config.poke(0, image);
     }
     this.resetModel();
     return true;
@@ -231,6 +251,11 @@ export class HostFunction implements PciFunction {
       this.homes.set(index, home);
     }
     return home;
+  }
+
+  get lent(): boolean {
+    for (const home of this.homes.values()) if (home.inUse) return true;
+    return false;
   }
 
   settled(register: WatchedRegister): void {

@@ -1,28 +1,18 @@
 /** MSI and MSI-X as the kernel hands them to drivers: which are on, and the Linux interrupt numbers they have (drivers/pci/msi). */
 import * as pci from '../abi/pci/index.js';
 import type { ConfigSpace } from './config-space.js';
+import { Numbers } from './numbers.js';
 
 export type MessageKind = 'msi' | 'msix';
 
 /** Interrupt numbers below are the pins of the IOAPIC. */
 const firstNumber = 24;
 
-/** Numbers of one machine; the lowest free one is taken (irq_alloc_descs()). */
-export class IrqNumbers {
-  private readonly taken = new Set<number>();
-  private lowest = firstNumber;
-
+/** Numbers of one machine. */
+export class IrqNumbers extends Numbers {
   /** `remapped`: messages name an entry of Intel's interrupt-remapping table, not a CPU and its vector. */
-  constructor(readonly remapped: boolean) {}
-
-  take(): number {
-    while (this.taken.has(this.lowest)) this.lowest++;
-    this.taken.add(this.lowest);
-    return this.lowest;
-  }
-
-  release(number: number): void {
-    if (this.taken.delete(number)) this.lowest = Math.min(this.lowest, number);
+  constructor(readonly remapped: boolean) {
+    super(firstNumber);
   }
 }
 
@@ -40,8 +30,11 @@ export class MessageVectors {
   private readonly numbers = new Map<number, number>();
 
   constructor(
-    private readonly config: () => ConfigSpace,
+    /** PciFunction.configure() */
+    private readonly configure: (change: (config: ConfigSpace) => void) => void,
     private readonly pool: IrqNumbers,
+    /** Told once there are vectors, or none any more. */
+    private readonly changed: () => void = () => {},
   ) {}
 
   get kind(): MessageKind | undefined {
@@ -57,16 +50,20 @@ export class MessageVectors {
   enable(kind: MessageKind, count: number): void {
     this.current = kind;
     for (let vector = 0; vector < count; vector++) this.add(vector);
-    const flags = this.flags(kind);
-    // Whoever masked it before, through sysfs, does not count any more (msix_capability_init(), msi_capability_init()).
-    if (kind === 'msix') this.change(flags, pci.PCI_MSIX_FLAGS_MASKALL, pci.PCI_MSIX_FLAGS_ENABLE);
-    else {
-      this.writeMessage(this.numbers.get(0)!);
-      this.unmaskMessages(flags);
-      const queueSize = Math.ceil(Math.log2(count)) << 4;
-      this.change(flags, pci.PCI_MSI_FLAGS_QSIZE, queueSize | pci.PCI_MSI_FLAGS_ENABLE);
-    }
-    allowLine(this.config(), false);
+    const first = this.numbers.get(0)!;
+    this.configure((config) => {
+      const flags = flagsOf(config, kind);
+      // Whoever masked it before, through sysfs, does not count any more (msix_capability_init(), msi_capability_init()).
+      if (kind === 'msix') change(config, flags, pci.PCI_MSIX_FLAGS_MASKALL, pci.PCI_MSIX_FLAGS_ENABLE);
+      else {
+        this.writeMessage(config, first);
+        unmaskMessages(config, flags);
+        const queueSize = Math.ceil(Math.log2(count)) << 4;
+        change(config, flags, pci.PCI_MSI_FLAGS_QSIZE, queueSize | pci.PCI_MSI_FLAGS_ENABLE);
+      }
+      allowLine(config, false);
+    });
+    this.changed();
   }
 
   /** One more MSI-X vector while they are on (pci_msix_alloc_irq_at()); nothing when it is there. */
@@ -76,13 +73,14 @@ export class MessageVectors {
 
   /** pci_free_irq_vectors(). */
   disable(): void {
-    if (!this.current) return;
+    const kind = this.current;
+    if (!kind) return;
     const enabled =
-      this.current === 'msix'
-        ? pci.PCI_MSIX_FLAGS_ENABLE
-        : pci.PCI_MSI_FLAGS_ENABLE | pci.PCI_MSI_FLAGS_QSIZE;
-    this.change(this.flags(this.current), enabled, 0);
-    allowLine(this.config(), true);
+      kind === 'msix' ? pci.PCI_MSIX_FLAGS_ENABLE : pci.PCI_MSI_FLAGS_ENABLE | pci.PCI_MSI_FLAGS_QSIZE;
+    this.configure((config) => {
+      change(config, flagsOf(config, kind), enabled, 0);
+      allowLine(config, true);
+    });
     this.forget();
   }
 
@@ -91,34 +89,11 @@ export class MessageVectors {
     for (const number of this.numbers.values()) this.pool.release(number);
     this.numbers.clear();
     this.current = undefined;
-  }
-
-  private flags(kind: MessageKind): number {
-    const [id, register] =
-      kind === 'msi' ? [pci.PCI_CAP_ID_MSI, pci.PCI_MSI_FLAGS] : [pci.PCI_CAP_ID_MSIX, pci.PCI_MSIX_FLAGS];
-    return this.config().find(id)!.offset + register;
-  }
-
-  private unmaskMessages(flags: number): void {
-    const config = this.config();
-    const control = config.read(flags, 2);
-    const at = flags - pci.PCI_MSI_FLAGS;
-    if (control & pci.PCI_MSI_FLAGS_MASKBIT)
-      config.write(
-        at + (control & pci.PCI_MSI_FLAGS_64BIT ? pci.PCI_MSI_MASK_64 : pci.PCI_MSI_MASK_32),
-        4,
-        0,
-      );
-  }
-
-  private change(at: number, clear: number, set: number): void {
-    const config = this.config();
-    config.write(at, 2, (config.read(at, 2) & ~clear) | set);
+    this.changed();
   }
 
   /** Where MSI goes: the remapping entry of that number (VT-d 5.1.2.2), or a vector of CPU 0 (Intel SDM 11.11). */
-  private writeMessage(number: number): void {
-    const config = this.config();
+  private writeMessage(config: ConfigSpace, number: number): void {
     const at = config.find(pci.PCI_CAP_ID_MSI)!.offset;
     const remappable = 0x18;
     const [address, data] = this.pool.remapped
@@ -129,4 +104,21 @@ export class MessageVectors {
     if (wide) config.write(at + pci.PCI_MSI_ADDRESS_HI, 4, 0);
     config.write(at + (wide ? pci.PCI_MSI_DATA_64 : pci.PCI_MSI_DATA_32), 2, data);
   }
+}
+
+function flagsOf(config: ConfigSpace, kind: MessageKind): number {
+  const [id, register] =
+    kind === 'msi' ? [pci.PCI_CAP_ID_MSI, pci.PCI_MSI_FLAGS] : [pci.PCI_CAP_ID_MSIX, pci.PCI_MSIX_FLAGS];
+  return config.find(id)!.offset + register;
+}
+
+function unmaskMessages(config: ConfigSpace, flags: number): void {
+  const control = config.read(flags, 2);
+  const at = flags - pci.PCI_MSI_FLAGS;
+  if (control & pci.PCI_MSI_FLAGS_MASKBIT)
+    config.write(at + (control & pci.PCI_MSI_FLAGS_64BIT ? pci.PCI_MSI_MASK_64 : pci.PCI_MSI_MASK_32), 4, 0);
+}
+
+function change(config: ConfigSpace, at: number, clear: number, set: number): void {
+  config.write(at, 2, (config.read(at, 2) & ~clear) | set);
 }

@@ -92,6 +92,8 @@ export interface PciFunction {
   readonly address: PciAddress;
   readonly shape: FunctionShape;
   readonly config: ConfigSpace;
+  /** Changes `config` before anybody sees it the next time: at once where somebody has, so that binding a driver need not make it. */
+  configure(change: (config: ConfigSpace) => void): void;
   /** Index 0…5; undefined where there is no BAR (also the upper half of a 64-bit one). */
   readonly bars: readonly (Bar | undefined)[];
   /** Bytes of the expansion ROM BAR; 0 when there is none. */
@@ -123,6 +125,8 @@ export interface PciFunction {
   /** Pages and window of the BARs; undefined for functions without memory BARs. */
   readonly pages: Pages | undefined;
   readonly pagesBase: number;
+  /** Somebody may write to a BAR through `resourceN`. */
+  readonly lent: boolean;
   driver: PciDriver | undefined;
   /** null reads back as `(null)`. */
   driverOverride: string | null;

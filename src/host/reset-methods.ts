@@ -11,6 +11,8 @@ export interface Surroundings {
   readonly scanned: boolean;
   /** Drivers of hot-plug slots are at work: not yet while the bus is scanned at boot. */
   readonly slots: boolean;
+  /** Somebody shares its slot. */
+  readonly multifunction: boolean;
 }
 
 const order: readonly ResetMethod[] = ['flr', 'af_flr', 'pm', 'bus'];
@@ -43,9 +45,9 @@ const probes: Record<ResetMethod, (fn: PciFunction, around: Surroundings) => boo
     return (config.read(power.offset + pci.PCI_PM_CTRL, 2) & pci.PCI_PM_CTRL_NO_SOFT_RESET) === 0;
   },
   /** pci_dev_reset_slot_function(), else pci_parent_bus_reset(). */
-  bus(fn, { alone, scanned, slots }) {
+  bus(fn, { alone, scanned, slots, multifunction }) {
     if (!fn.parent || (fn.isBridge && scanned)) return false;
-    return alone || (slots && !fn.multifunction && fn.address.device === 0 && hasSlot(fn.parent));
+    return alone || (slots && !multifunction && fn.address.device === 0 && hasSlot(fn.parent));
   },
 };
 

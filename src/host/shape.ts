@@ -35,5 +35,7 @@ export function resolveShape(
 
 /** Optional fields are left out rather than undefined, so that shapes compare and print as they were written. */
 export function withoutUndefined<T extends object>(value: { [K in keyof T]: T[K] | undefined }): T {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as T;
+  const kept: Partial<T> = {};
+  for (const key in value) if (value[key] !== undefined) kept[key] = value[key];
+  return kept as T;
 }

@@ -41,7 +41,7 @@ export class Doorbells {
   }
 
   private look(fn: PciFunction): void {
-    const lent = fn.present && !fn.held && fn.bars.some((bar) => bar?.home?.inUse);
+    const lent = fn.present && !fn.held && fn.lent;
     const active = fn.present && (fn.held || lent);
     if (active && !this.watchers.has(fn)) this.watchers.set(fn, this.create(fn));
     const watched = this.watchers.get(fn) ?? [];

@@ -165,7 +165,7 @@ export interface Native {
   closeElsewhere(fd: number): void;
   /** pidfd_open on the thread-group leader of `tid`. Throws ESRCH. */
   openProcess(tid: number): ProcessHandle;
-  /** The effective capabilities of thread `tid` (capget), bit by number. Throws ESRCH. */
+  /** The effective capabilities of thread `tid`, in its own user namespace (capget), bit by number. Throws ESRCH. */
   capabilities(tid: number): bigint;
   /**
    * On a thread: maps [offset, +length) of a file in tmpfs (memfd among it) or hugetlbfs, for writing whatever the descriptor was opened

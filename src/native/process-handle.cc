@@ -220,10 +220,14 @@ Napi::Value openProcess(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value capabilities(const Napi::CallbackInfo& info) {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, static_cast<int>(integerArgument(info, 0, "tid", 0, INT_MAX))};
-  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
-  checked(info.Env(), static_cast<int>(syscall(SYS_capget, &header, data)), "capget");
-  return Napi::BigInt::New(info.Env(), uint64_t{data[1].effective} << 32 | data[0].effective);
+  Napi::Env env = info.Env();
+  auto tid = static_cast<pid_t>(integerArgument(info, 0, "tid", INT_MIN, INT_MAX));
+  if (tid <= 0) fail(env, ESRCH, "capget");  // 0 would be ourselves
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, tid};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+  checked(env, static_cast<int>(syscall(SYS_capget, &header, data)), "capget");
+  uint64_t effective = data[0].effective | (static_cast<uint64_t>(data[1].effective) << 32);
+  return Napi::BigInt::New(env, effective);
 }
 
 Napi::Value fdLink(const Napi::CallbackInfo& info) {
@@ -253,7 +257,8 @@ Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
 void exportProcess(Napi::Env env, Napi::Object exports) {
   ProcessHandle::define(env);
   exports.Set("openProcess", Napi::Function::New(env, openProcess, "openProcess"));
-  exports.Set("capabilities", Napi::Function::New(env, capabilities, "capabilities"));
+  exports.Set("capabilities",
+              Napi::Function::New(env, capabilities, "capabilities"));
   exports.Set("fdLink", Napi::Function::New(env, fdLink, "fdLink"));
   exports.Set("ioctlElsewhere", Napi::Function::New(env, ioctlElsewhere, "ioctlElsewhere"));
 }

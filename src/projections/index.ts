@@ -8,8 +8,8 @@ import { hostMounts, withMountPoints } from './mount-points.js';
 import { procfs } from './procfs/index.js';
 import { sysfs } from './sysfs/index.js';
 
+export { staleBy } from './stale.js';
 export { toUevent, type Uevent } from './uevents.js';
-export { type Vanished, vanishedBy } from './vanished.js';
 export type { VfioDeviceView, VfioGroupView, VfioView } from './vfio-view.js';
 export { hostMounts };
 

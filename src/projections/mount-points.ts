@@ -50,6 +50,7 @@ function tree(paths: readonly string[]): Points {
 
 const empty: DirectoryNode = {
   kind: 'directory',
+  steadyCount: true,
   attributes: () => ({ mode: 0o755, nlink: 2 }),
   lookup: () => undefined,
   names: () => [],
@@ -67,6 +68,7 @@ function overlay(base: DirectoryNode, points: Points): DirectoryNode {
     kind: 'directory',
     ...(base.key === undefined ? {} : { key: base.key }),
     ...(base.volatile ? { volatile: true } : {}),
+    ...(base.steadyCount ? { steadyCount: true } : {}),
     attributes() {
       const { nlink = 2, ...rest } = base.attributes();
       return { ...rest, nlink: nlink + added().length };

@@ -29,10 +29,14 @@ export function iommuName(host: Host): string {
 
 export const paths = {
   function(fn: PciFunction): string {
+    return `${paths.functionParent(fn)}/${fn.bdf}`;
+  },
+  /** The directory that the directory of `fn` stands in. */
+  functionParent(fn: PciFunction): string {
+    if (fn.parent) return paths.function(fn.parent);
     // A VF stands beside its PF, whatever the number of its bus.
     const { domain, bus } = (fn.physfn ?? fn).address;
-    const above = fn.parent ? paths.function(fn.parent) : hostBridge(domain, bus);
-    return `${above}/${fn.bdf}`;
+    return hostBridge(domain, bus);
   },
   bus(bus: PciBus): string {
     return `${paths.busOwner(bus)}/pci_bus/${busName(bus)}`;
@@ -49,7 +53,8 @@ export const paths = {
   serviceBus: 'sys/bus/pci_express',
   serviceDriver: (name: string) => `sys/bus/pci_express/drivers/${name}`,
   service: ({ port, name }: PortService) => `${paths.function(port)}/${name}`,
-  group: (group: IommuGroup) => `sys/kernel/iommu_groups/${group.id}`,
+  groups: 'sys/kernel/iommu_groups',
+  group: (group: IommuGroup) => `${paths.groups}/${group.id}`,
   misc: (name: string) => `sys/devices/virtual/misc/${name}`,
   vfioGroup: (group: VfioGroupView) => `sys/devices/virtual/vfio/${group.name}`,
   vfioDevice: (device: VfioDeviceView) => `${paths.function(device.fn)}/vfio-dev/${device.name}`,

@@ -63,6 +63,7 @@ export function withReal(
   const both: DirectoryNode = {
     kind: 'directory',
     ...(fake.key === undefined ? {} : { key: fake.key }),
+    ...(fake.steadyCount ? { steadyCount: true } : {}),
     attributes: () => fake.attributes(),
     lookup: (child) => fake.lookup(child) ?? nodes.get(child),
     names: () => new Set([...fake.names(), ...nodes.keys()]),
@@ -72,6 +73,7 @@ export function withReal(
     root: {
       kind: 'directory',
       ...(root.key === undefined ? {} : { key: root.key }),
+      ...(root.steadyCount ? { steadyCount: true } : {}),
       attributes: () => root.attributes(),
       lookup: (child) => (child === name ? both : root.lookup(child)),
       names: () => root.names(),

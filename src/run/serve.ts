@@ -2,7 +2,6 @@
 import { statSync } from 'node:fs';
 import type { Machine } from '../machine.js';
 import { native } from '../native/index.js';
-import type { FuseSession } from '../transports/fuse/session.js';
 import {
   type Choice,
   chooseTransport,
@@ -13,11 +12,6 @@ import {
 } from '../transports/index.js';
 import { asVfiofs, canonical, mountOn, servesFuse } from './mount-table.js';
 import { UsageError, UserError } from './user-error.js';
-
-/** Lets the kernel drop what it caches of directories that go. Returns the function that ends it. */
-export function forgetVanished(machine: Machine, session: FuseSession): () => void {
-  return machine.vanished.subscribe(({ path, name }) => void session.invalidateTree(path, name));
-}
 
 export type TransportChoice = 'auto' | TransportName;
 
@@ -120,7 +114,7 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
   const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
   const { passthrough, why } = await running.session.ready;
   machine.setMappable(passthrough);
-  const stopForgetting = forgetVanished(machine, running.session);
+  const stopForgetting = machine.keepTrue(running.session.cache);
   void running.closed.then(stopForgetting);
   return {
     ready: { ...common, mmap: passthrough, ...(why === undefined ? {} : { mmapWhy: why }) },

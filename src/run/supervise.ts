@@ -12,7 +12,6 @@ import { hostMounts } from '../projections/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
 import { realEntries, withReal } from './beside.js';
-import { forgetVanished } from './serve.js';
 import { UserError } from './user-error.js';
 import { findStage, realKind, viewSteps } from './view.js';
 
@@ -62,7 +61,7 @@ export async function runCommand(machine: Machine, command: readonly string[]): 
   const lib = library === undefined ? undefined : withReal(dev.root, 'lib', realEntries(library));
   const root = lib?.root ?? dev.root;
   const session = new FuseSession(root, machine.dispatcher);
-  const stopForgetting = forgetVanished(machine, session);
+  const stopForgetting = machine.keepTrue(session.cache);
   try {
     const steps = viewSteps({
       stage: findStage(),

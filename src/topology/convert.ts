@@ -13,7 +13,7 @@ type Row = Readonly<Record<string, unknown>>;
 const opaque = new Set(['options', 'modules', 'read_only', 'read_write']);
 
 export function camelCase(key: string): string {
-  return key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  return !key.includes('_') ? key : key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 export function snakeCase(key: string): string {
@@ -44,9 +44,10 @@ export function toFunctionDescription(row: Row): FunctionDescription {
 function camelKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(camelKeys);
   if (typeof value !== 'object' || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, field]) => [camelCase(key), opaque.has(key) ? field : camelKeys(field)]),
-  );
+  const renamed: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(value))
+    renamed[camelCase(key)] = opaque.has(key) ? field : camelKeys(field);
+  return renamed;
 }
 
 function toIommu(row: Row): IommuOptions {
@@ -92,8 +93,9 @@ const converters: Record<string, (value: never) => unknown> = {
 };
 
 function toFunction(row: Row): FunctionDescription {
-  const fields = Object.entries(row).map(([key, value]) => [key, converters[key]?.(value as never) ?? value]);
-  return Object.fromEntries(fields) as FunctionDescription;
+  const fields: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(row)) fields[key] = converters[key]?.(value as never) ?? value;
+  return fields as unknown as FunctionDescription;
 }
 
 function toCapabilities(rows: readonly Row[]): Row[] {

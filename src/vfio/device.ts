@@ -55,7 +55,7 @@ export interface DeviceRegistry {
 
 export class VfioDevice {
   readonly lock = new Lock();
-  readonly token: VfToken | undefined;
+  private ownToken: VfToken | undefined;
   readonly pfToken: VfToken | undefined;
   private current: { readonly open: OpenDevice; readonly binding: DeviceBinding } | undefined;
   private opens = 0;
@@ -72,9 +72,14 @@ export class VfioDevice {
     readonly index: number,
     readonly variant: VariantFeatures,
   ) {
-    this.token = isPhysicalFunction(fn) ? new VfToken() : undefined;
     this.pfToken = fn.physfn && registry.deviceOf(fn.physfn)?.token;
     this.sleep();
+  }
+
+  /** Of a PF. */
+  get token(): VfToken | undefined {
+    if (isPhysicalFunction(this.fn)) this.ownToken ??= new VfToken();
+    return this.ownToken;
   }
 
   /** Its directory under /dev/vfio/devices and vfio-dev/: `vfio0`. */
@@ -191,6 +196,7 @@ export class VfioDevice {
 
   /** Runtime PM puts a bound device that nobody has open into D3hot, unless vfio_pci.disable_idle_d3 says no. */
   private sleep(): void {
-    if (!boolParameter(this.registry.host, 'vfio_pci', 'disable_idle_d3')) setPowerState(this.fn, D3HOT);
+    if (boolParameter(this.registry.host, 'vfio_pci', 'disable_idle_d3')) return;
+    this.fn.configure(() => setPowerState(this.fn, D3HOT));
   }
 }

@@ -39,12 +39,10 @@ export class OpenDevice {
     const { fn } = device;
     this.fn = fn;
     // First, as it may start the model: if that fails, nothing has happened yet.
+    // Looked at only for the sake of a BAR smaller than a page.
+    const others = { [Symbol.iterator]: () => device.registry.host.functions.values() };
     this.mappable = new Set(
-      fn.bars.flatMap((bar) =>
-        bar && isMappable(fn, bar, device.registry.host.functions.values()) && bar.home!.recall()
-          ? [bar.index]
-          : [],
-      ),
+      fn.bars.flatMap((bar) => (bar && isMappable(fn, bar, others) && bar.home!.recall() ? [bar.index] : [])),
     );
     changeCommand(fn, 0, PCI_COMMAND_MASTER);
     enableFunction(fn);

@@ -5,6 +5,7 @@
 import { refuse } from '../abi/errno.js';
 import type { Host } from '../host/host.js';
 import type { IommuGroup } from '../host/iommu-group.js';
+import { Numbers } from '../host/numbers.js';
 import type { PciFunction } from '../host/pci-function.js';
 import type { Caller } from '../vfs/caller.js';
 import type { OpenFile, OpenRequest } from '../vfs/node.js';
@@ -32,8 +33,10 @@ export class Vfio implements DeviceRegistry {
   private readonly groupsById = new Map<number, VfioGroup>();
   private readonly devicesByIndex = new Map<number, VfioDevice>();
   private readonly devicesByFunction = new Map<PciFunction, VfioDevice>();
-  /** All devices by index, those that are being unbound included. */
-  private readonly allDevices = new Map<number, VfioDevice>();
+  /** All devices, those that are being unbound included. */
+  private readonly allDevices = new Map<PciFunction, VfioDevice>();
+  private readonly indexes = new Numbers();
+  private readonly groupMinors = new Numbers();
 
   constructor(
     readonly host: Host,
@@ -61,8 +64,7 @@ export class Vfio implements DeviceRegistry {
 
   /** True while a client has `fn` open, also when its driver is being unbound and waits for that client. */
   isOpen(fn: PciFunction): boolean {
-    for (const device of this.allDevices.values()) if (device.fn === fn && device.openCount > 0) return true;
-    return false;
+    return (this.allDevices.get(fn)?.openCount ?? 0) > 0;
   }
 
   /** /dev/vfio/vfio. */
@@ -88,9 +90,9 @@ export class Vfio implements DeviceRegistry {
     )
       refuse('EINVAL', `DMA of ${fn.bdf} is not coherent with the caches`);
     const group = this.groupFor(fn);
-    const index = lowestFree(this.allDevices);
+    const index = this.indexes.take();
     const device = new VfioDevice(this, fn, group, index, variant);
-    this.allDevices.set(index, device);
+    this.allDevices.set(fn, device);
     this.devicesByIndex.set(index, device);
     this.devicesByFunction.set(fn, device);
     group.drivers++;
@@ -111,7 +113,8 @@ export class Vfio implements DeviceRegistry {
     this.tellDevice('remove', device);
     this.retireIfLost(group);
     await device.unregister();
-    this.allDevices.delete(device.index);
+    this.allDevices.delete(fn);
+    this.indexes.release(device.index);
     if (--group.drivers > 0) return;
     this.retireGroup(group);
     await group.unregister();
@@ -127,7 +130,9 @@ export class Vfio implements DeviceRegistry {
     const iommuGroup = fn.iommuGroup ?? this.noiommuGroupFor(fn);
     const known = this.groupsById.get(iommuGroup.id);
     if (known?.iommuGroup === iommuGroup) return known;
-    const minor = lowestFree(new Set([...this.groupsById.values()].map((group) => group.minor)));
+    const minor = this.groupMinors.take();
+    // Its number was given away while its last user keeps it.
+    if (known) this.groupMinors.release(known.minor);
     const group = new VfioGroup(iommuGroup, iommuGroup.options.name === NOIOMMU, minor, this.tally);
     this.groupsById.set(iommuGroup.id, group);
     this.tellGroup('add', group);
@@ -138,6 +143,7 @@ export class Vfio implements DeviceRegistry {
   private retireGroup(group: VfioGroup): void {
     if (this.groupsById.get(group.iommuGroup.id) !== group) return;
     this.groupsById.delete(group.iommuGroup.id);
+    this.groupMinors.release(group.minor);
     group.retire();
     this.tellGroup('remove', group);
   }
@@ -149,11 +155,10 @@ export class Vfio implements DeviceRegistry {
 
   /** vfio_pci_core_aer_err_detected(), pci_channel_io_perm_failure: also where the unbinding waits already. */
   private lost(fn: PciFunction): void {
-    for (const device of this.allDevices.values()) {
-      if (device.fn !== fn) continue;
-      device.opened?.lose();
-      this.retireIfLost(device.group);
-    }
+    const device = this.allDevices.get(fn);
+    if (!device) return;
+    device.opened?.lose();
+    this.retireIfLost(device.group);
   }
 
   private tellDevice(action: 'add' | 'remove', { fn, name, cdevMinor }: VfioDevice): void {
@@ -172,10 +177,4 @@ export class Vfio implements DeviceRegistry {
     if (!noiommuAllowed(this.host)) refuse('EINVAL', `${fn.bdf} is in no IOMMU group`);
     return this.host.createNoiommuGroup(fn);
   }
-}
-
-function lowestFree(taken: { has(number: number): boolean }): number {
-  let candidate = 0;
-  while (taken.has(candidate)) candidate++;
-  return candidate;
 }

@@ -24,7 +24,10 @@ interface NodeBase {
    * created again under the same BDF is another object, so another inode. Default: same name, same kind.
    */
   readonly key?: unknown;
-  /** True when the entry can vanish or change meaning while its directory lives (driver link, group node): never cached. */
+  /**
+   * True when the entry can vanish or change meaning while its directory lives and nobody is told (driver link, group node): never
+   * cached. Without it whoever takes the entry away says so (projections/stale.ts).
+   */
   readonly volatile?: boolean;
   attributes(): Attributes;
 }
@@ -33,6 +36,10 @@ export interface DirectoryNode extends NodeBase {
   readonly kind: 'directory';
   /** ENOENT when undefined. */
   lookup(name: string): VfsNode | undefined;
+  /** The link count stays as it is, or whoever changes it says so: it may be cached. */
+  readonly steadyCount?: boolean;
+  /** The names stay as they are as long as the directory lives: a listing may be cached. */
+  readonly fixedNames?: boolean;
   /** Names, in any order, without `.` and `..`. */
   names(): Iterable<string>;
 }
@@ -119,3 +126,10 @@ export class NewDescriptor {
     readonly options: DescriptorOptions = {},
   ) {}
 }
+
+/** What a client's kernel may have cached and must forget. Paths are absolute in the tree. */
+export type Stale =
+  /** `name` is no longer in the directory `path`, and whatever was below it neither. */
+  | { readonly what: 'entry'; readonly path: string; readonly name: string }
+  /** The link count of the directory `path` is another. */
+  | { readonly what: 'count'; readonly path: string };

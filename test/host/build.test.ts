@@ -170,6 +170,7 @@ describe('remove and rescan', () => {
     await host.remove(port!);
     expect(seen).toEqual([
       'driver-unbound 0000:01:00.0',
+      'messages-changed 0000:01:00.0',
       'function-removed 0000:01:00.0',
       'group-removed 2',
       'driver-unbound 0000:00:1c.0',

@@ -147,9 +147,19 @@ describe('setNumVfs', () => {
       if ('function' in change) told.push(`${change.kind} ${change.function.bdf.slice(5)}`);
     });
     host.sriov.setNumVfs(pf, 1);
-    expect(told.splice(0)).toEqual(['function-added 01:10.0', 'driver-bound 01:10.0', 'vfs-changed 01:00.0']);
+    expect(told.splice(0)).toEqual([
+      'function-added 01:10.0',
+      'driver-bound 01:10.0',
+      'messages-changed 01:10.0',
+      'vfs-changed 01:00.0',
+    ]);
     await host.sriov.setNumVfs(pf, 0);
-    expect(told).toEqual(['driver-unbound 01:10.0', 'function-removed 01:10.0', 'vfs-changed 01:00.0']);
+    expect(told).toEqual([
+      'driver-unbound 01:10.0',
+      'messages-changed 01:10.0',
+      'function-removed 01:10.0',
+      'vfs-changed 01:00.0',
+    ]);
   });
 
   it('shows in the capability: VF Enable, VF Memory Space Enable, NumVFs', async () => {

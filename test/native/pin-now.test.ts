@@ -102,8 +102,3 @@ describe('pinFile', () => {
     held.release();
   });
 });
-
-it('capabilities of a thread', () => {
-  expect(native().capabilities(process.pid)).toBeTypeOf('bigint');
-  expect(() => native().capabilities(2 ** 22 + 1)).toThrow(/ESRCH|EPERM/);
-});

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { native, type ProcessHandle } from '../../src/native/index.js';
 import { type Areas, MemoryClient } from './client.js';
@@ -19,6 +20,22 @@ afterEach(async () => {
 });
 
 const fault = expect.objectContaining({ errno: 14, code: 'EFAULT' });
+
+describe('capabilities', () => {
+  const status = (pid: number) => readFileSync(`/proc/${pid}/status`, 'latin1');
+
+  it('are what /proc says of any thread', () => {
+    for (const tid of [client.pid, areas.tid, process.pid])
+      expect(native().capabilities(tid)).toBe(
+        BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status(tid))![1]}`),
+      );
+  });
+
+  it('refuses threads that are not there, and 0, which would be ourselves', () => {
+    for (const tid of [0, -1, 2 ** 22 - 1])
+      expect(() => native().capabilities(tid)).toThrow(expect.objectContaining({ code: 'ESRCH' }));
+  });
+});
 
 describe('openProcess', () => {
   it('refuses threads that are not there', async () => {

@@ -56,6 +56,7 @@ export const InitFlag = {
   ASYNC_DIO: 1n << 15n,
   PARALLEL_DIROPS: 1n << 18n,
   MAX_PAGES: 1n << 22n,
+  CACHE_SYMLINKS: 1n << 23n,
   INIT_EXT: 1n << 30n,
   PASSTHROUGH: 1n << 37n,
 } as const;

@@ -5,7 +5,14 @@
  */
 import { refuse } from '../../abi/errno.js';
 import type { Caller, MaybeAsync } from '../../vfs/caller.js';
-import { type Backing, type FileNode, type OpenFile, type OpenRequest, Poll } from '../../vfs/node.js';
+import {
+  type Attributes,
+  type Backing,
+  type FileNode,
+  type OpenFile,
+  type OpenRequest,
+  Poll,
+} from '../../vfs/node.js';
 
 const PAGE_SIZE = 4096;
 
@@ -18,11 +25,12 @@ export interface Place {
   alive(): boolean;
 }
 
-export interface TextSpec {
+/** What an attribute is for every object of one sort. */
+export interface TextSpec<S> {
   /** Default: what show and store allow (0444, 0644, 0200). */
   readonly mode?: number;
-  show?(): Shown;
-  store?(text: string, caller: Caller): MaybeAsync<void>;
+  show?(subject: S): Shown;
+  store?(subject: S, text: string, caller: Caller): MaybeAsync<void>;
 }
 
 export interface LentBacking extends Backing {
@@ -65,17 +73,19 @@ function polled({ alive }: Place): number {
   return alive() ? Poll.IN | Poll.OUT : Poll.IN | Poll.OUT | Poll.ERR | Poll.PRI;
 }
 
-class TextFile implements OpenFile {
+class TextFile<S> implements OpenFile {
   private content: Buffer | undefined;
   constructor(
-    private readonly spec: TextSpec,
+    private readonly spec: TextSpec<S>,
+    private readonly subject: S,
     private readonly place: Place,
   ) {}
 
   read(offset: bigint, length: number): Uint8Array {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
     if (!this.spec.show) return refuse('EIO', `${this.place.path} has no content`);
-    if (!this.content || offset === 0n) this.content = render(this.spec.show()).subarray(0, PAGE_SIZE - 1);
+    if (!this.content || offset === 0n)
+      this.content = render(this.spec.show(this.subject)).subarray(0, PAGE_SIZE - 1);
     const start = Number(offset);
     return this.content.subarray(start, start + length);
   }
@@ -86,7 +96,7 @@ class TextFile implements OpenFile {
     if (!this.spec.store) return refuse('EIO', `${this.place.path} takes no commands`);
     if (data.length === 0) return 0;
     const taken = Math.min(data.length, PAGE_SIZE);
-    const done = this.spec.store(data.toString('latin1', 0, taken), caller);
+    const done = this.spec.store(this.subject, data.toString('latin1', 0, taken), caller);
     return done ? done.then(() => taken) : taken;
   }
 
@@ -99,16 +109,48 @@ class TextFile implements OpenFile {
   }
 }
 
-export function textNode(spec: TextSpec, place: Place): FileNode {
-  const mode = spec.mode ?? (spec.show ? 0o444 : 0) | (spec.store ? 0o200 : 0);
-  return {
-    kind: 'file',
-    attributes: () => ({ mode, size: PAGE_SIZE }),
-    open(request) {
-      checkOpen(mode, request, place);
-      return new TextFile(spec, place);
-    },
+/** A kernel that walks the tree keeps one of these for each attribute of each function: they are small. */
+export class TextNode<S> implements FileNode {
+  readonly kind = 'file';
+
+  constructor(
+    private readonly spec: TextSpec<S>,
+    private readonly subject: S,
+    private readonly place: Place,
+  ) {}
+
+  attributes(): Attributes {
+    return { mode: this.mode, size: PAGE_SIZE };
+  }
+
+  open(request: OpenRequest): OpenFile {
+    checkOpen(this.mode, request, this.place);
+    return new TextFile(this.spec, this.subject, this.place);
+  }
+
+  private get mode(): number {
+    const { mode, show, store } = this.spec;
+    return mode ?? (show ? 0o444 : 0) | (store ? 0o200 : 0);
+  }
+}
+
+/** An attribute that is one object's alone. */
+export function textNode(
+  {
+    mode,
+    show,
+    store,
+  }: Omit<TextSpec<void>, 'store'> & {
+    store?(text: string, caller: Caller): MaybeAsync<void>;
+  },
+  place: Place,
+): FileNode {
+  const spec: TextSpec<void> = {
+    ...(mode !== undefined && { mode }),
+    ...(show && { show }),
+    ...(store && { store: (_, text, caller) => store(text, caller) }),
   };
+  return new TextNode(spec, undefined, place);
 }
 
 class BinaryFile implements OpenFile {

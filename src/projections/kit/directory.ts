@@ -3,7 +3,7 @@
  * model. Nothing is made before it is looked up, so a directory of ten thousand functions costs what is asked of it.
  */
 import type { DirectoryNode, VfsNode } from '../../vfs/node.js';
-import { type BinarySpec, binaryNode, type Place, type TextSpec, textNode } from './attribute.js';
+import { type BinarySpec, binaryNode, type Place, TextNode, type TextSpec } from './attribute.js';
 import { relativeLink } from './path.js';
 
 type Presence<S> = (subject: S) => boolean;
@@ -33,14 +33,18 @@ export interface DirectoryOptions<S> {
   alive?(subject: S): boolean;
   /** The model object that makes it this directory and no other of the same name. */
   key?(subject: S): unknown;
-  /** The directory can go while its parent stays. */
+  /** The directory can go while its parent stays, and nobody says so. */
   readonly volatile?: boolean;
+  /** stale.ts tells of every change of its link count. */
+  readonly countTold?: boolean;
 }
 
 /** The kind of directory that objects of one sort get: made once, then asked for each of them. */
 export class DirectoryClass<S> {
   readonly rows = new Map<string, Row<S>>();
   readonly families: Family<S>[] = [];
+  readonly steadyCount: boolean;
+  readonly fixedNames: boolean;
 
   constructor(
     /** A function where directories of this class stand in each other: functions below bridges. */
@@ -52,6 +56,9 @@ export class DirectoryClass<S> {
       else if (this.rows.has(entry.name)) throw new Error(`two rows for ${entry.name}`);
       else this.rows.set(entry.name, entry);
     }
+    const changing = [...this.families, ...[...this.rows.values()].filter(({ when }) => when)];
+    this.fixedNames = changing.length === 0;
+    this.steadyCount = options.countTold === true || changing.every(({ kind }) => kind !== 'directory');
   }
 
   at(subject: S, place: Place): DirectoryNode {
@@ -63,6 +70,7 @@ class TableDirectory<S> implements DirectoryNode {
   readonly kind = 'directory';
   readonly key?: unknown;
   readonly volatile?: boolean;
+  readonly steadyCount: boolean;
   private readonly place: Place;
 
   constructor(
@@ -74,6 +82,11 @@ class TableDirectory<S> implements DirectoryNode {
     this.place = alive ? { path: place.path, alive: () => alive(subject) && place.alive() } : place;
     if (key) this.key = key(subject);
     if (volatile) this.volatile = true;
+    this.steadyCount = type.steadyCount;
+  }
+
+  get fixedNames(): boolean {
+    return this.type.fixedNames && this.place.alive();
   }
 
   lookup(name: string): VfsNode | undefined {
@@ -111,34 +124,9 @@ class TableDirectory<S> implements DirectoryNode {
 }
 
 /** A text attribute. `show` and `store` are given the directory's object. */
-export function text<S>(
-  name: string,
-  spec: {
-    mode?: number;
-    show?: (subject: S) => ReturnType<NonNullable<TextSpec['show']>>;
-    store?: (
-      subject: S,
-      ...rest: Parameters<NonNullable<TextSpec['store']>>
-    ) => ReturnType<NonNullable<TextSpec['store']>>;
-    when?: Presence<S>;
-  },
-): Entry<S> {
-  const { mode, show, store, when } = spec;
-  return {
-    form: 'row',
-    kind: 'file',
-    name,
-    when,
-    node: (subject, place) =>
-      textNode(
-        {
-          ...(mode === undefined ? {} : { mode }),
-          ...(show ? { show: () => show(subject) } : {}),
-          ...(store ? { store: (content, caller) => store(subject, content, caller) } : {}),
-        },
-        place,
-      ),
-  };
+export function text<S>(name: string, spec: TextSpec<S> & { when?: Presence<S> }): Entry<S> {
+  const node = (subject: S, place: Place) => new TextNode(spec, subject, place);
+  return { form: 'row', kind: 'file', name, when: spec.when, node };
 }
 
 export function binary<S>(name: string, spec: (subject: S) => BinarySpec, when?: Presence<S>): Entry<S> {
@@ -151,18 +139,27 @@ export function binary<S>(name: string, spec: (subject: S) => BinarySpec, when?:
   };
 }
 
-/** A link to an object, given by the path that `paths.ts` computes for it. */
+/**
+ * A link to an object, given by the path that `paths.ts` computes for it. Where it can come, go or point elsewhere: `told` when stale.ts
+ * says so each time, else `volatile`.
+ */
 export function link<S>(
   name: string,
   target: (subject: S) => string,
-  options: { when?: Presence<S>; volatile?: boolean } = {},
+  options: { when?: Presence<S>; volatile?: boolean; told?: boolean } = {},
 ): Entry<S> {
+  const { when, volatile = false, told = false } = options;
   return {
     form: 'row',
     kind: 'symlink',
     name,
-    when: options.when,
-    node: (subject, place) => linkNode(place, () => target(subject), { volatile: options.volatile ?? false }),
+    when,
+    // The text of an inode is cached: a link that points elsewhere is another one.
+    node: (subject, place) =>
+      linkNode(place, () => target(subject), {
+        volatile,
+        ...((volatile || told) && { key: target(subject) }),
+      }),
   };
 }
 
@@ -210,10 +207,14 @@ export function directories<S, C>(children: Children<S, C>, type: DirectoryClass
   return family('directory', children, (child, place) => type.at(child, place));
 }
 
-/** One link per child; it goes with the child, so it is never cached. */
-export function links<S, C>(children: Children<S, C>, target: (child: C) => string): Entry<S> {
+/** One link per child. It comes and goes; `told`: stale.ts says so whenever it does. */
+export function links<S, C>(
+  children: Children<S, C>,
+  target: (child: C) => string,
+  { told = false } = {},
+): Entry<S> {
   return family('symlink', children, (child, place) =>
-    linkNode(place, () => target(child), { volatile: true, key: child }),
+    linkNode(place, () => target(child), { volatile: !told, key: child }),
   );
 }
 

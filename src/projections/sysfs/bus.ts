@@ -65,7 +65,7 @@ export function pciBus(model: Model): Entry<void> {
     find: (_, name) => findFunction(host, name),
   };
   return subdirectory('pci', [
-    subdirectory('devices', [links(devices, paths.function)]),
+    subdirectory('devices', [links(devices, paths.function, { told: true })]),
     subdirectory('drivers', [directories(drivers, driverDirectory(model))]),
     slots(model),
     text('drivers_autoprobe', {

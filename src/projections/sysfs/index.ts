@@ -40,7 +40,7 @@ function hostBridges(model: Model): Entry<void> {
         subdirectory('pci_bus', [busBelow(bus, (root) => root)]),
         directories(functions, functionDirectory(model, bus)),
       ],
-      { key: (root) => root },
+      { key: (root) => root, countTold: true },
     ),
   );
 }
@@ -50,10 +50,11 @@ export function sysfs(model: Model): Entry<void>[] {
     subdirectory('bus', [pciBus(model), pciExpressBus(model)]),
     subdirectory('class', classes(model)),
     subdirectory('dev', [characterDevices(model)]),
-    subdirectory('devices', [
-      hostBridges(model),
-      subdirectory('virtual', [...iommuUnits(model), ...vfioVirtualDevices(model)]),
-    ]),
+    subdirectory(
+      'devices',
+      [hostBridges(model), subdirectory('virtual', [...iommuUnits(model), ...vfioVirtualDevices(model)])],
+      { countTold: true },
+    ),
     ...firmware(model),
     subdirectory('kernel', [iommuGroups(model)]),
     modules(model),

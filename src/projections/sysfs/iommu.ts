@@ -66,22 +66,26 @@ function groupDirectory(model: Model): DirectoryClass<IommuGroup> {
         show: (group) => group.options.name!,
       }),
     ],
-    { alive: (group) => host.groups.get(group.id) === group, key: (group) => group, volatile: true },
+    { alive: (group) => host.groups.get(group.id) === group, key: (group) => group },
   );
 }
 
 /** QEMU, DPDK and libvirt find a group's number by links that end here. */
 export function iommuGroups(model: Model): Entry<void> {
   const { groups } = model.host;
-  return subdirectory('iommu_groups', [
-    directories<void, IommuGroup>(
-      {
-        names: () => [...groups.keys()].map(String),
-        find: (_, name) => (/^(0|[1-9][0-9]*)$/.test(name) ? groups.get(Number(name)) : undefined),
-      },
-      groupDirectory(model),
-    ),
-  ]);
+  return subdirectory(
+    'iommu_groups',
+    [
+      directories<void, IommuGroup>(
+        {
+          names: () => [...groups.keys()].map(String),
+          find: (_, name) => (/^(0|[1-9][0-9]*)$/.test(name) ? groups.get(Number(name)) : undefined),
+        },
+        groupDirectory(model),
+      ),
+    ],
+    { countTold: true },
+  );
 }
 
 /** ND of the capability register, bits 0-2: 2^(4 + 2 ND) domain ids (cap_ndoms()). */

@@ -57,18 +57,17 @@ export function busBelow<S>(type: DirectoryClass<PciBus>, bus: (subject: S) => P
   );
 }
 
-/** Links of a function to the objects it belongs to. They follow the driver and the group, so none is cached. */
+/** Links of a function to the objects it belongs to. */
 function belongings({ host }: Model): Entry<PciFunction>[] {
-  const volatile = true;
   return [
     link('subsystem', () => paths.pciSubsystem),
     link('driver', (fn) => paths.driver(fn.driver!.name), {
       when: (fn) => fn.driver !== undefined,
-      volatile,
+      told: true,
     }),
     link('iommu_group', (fn) => paths.group(fn.iommuGroup!), {
       when: (fn) => fn.iommuGroup !== undefined,
-      volatile,
+      volatile: true,
     }),
     // DPDK reads iommu/intel-iommu/cap to find out whether IOVAs can be virtual addresses.
     link('iommu', () => paths.iommu(host), {
@@ -112,6 +111,6 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
       portServiceDirectories(model),
       directories(below, self),
     ],
-    { alive: (fn) => fn.present, key: (fn) => fn, volatile: true },
+    { alive: (fn) => fn.present, key: (fn) => fn, countTold: true },
   );
 }

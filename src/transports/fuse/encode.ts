@@ -32,9 +32,9 @@ function attr(node: VfsNode, id: number) {
   };
 }
 
-/** A directory's link count and a volatile node's attributes change without a word; the rest is fixed. */
+/** Some directories' link counts and a volatile node's attributes change without a word; the rest is fixed. */
 function attributeTtl(node: VfsNode): bigint {
-  return node.volatile || node.kind === 'directory' ? 0n : STATIC_TTL;
+  return node.volatile || (node.kind === 'directory' && !node.steadyCount) ? 0n : STATIC_TTL;
 }
 
 /** fuse_attr_out */

@@ -95,8 +95,10 @@ export function write(session: FuseSession, request: FuseRequest): void | Promis
     session.dispatcher.write(node.path, file, offset, data, session.callerOf(request)),
     (taken) => {
       if (known.position !== undefined) known.position += BigInt(taken);
-      writeOut.writeUInt32LE(taken, 0);
-      request.reply(writeOut);
+      return andThen(session.cache.settled(), () => {
+        writeOut.writeUInt32LE(taken, 0);
+        request.reply(writeOut);
+      });
     },
   );
 }
@@ -126,8 +128,7 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
     );
   return andThen(session.dispatcher.ioctl(node.path, file, command, argument, caller), (result) => {
     if (result instanceof NewDescriptor) return session.grafts.install(request, { node, command }, result);
-    replyIoctl(request, result);
-    return undefined;
+    return andThen(session.cache.settled(), () => replyIoctl(request, result));
   });
 }
 

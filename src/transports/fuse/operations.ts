@@ -129,9 +129,10 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
   [
     Opcode.OPENDIR,
     (session, request) => {
-      const { known } = directory(session, request);
+      const { known, node } = directory(session, request);
       const { fh } = session.files.add(new OpenDirectory(), known, false);
-      request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags: FOPEN.NOFLUSH, backingId: 0 }));
+      const openFlags = FOPEN.NOFLUSH | (node.fixedNames ? FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE : 0);
+      request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId: 0 }));
     },
   ],
   [Opcode.READDIR, (session, request) => readDirectory(session, request, false)],

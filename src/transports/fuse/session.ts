@@ -6,8 +6,6 @@ import { Errno, KernelError } from '../../abi/errno.js';
 import {
   fuseInitIn,
   fuseInitOut,
-  fuseNotifyInvalEntry,
-  fuseNotifyInvalInode,
   InitFlag,
   Notify,
   OutHeader,
@@ -25,6 +23,7 @@ import type { DirectoryNode } from '../../vfs/node.js';
 import { Backings } from './backings.js';
 import { FileTable, type KnownFile } from './file-table.js';
 import { Grafts } from './grafts.js';
+import { KernelCache } from './kernel-cache.js';
 import { type KnownNode, NodeTable } from './node-table.js';
 import { operations, unknownOperation } from './operations.js';
 import { FuseRequest, type Tally } from './request.js';
@@ -41,8 +40,12 @@ const wanted =
   InitFlag.ASYNC_DIO |
   InitFlag.PARALLEL_DIROPS |
   InitFlag.MAX_PAGES |
+  InitFlag.CACHE_SYMLINKS |
   InitFlag.INIT_EXT |
   InitFlag.PASSTHROUGH;
+
+/** Kernels before this protocol cut a cached link's text to its st_size, which is 0 in sysfs (page_get_link_raw() came with Linux 6.15). */
+const longLinksMinor = 43;
 
 export interface FuseFeatures {
   /** mmap of regions works; where not, `why` says what is missing. */
@@ -57,6 +60,7 @@ export class FuseSession {
   static readonly fsType = 'fuse.vfiofs';
 
   readonly nodes: NodeTable;
+  readonly cache: KernelCache;
   readonly files = new FileTable();
   readonly clients = new Clients();
   readonly probes = new Probes();
@@ -80,6 +84,7 @@ export class FuseSession {
     readonly fd: number = native().openFuse(),
   ) {
     this.nodes = new NodeTable(root);
+    this.cache = new KernelCache(this.nodes, (code, body) => this.notify(code, body));
     this.backings = new Backings(fd, () => this.features?.passthrough === true);
     this.channel = native().createChannel(fd, BUFFER_SIZE);
     this.ready = new Promise((resolve) => {
@@ -135,7 +140,7 @@ export class FuseSession {
   initialise(request: FuseRequest): void {
     const init = fuseInitIn.decode(request.body);
     const offered = BigInt(init.flags) | (BigInt(init.flags2) << 32n);
-    const flags = offered & wanted;
+    const flags = offered & (init.minor < longLinksMinor ? wanted & ~InitFlag.CACHE_SYMLINKS : wanted);
     const passthrough = (flags & InitFlag.PASSTHROUGH) !== 0n;
     const protocol = `${init.major}.${init.minor}`;
     request.reply(
@@ -164,40 +169,6 @@ export class FuseSession {
           why: `the kernel's FUSE ${protocol} has no passthrough (Linux 6.9 and CAP_SYS_ADMIN are needed)`,
         };
     this.becomeReady(this.features);
-  }
-
-  /** Forgets what the kernel caches of entry `name` in directory `path`. Resolves when the kernel has done so. */
-  async invalidateEntry(path: string, name: string): Promise<void> {
-    const parent = this.nodes.find(path);
-    if (!parent) return; // never looked up, so nothing cached
-    const text = Buffer.from(`${name}\0`);
-    const head = fuseNotifyInvalEntry.encode({
-      parent: BigInt(parent.id),
-      namelen: text.length - 1,
-      flags: 0,
-    });
-    await this.notify(Notify.INVAL_ENTRY, Buffer.concat([head, text]));
-  }
-
-  /**
-   * Forgets entry `name` in directory `path` and all that the kernel knows below it: dropping a directory keeps those of its entries that
-   * are in use (d_invalidate()), and who stands inside it would go on finding them.
-   */
-  async invalidateTree(path: string, name: string): Promise<void> {
-    const known = this.nodes.find(`${path}/${name}`);
-    if (!known) return;
-    const below = [...(known.children?.keys() ?? [])].map((child) => this.invalidateTree(known.path, child));
-    await Promise.all([...below, this.invalidateEntry(path, name)]);
-  }
-
-  /** Forgets the cached attributes of `path`. */
-  async invalidateAttributes(path: string): Promise<void> {
-    const known = this.nodes.find(path);
-    if (!known) return;
-    await this.notify(
-      Notify.INVAL_INODE,
-      fuseNotifyInvalInode.encode({ ino: BigInt(known.id), off: (1n << 64n) - 1n, len: 0n }),
-    );
   }
 
   wakePoll(kh: bigint): void {

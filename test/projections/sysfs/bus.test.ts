@@ -56,28 +56,28 @@ describe('bind', () => {
     ]);
   });
 
-  it('marks what follows the driver as volatile, and what goes with the function as not', () => {
+  it('marks what follows the driver as volatile, and as not what stays with its directory or is told of (stale.ts)', () => {
     const { tree } = machine();
     bindVfio(tree, bdf);
     const at = (path: string) => walk(tree, path)?.volatile ?? false;
     const directory = '/sys/devices/pci0000:00/0000:00:04.0';
     const volatile = [
-      directory,
-      device,
-      `${directory}/driver`,
       `${directory}/iommu_group`,
       `${directory}/vfio-dev`,
       `${directory}/vfio-dev/vfio0`,
       `${drivers}/vfio-pci/${bdf}`,
       '/sys/class/vfio/0',
       '/sys/class/vfio-dev/vfio0',
-      '/sys/kernel/iommu_groups/0',
       '/sys/kernel/iommu_groups/0/devices/0000:00:04.0',
       '/dev/vfio/0',
       '/dev/vfio/devices/vfio0',
     ];
     expect(volatile.filter((path) => !at(path))).toEqual([]);
     const fixed = [
+      directory,
+      device,
+      `${directory}/driver`,
+      '/sys/kernel/iommu_groups/0',
       `${directory}/vendor`,
       `${directory}/config`,
       `${directory}/power`,

@@ -1,0 +1,56 @@
+/**
+ * What a change of the model makes untrue of what a client's kernel may have cached. Entries that are `volatile` and link counts that are
+ * not `steadyCount` are never cached; for the rest this table is the promise: every way in which one changes is a row here.
+ */
+import type { HostChange } from '../host/events.js';
+import type { PciFunction } from '../host/pci-function.js';
+import { type PortService, portServices } from '../host/port-services.js';
+import type { Stale } from '../vfs/node.js';
+import { paths } from './paths.js';
+
+function entry(path: string): Stale {
+  const at = path.lastIndexOf('/');
+  return { what: 'entry', path: `/${path.slice(0, at)}`, name: path.slice(at + 1) };
+}
+
+const count = (path: string): Stale => ({ what: 'count', path: `/${path}` });
+
+/** Services that come and go with the driver of their port. */
+function services({ function: fn, driver }: { function: PciFunction; driver: string }): PortService[] {
+  return fn.isBridge && driver === 'pcieport' ? portServices(fn) : [];
+}
+
+export function staleBy(change: HostChange): Stale[] {
+  switch (change.kind) {
+    case 'function-added':
+      return [count(paths.functionParent(change.function))];
+    case 'function-removed':
+      return [
+        entry(paths.function(change.function)),
+        entry(`${paths.pciSubsystem}/devices/${change.function.bdf}`),
+        count(paths.functionParent(change.function)),
+      ];
+    case 'group-added':
+      return [count(paths.groups)];
+    case 'group-removed':
+      return [entry(paths.group(change.group)), count(paths.groups)];
+    case 'slot-removed':
+      return [entry(paths.slot(change.name))];
+    case 'driver-bound':
+      return services(change).length > 0 ? [count(paths.function(change.function))] : [];
+    case 'driver-unbound': {
+      const gone = services(change).map((service) => entry(paths.service(service)));
+      return [
+        entry(`${paths.function(change.function)}/driver`),
+        entry(`${paths.function(change.function)}/vfio-dev`),
+        ...(gone.length > 0 ? [...gone, count(paths.function(change.function))] : []),
+      ];
+    }
+    // vfio-dev/ and msi_irqs/ come and go.
+    case 'vfio-changed':
+    case 'messages-changed':
+      return [count(paths.function(change.function))];
+    default:
+      return [];
+  }
+}

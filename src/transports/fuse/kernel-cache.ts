@@ -1,0 +1,89 @@
+/** What the kernel caches of our tree, and how it is made to forget: by notifications, which a thread of their own writes in order. */
+import { fuseNotifyInvalEntry, fuseNotifyInvalInode, Notify } from '../../abi/fuse/protocol.js';
+import type { Stale } from '../../vfs/node.js';
+import type { KnownNode, NodeTable } from './node-table.js';
+
+/**
+ * The longest an answer waits for the kernel to forget, in milliseconds. Entries are dropped under the lock of their directory, which a
+ * client that lists it into memory it never fills can hold for as long as it likes: nobody else shall wait for that.
+ */
+const patience = 1000;
+
+/** fuse_reverse_inval_inode(): attributes alone, or the cached listing of a directory too. */
+const attributesOnly = (1n << 64n) - 1n;
+
+export class KernelCache {
+  private readonly pending = new Set<Promise<unknown>>();
+
+  constructor(
+    private readonly nodes: NodeTable,
+    /** Resolves when the kernel has taken it. */
+    private readonly notify: (code: number, body: Buffer) => Promise<number>,
+  ) {}
+
+  forget(stale: Stale): void {
+    const done =
+      stale.what === 'entry' ? this.forgetTree(stale.path, stale.name) : this.forgetAttributes(stale.path);
+    if (!done) return;
+    this.pending.add(done);
+    void done.finally(() => this.pending.delete(done));
+  }
+
+  /** Resolves when the kernel has forgotten all that it was asked to; undefined when it has. */
+  settled(): Promise<void> | undefined {
+    if (this.pending.size === 0) return undefined;
+    let late: NodeJS.Timeout | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, patience).unref();
+    });
+    return Promise.race([Promise.all(this.pending).then(() => undefined), deadline]).finally(() =>
+      clearTimeout(late),
+    );
+  }
+
+  /** Entry `name` of directory `path`. Undefined when the kernel knows nothing of it. */
+  forgetEntry(path: string, name: string): Promise<unknown> | undefined {
+    const parent = this.nodes.find(path);
+    return parent && this.dropEntry(parent, name);
+  }
+
+  /**
+   * Entry `name` of directory `path` and all that the kernel knows below it: dropping a directory keeps those of its entries that are in
+   * use (d_invalidate()), and who stands inside it would go on finding them.
+   */
+  forgetTree(path: string, name: string): Promise<unknown> | undefined {
+    const parent = this.nodes.find(path);
+    const known = parent?.children?.get(name);
+    return parent && known && Promise.all(this.dropTree(parent, known));
+  }
+
+  /** The attributes of `path`. */
+  forgetAttributes(path: string): Promise<unknown> | undefined {
+    const known = this.nodes.find(path);
+    return known && this.dropInode(known, attributesOnly);
+  }
+
+  /** Innermost first. */
+  private dropTree(parent: KnownNode, known: KnownNode): Promise<unknown>[] {
+    const below = [...(known.children?.values() ?? [])].flatMap((child) => this.dropTree(known, child));
+    const listing = known.node.kind === 'directory' ? [this.dropInode(known, 0n)] : [];
+    return [...below, ...listing, this.dropEntry(parent, known.name)];
+  }
+
+  private dropEntry(parent: KnownNode, name: string): Promise<unknown> {
+    const text = Buffer.from(`${name}\0`);
+    const head = fuseNotifyInvalEntry.encode({
+      parent: BigInt(parent.id),
+      namelen: text.length - 1,
+      flags: 0,
+    });
+    return this.notify(Notify.INVAL_ENTRY, Buffer.concat([head, text]));
+  }
+
+  private dropInode(known: KnownNode, off: bigint): Promise<unknown> {
+    return this.notify(
+      Notify.INVAL_INODE,
+      fuseNotifyInvalInode.encode({ ino: BigInt(known.id), off, len: 0n }),
+    );
+  }
+}

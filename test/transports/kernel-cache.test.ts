@@ -1,0 +1,161 @@
+/**
+ * What the kernel caches of a mounted machine is true after every change, at once: the tree as a client's kernel shows it is compared with
+ * the tree itself, after walks that leave as much of it in the kernel's caches as there can be. Needs root and /dev/fuse.
+ */
+import { lstat, mkdtemp, readdir, readFile, readlink, rmdir, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Bdf } from '../../src/host/bdf.js';
+import type { PciFunction } from '../../src/host/pci-function.js';
+import { Machine } from '../../src/machine.js';
+import { loadTopology } from '../../src/topology/index.js';
+import { fuseTransport, type RunningFuse } from '../../src/transports/fuse-mount.js';
+import type { Operation } from '../../src/vfs/dispatch.js';
+import type { DirectoryNode } from '../../src/vfs/node.js';
+
+let machine: Machine;
+let running: RunningFuse;
+let directory: string;
+let stop: () => Promise<void>;
+let operations: Operation[];
+
+beforeEach(async () => {
+  operations = [];
+  const observer = {
+    begin: (operation: Operation) => void operations.push(operation),
+    bug: (_: Operation, error: unknown) => {
+      throw error;
+    },
+  };
+  machine = new Machine(loadTopology('sriov'), { pages: 'memfd', observers: [observer] });
+  directory = await mkdtemp(join(tmpdir(), 'vfiofs-cache-'));
+  running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
+  const forget = machine.keepTrue(running.session.cache);
+  stop = async () => {
+    forget();
+    await running.stop();
+    machine.destroy();
+    await rmdir(directory);
+  };
+});
+afterEach(() => stop());
+
+const places = ['/sys/bus/pci', '/sys/class', '/sys/dev', '/sys/devices', '/sys/kernel', '/dev'];
+
+/** What a path is, in a word: its kind, and its link count or text. */
+async function seen(path: string): Promise<string | undefined> {
+  try {
+    const attributes = await lstat(join(directory, path));
+    if (attributes.isSymbolicLink()) return `-> ${await readlink(join(directory, path))}`;
+    return attributes.isFile() ? 'file' : `${attributes.nlink} links`;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+function* meant(path: string, node: DirectoryNode): Iterable<[path: string, word: string]> {
+  for (const name of node.names()) {
+    const child = node.lookup(name)!;
+    const at = `${path}/${name}`;
+    if (child.kind === 'symlink') yield [at, `-> ${child.target()}`];
+    else if (child.kind === 'file') yield [at, 'file'];
+    else {
+      yield [at, `${child.attributes().nlink} links`];
+      yield* meant(at, child);
+    }
+  }
+}
+
+/** Every path there ever was. */
+const known = new Set<string>();
+
+async function expectPaths(now: ReadonlyMap<string, string>, after: string): Promise<void> {
+  const wrong: string[] = [];
+  for (const path of known) {
+    const word = await seen(path);
+    if (word !== now.get(path)) wrong.push(`${path}: ${word}, not ${now.get(path)}`);
+  }
+  expect(wrong, `after ${after}`).toEqual([]);
+}
+
+/** By path first, from what the kernel remembers: listing a directory would tell it all about what is there. */
+async function expectTrue(after: string): Promise<void> {
+  const now = new Map(places.flatMap((place) => [...meant(place, at(place))]));
+  for (const path of now.keys()) known.add(path);
+  await expectPaths(now, after);
+  const directories = [
+    ...places,
+    ...[...now].flatMap(([path, word]) => (/ links$/.test(word) ? [path] : [])),
+  ];
+  for (const path of directories)
+    expect((await readdir(join(directory, path))).sort(), path).toEqual([...at(path).names()].sort());
+  // Listing made the kernel doubt the attributes of the directory (fuse_invalidate_atime()): now it has them again.
+  await expectPaths(now, `${after}, again`);
+}
+
+function at(path: string): DirectoryNode {
+  let node: DirectoryNode = machine.root;
+  for (const name of path.split('/').filter(Boolean)) node = node.lookup(name) as DirectoryNode;
+  return node;
+}
+
+const write = (path: string, text: string) => writeFile(join(directory, 'sys', path), text);
+const found = (bdf: string): PciFunction => machine.host.functions.get(bdf as Bdf)!;
+
+test('every change of the machine is seen at once, however much was cached', async () => {
+  const devices = 'bus/pci/devices';
+  const steps: Record<string, () => unknown> = {
+    nothing: () => undefined,
+    'VFs made': () => write(`${devices}/0000:01:00.0/sriov_numvfs`, '3'),
+    unbinding: () => write('bus/pci/drivers/igbvf/unbind', '0000:01:10.2'),
+    override: () => write(`${devices}/0000:01:10.2/driver_override`, 'vfio-pci'),
+    'binding to vfio-pci': () => write('bus/pci/drivers/vfio-pci/bind', '0000:01:10.2'),
+    'message vectors': async () => {
+      found('0000:01:10.2').messages.enable('msix', 1);
+      await machine.settled();
+    },
+    'no message vectors': async () => {
+      found('0000:01:10.2').messages.disable();
+      await machine.settled();
+    },
+    'unbinding from vfio-pci': () => write('bus/pci/drivers/vfio-pci/unbind', '0000:01:10.2'),
+    'VFs removed': () => write(`${devices}/0000:01:00.0/sriov_numvfs`, '0'),
+    'VFs made again': () => write(`${devices}/0000:01:00.0/sriov_numvfs`, '2'),
+    removal: () => write(`${devices}/0000:00:1c.0/remove`, '1'),
+    rescan: () => write('bus/pci/rescan', '1'),
+    addition: async () => {
+      machine.host.add({ bdf: '0000:00:09.0', vendor: 0x8086, device: 0x10d3, driver: 'vfio-pci' });
+      await machine.settled();
+    },
+    'surprise removal': async () => {
+      await machine.host.unplug(found('0000:00:09.0'), { surprise: true });
+      await machine.settled();
+    },
+  };
+  await expectTrue('the start');
+  for (const [name, step] of Object.entries(steps)) {
+    await step();
+    await expectTrue(name);
+  }
+});
+
+test('who stands in a directory that goes finds nothing there, by no name it knew', async () => {
+  const device = join(directory, 'sys/bus/pci/devices/0000:01:00.1');
+  await readdir(join(device, 'power'));
+  await readdir(join(device, 'power'));
+  await readFile(join(device, 'vendor'));
+  await write('bus/pci/devices/0000:01:00.1/remove', '1');
+  for (const name of ['', 'vendor', 'power', 'power/control'])
+    await expect(stat(join(device, name)), name).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+test('a path that was walked once is not asked for again', async () => {
+  const vendor = join(directory, 'sys/bus/pci/devices/0000:01:00.0/vendor');
+  await readFile(vendor);
+  operations.splice(0);
+  await readFile(vendor);
+  // A directory's attributes are no operation of the dispatcher's: that they are not asked for either shows in npm run bench.
+  expect(operations.map(({ op }) => op).filter((op) => op !== 'read')).toEqual(['open']);
+});
