@@ -60,7 +60,6 @@ export class HostFunction implements PciFunction {
   unbinding: Promise<void> | undefined;
   private builtConfig: ConfigSpace | undefined;
   private ownPages: Pages | undefined;
-  /** As large as the BAR can become. */
   private readonly memory = new Map<number, Buffer>();
   private attached: AttachedModel | undefined;
   private interrupts: FunctionInterrupts | undefined;
@@ -181,13 +180,17 @@ export class HostFunction implements PciFunction {
     const bar = this.bars[index];
     if (!bar || bar.kind === 'io') throw new Error(`${this.bdf}: BAR ${index} is no memory BAR`);
     let memory = this.memory.get(index);
-    if (!memory) {
-      const offset = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
+    if (memory?.length !== bar.size) {
+      // As large as the BAR can become is what is mapped, so that it never moves.
       const largest = Math.max(...(bar.sizes ?? []).filter((size) => size <= largestBar), bar.size, page);
-      memory = this.rawPages().map(offset, largest);
+      const offset = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
+      const whole = memory
+        ? Buffer.from(memory.buffer, memory.byteOffset, largest)
+        : this.rawPages().map(offset, largest);
+      memory = whole.subarray(0, bar.size);
       this.memory.set(index, memory);
     }
-    return memory.subarray(0, bar.size);
+    return memory;
   }
 
   settled(register: WatchedRegister): void {
