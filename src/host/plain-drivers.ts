@@ -1,4 +1,6 @@
 /** Kernel drivers that only hold their functions: they enable the device and let it be. Ids as in the kernel's tables. */
+
+import { refuse } from '../abi/errno.js';
 import {
   PCI_CLASS_BRIDGE_PCI_NORMAL,
   PCI_CLASS_STORAGE_EXPRESS,
@@ -21,6 +23,8 @@ const run = (first: number, count: number): number[] => Array.from({ length: cou
 /** Built-in drivers may count vectors by function and CPUs. */
 export interface PlainDriver extends DriverDescription {
   vectorsOf?(fn: PciFunction, cpus: Cpus): number;
+  /** Its probe refuses other functions: ENODEV. */
+  accepts?(fn: PciFunction): boolean;
 }
 
 /** Built in, in registration order; pcieport comes first as it does at boot. */
@@ -32,6 +36,8 @@ export const builtInDrivers: readonly PlainDriver[] = [
       ids: [{ class: PCI_CLASS_BRIDGE_PCI_NORMAL }],
       managesDma: true,
     },
+    // pcie_portdrv_probe(): bridges to conventional buses are nothing to it, whatever their class.
+    accepts: ({ bridge }) => bridge !== undefined && bridge.kind !== 'pci' && bridge.kind !== 'pcie-to-pci',
     // One vector for all services of a port, and none for a port without (pcie_init_service_irqs()).
     vectorsOf: (fn) => Math.min(1, portServices(fn).length),
   },
@@ -117,7 +123,12 @@ export function plainDriver(description: PlainDriver, services: DriverServices):
 }
 
 /** pci_enable_device(), pci_set_master(), dma_set_mask_and_coherent(), pci_alloc_irq_vectors(): MSI-X before MSI. */
-function enable(fn: PciFunction, { dmaBits = 32, vectors, vectorsOf }: PlainDriver, cpus: Cpus): void {
+function enable(fn: PciFunction, driver: PlainDriver, cpus: Cpus): void {
+  if (driver.accepts?.(fn) === false) refuse('ENODEV', `${driver.name} has no use for ${fn.bdf}`);
+  takeOver(fn, driver, cpus);
+}
+
+function takeOver(fn: PciFunction, { dmaBits = 32, vectors, vectorsOf }: PlainDriver, cpus: Cpus): void {
   enableFunction(fn);
   changeCommand(fn, PCI_COMMAND_MASTER, 0);
   if (!fn.bridge) fn.dmaBits = dmaBits;

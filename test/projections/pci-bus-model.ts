@@ -25,6 +25,8 @@ interface State {
   readonly fn: ModelFunction;
   override: string | null;
   driver: string | null;
+  /** A bridge that was off when somebody below was enabled: it was enabled with it, and stays so. */
+  enabledFromBelow: number;
 }
 interface DynamicId {
   readonly driver: string;
@@ -109,7 +111,7 @@ export class PciBusModel {
 
   rescan(): undefined {
     const found = this.all.filter(({ bdf }) => !this.find(bdf));
-    for (const fn of found) this.present.push({ fn, override: null, driver: null });
+    for (const fn of found) this.present.push({ fn, override: null, driver: null, enabledFromBelow: 0 });
     this.present.sort((a, b) => (a.fn.bdf < b.fn.bdf ? -1 : 1));
     if (this.autoprobe) for (const fn of found) this.attachAny(this.find(fn.bdf)!);
     return undefined;
@@ -117,6 +119,10 @@ export class PciBusModel {
 
   enables(state: State): boolean {
     return state.driver !== null && this.driver(state.driver).enables;
+  }
+
+  enableCount(state: State): number {
+    return Number(this.enables(state)) + state.enabledFromBelow;
   }
 
   private driver(name: string): ModelDriver {
@@ -139,7 +145,10 @@ export class PciBusModel {
 
   private attach(driver: string, state: State): string | undefined {
     if (driver === 'vfio-pci' && state.fn.bridge) return 'EINVAL';
+    if (driver === 'pcieport' && !state.fn.bridge) return 'ENODEV';
     state.driver = driver;
+    const above = state.fn.parent === undefined ? undefined : this.find(state.fn.parent);
+    if (above && this.enables(state) && this.enableCount(above) === 0) above.enabledFromBelow = 1;
     return undefined;
   }
 

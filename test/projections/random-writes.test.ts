@@ -174,7 +174,7 @@ function expectedView(model: PciBusModel) {
       bdf: state.fn.bdf,
       driver: state.driver,
       override: `${state.override ?? '(null)'}\n`,
-      enable: `${Number(model.enables(state))}\n`,
+      enable: `${model.enableCount(state)}\n`,
       messages: model.enables(state) && state.fn.messages === true,
       vfio: state.driver === 'vfio-pci',
       group: String(state.fn.group),
