@@ -14,7 +14,7 @@ import type { PciDriver, PciId } from './driver.js';
 import { changeCommand, disableFunction, enableFunction } from './enable.js';
 import type { SriovControl } from './host.js';
 import type { PciFunction } from './pci-function.js';
-import { portServices } from './port-services.js';
+import { hasServices } from './port-services.js';
 
 const intel = (...devices: number[]): PciId[] =>
   devices.map((device) => ({ vendor: PCI_VENDOR_ID_INTEL, device }));
@@ -39,7 +39,7 @@ export const builtInDrivers: readonly PlainDriver[] = [
     // pcie_portdrv_probe(): bridges to conventional buses are nothing to it, whatever their class.
     accepts: ({ bridge }) => bridge !== undefined && bridge.kind !== 'pci' && bridge.kind !== 'pcie-to-pci',
     // One vector for all services of a port, and none for a port without (pcie_init_service_irqs()).
-    vectorsOf: (fn) => Math.min(1, portServices(fn).length),
+    vectorsOf: (fn) => (hasServices(fn) ? 1 : 0),
   },
   { name: 'pci-stub', ids: [], managesDma: true, enables: false },
   // ioat_pci_tbl[]: Ivy Bridge, Haswell, Broadwell (-DE), Skylake-SP and Ice Lake-SP channels.

@@ -59,3 +59,8 @@ export function portServices(port: PciFunction): PortService[] {
     driver,
   }));
 }
+
+/** Root ports have at least that of power management events: no reason to make their registers at boot. */
+export function hasServices(port: PciFunction): boolean {
+  return port.bridge?.kind === 'root-port' || found(port).length > 0;
+}
