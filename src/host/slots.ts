@@ -1,6 +1,6 @@
 /** Physical slots by name (drivers/pci/slot.c): those that firmware knows of, and those that a hot-plug driver looks after. */
 import { refuse } from '../abi/errno.js';
-import { hasSlot, slotNumber } from './config-slot.js';
+import { hasSlot, hotplugOf, slotNumber } from './config-slot.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { HostFunction } from './function.js';
 import { type HotplugHost, HotplugSlot } from './hotplug-slot.js';
@@ -51,7 +51,7 @@ export class Slots {
     changes.subscribe((change) => {
       if (change.kind !== 'driver-bound' && change.kind !== 'driver-unbound') return;
       const port = this.functions.get(change.function.bdf);
-      if (change.driver !== driver || !port?.plan.description.bridge?.hotplug) return;
+      if (change.driver !== driver || !port || !hotplugOf(port.plan)) return;
       if (change.kind === 'driver-bound') this.start(port);
       else this.stop(port);
     });

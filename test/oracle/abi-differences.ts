@@ -59,18 +59,6 @@ export const differences: readonly Difference[] = [
     why: 'no expansion ROM has an image',
   },
   // DMA.
-  {
-    scenario: /^map$/,
-    kernel: /^map the BAR for DMA: = 0$/,
-    ours: /^map the BAR for DMA: = EFAULT$/,
-    why: 'pages of a BAR are not reached through the client',
-  },
-  {
-    scenario: /^map$/,
-    kernel: /UNMAP_DMA\( .* iova=0x3000000 size=0x1000 \) = 0$/,
-    ours: /UNMAP_DMA\( .* iova=0x3000000 size=0x1000 \) = 0 size=0$/,
-    why: 'so that mapping is not there',
-  },
   // The oracle's own limits.
   {
     scenario: /^ioas_map$/,

@@ -18,7 +18,6 @@ import {
 } from '../kit/directory.js';
 import { parseName } from '../kit/parse.js';
 import { findFunction, paths } from '../paths.js';
-import { power } from './power.js';
 import { deviceUevent, plainUevent } from './uevent.js';
 
 /** Only while pcieport has the port. */
@@ -26,12 +25,13 @@ const servicesOf = (port: PciFunction): PortService[] =>
   port.driver?.name === 'pcieport' ? portServices(port) : [];
 
 /** Directories of a port's services in the port's own directory. */
-export function portServiceDirectories(model: Model): Entry<PciFunction> {
+export function portServiceDirectories(): Entry<PciFunction> {
   const type = new DirectoryClass<PortService>(
     [
       link('driver', ({ driver }) => paths.serviceDriver(driver)),
       link('subsystem', () => paths.serviceBus),
-      power(model),
+      // Devices without callbacks have no attributes in it (pm_runtime_no_callbacks()).
+      subdirectory('power', []),
       deviceUevent(({ driver }) => [`DRIVER=${driver}`]),
     ],
     { key: ({ port, name }) => `${name} of ${port.bdf}`, volatile: true },

@@ -108,7 +108,7 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
         when: (fn) => vfio.deviceOf(fn) !== undefined,
         volatile: true,
       }),
-      portServiceDirectories(model),
+      portServiceDirectories(),
       directories(below, self),
     ],
     { alive: (fn) => fn.present, key: (fn) => fn, countTold: true },
