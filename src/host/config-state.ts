@@ -149,7 +149,8 @@ const serialNumber: Overlay = (bytes, { description }) =>
   );
 
 const routing: Overlay = (bytes, fn) => {
-  if (!fn.setup) bytes.writeUInt8(nextFunction(fn), pci.PCI_ARI_CAP + 1);
+  // The device's own number where its registers were captured: of a whole machine, or of a VF.
+  if (!fn.setup && !(fn.virtual && fn.image)) bytes.writeUInt8(nextFunction(fn), pci.PCI_ARI_CAP + 1);
 };
 
 /**

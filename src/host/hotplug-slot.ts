@@ -37,7 +37,12 @@ export class HotplugSlot implements HotplugControl {
     this.state = port.children.length > 0 ? 'on' : 'off';
     if (!isOccupied(port.plan)) this.setPower(false);
     const button = this.can.attentionButton ? pci.PCI_EXP_SLTCTL_ABPE : pci.PCI_EXP_SLTCTL_PDCE;
-    this.control(enables, pci.PCI_EXP_SLTCTL_DLLSCE | pci.PCI_EXP_SLTCTL_HPIE | button);
+    // A port that does not report its link has no bit to enable for it.
+    const { config } = port;
+    const reports =
+      config.read(config.find(pci.PCI_CAP_ID_EXP)!.offset + pci.PCI_EXP_LNKCAP, 4) &
+      pci.PCI_EXP_LNKCAP_DLLLARC;
+    this.control(enables, (reports ? pci.PCI_EXP_SLTCTL_DLLSCE : 0) | pci.PCI_EXP_SLTCTL_HPIE | button);
   }
 
   /** pciehp_check_presence(): what is in the slot is turned on. */

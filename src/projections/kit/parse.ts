@@ -24,6 +24,14 @@ export function parseNumber(text: string, bits: 16 | 32 | 64 = 64): bigint {
   return value;
 }
 
+/** kstrtouint() as module parameters use it: what is too large is ERANGE. */
+export function parseUint(text: string): number {
+  const match = unsigned.exec(cString(text));
+  if (!match) return refuse('EINVAL', `not an unsigned int: ${JSON.stringify(text)}`);
+  const value = digits(match[1] as string);
+  return value >> 32n ? refuse('ERANGE', `${value} is no unsigned int`) : Number(value);
+}
+
 /** kstrtoint(), base 0. */
 export function parseInteger(text: string): number {
   const match = signed.exec(cString(text));

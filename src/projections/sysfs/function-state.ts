@@ -20,10 +20,10 @@ import { cString, parseInteger, parseNumber } from '../kit/parse.js';
 import { isVf } from './function-sriov.js';
 import type { PowerState } from './power.js';
 
-/** PCI_D3hot in PMCSR. */
-const d3hot = 3;
 /** TAINT_FIRMWARE_WORKAROUND: the node was not the firmware's. */
 const taintFirmwareWorkaround = 1 << 11;
+/** PCI_D3hot in PMCSR. */
+const d3hot = 3;
 /** driver_set_override() refuses what it could not show again. */
 const overrideLimit = 4095;
 
@@ -36,20 +36,26 @@ function pmcsr({ config }: PciFunction): number | undefined {
   return capability && capability.offset + PCI_PM_CTRL;
 }
 
-/** Runtime-suspended: vfio-pci lets functions sleep that nobody has open (vfio_pci_core_register_device(), disable_idle_d3=N). */
-function sleeps(model: Model, fn: PciFunction): boolean {
+/**
+ * Runtime-suspended: vfio-pci lets functions sleep that nobody has open (vfio_pci_core_register_device(), disable_idle_d3=N), in D3hot where
+ * they can; the bus does so with those that no driver has, once `auto` is written. Other drivers of this machine keep theirs awake.
+ */
+function sleeps(model: Model, fn: PciFunction, control: PowerState['control']): boolean {
+  if (fn.enableCount > 0 || model.powerControls.get(fn) === 'on') return false;
   const register = pmcsr(fn);
-  if (register === undefined || fn.enableCount > 0 || model.powerControls.get(fn) === 'on') return false;
-  const asleep = (fn.config.read(register, 2) & PCI_PM_CTRL_STATE_MASK) === d3hot;
-  return asleep && model.vfio.deviceOf(fn) !== undefined;
+  if (!fn.driver || register === undefined) return control === 'auto' && (!fn.driver || hasVfio(model, fn));
+  return hasVfio(model, fn) && (fn.config.read(register, 2) & PCI_PM_CTRL_STATE_MASK) === d3hot;
 }
+
+const hasVfio = (model: Model, fn: PciFunction) => model.vfio.deviceOf(fn) !== undefined;
 
 export function functionPower(model: Model): (fn: PciFunction) => PowerState {
   const idleD3 = () => !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3');
-  return (fn) => ({
-    control: model.vfio.deviceOf(fn) !== undefined && idleD3() ? 'auto' : 'on',
-    status: sleeps(model, fn) ? 'suspended' : 'active',
-  });
+  return (fn) => {
+    const control = model.vfio.deviceOf(fn) !== undefined && idleD3() ? 'auto' : 'on';
+    const written = model.powerControls.get(fn) ?? control;
+    return { control, status: sleeps(model, fn, written) ? 'suspended' : 'active' };
+  };
 }
 
 function powerState(model: Model, fn: PciFunction): string {

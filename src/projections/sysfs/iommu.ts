@@ -21,15 +21,13 @@ import { findFunction, iommuName, paths } from '../paths.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
 
-const bootDefault = 'DMA-FQ';
-
 /** iommu_group_store_type(). Groups of no-IOMMU and mediated devices are named and have no default domain. */
 function storeType({ groupTypes }: Model, group: IommuGroup, content: string, caller: Caller): void {
   if (!caller.capable('SYS_ADMIN') || !caller.capable('SYS_RAWIO'))
     refuse('EACCES', 'CAP_SYS_ADMIN and CAP_SYS_RAWIO are needed');
   if (group.options.name !== undefined) refuse('EINVAL', `group ${group.id} has no default domain`);
   const wanted = parseName(content);
-  const type = wanted === 'auto' ? bootDefault : wanted;
+  const type = wanted === 'auto' ? group.options.type : wanted;
   if (type !== 'DMA' && type !== 'DMA-FQ' && type !== 'identity') refuse('EINVAL', 'no such domain type');
   const current = groupTypes.get(group) ?? group.options.type;
   const lazier = current === 'DMA' && wanted === 'DMA-FQ';

@@ -16,7 +16,7 @@ import {
   subdirectory,
   text,
 } from '../kit/directory.js';
-import { parseBool, parseNumber } from '../kit/parse.js';
+import { parseBool, parseUint } from '../kit/parse.js';
 import { paths } from '../paths.js';
 import { plainUevent } from './uevent.js';
 
@@ -41,8 +41,7 @@ function parameters(): Entry<KernelModule> {
                 typeof parameter.value === 'number' ? parameter.value : parameter.value ? 'Y' : 'N',
               store(content) {
                 if ((parameter.mode & 0o222) === 0) refuse('EPERM', `${parameter.name} can't be written`);
-                parameter.value =
-                  parameter.kind === 'bool' ? parseBool(content) : Number(parseNumber(content, 32));
+                parameter.value = parameter.kind === 'bool' ? parseBool(content) : parseUint(content);
               },
             },
             place,

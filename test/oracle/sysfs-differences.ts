@@ -1,0 +1,43 @@
+/** Lines of the sysfs transcript that differ on purpose; each with its reason, and where a tool could notice a row in docs/differences.md. */
+export interface SysfsDifference {
+  /** A line of either transcript: a path with what stands there, before or after a step. */
+  readonly line: RegExp;
+  readonly why: string;
+}
+
+export const differences: readonly SysfsDifference[] = [
+  {
+    line: /\/config@070 05 00 81 00 .. .. e0 fe/,
+    why: 'the entry of the remapping table that a message names follows the order in which vectors were given out',
+  },
+  {
+    line: /\/slots\/\d\/module -> /,
+    why: 'slots that are there at boot are older than the modules of built-in code',
+  },
+  {
+    line: /dmar0\/intel-iommu\/domains_used /,
+    why: 'groups are counted, not domains: an identity domain is shared by all there',
+  },
+  {
+    line: /0000:00:02\.0\/irq /,
+    why: 'firmware has told the line of the interrupt controller at once, not when the function is enabled first',
+  },
+  { line: /^pread .*\/resource2 /, why: 'an inert function answers nothing to port accesses: ones' },
+  { line: /^mmap .*\/resource2 /, why: 'mmap is not asked here: ENODEV in place of EINVAL' },
+  {
+    line: /0000:01:00\.[12]\/config@030 /,
+    why: "QEMU's VFs have an interrupt pin, which a VF can't have (SR-IOV 9.3.4.1.17)",
+  },
+  {
+    line: /0000:04:00\.0\/config@(000|030) /,
+    why: 'a function that was removed and is found again has the registers of power-on; a device keeps what was written to it',
+  },
+  {
+    line: /\/config@060 04 06 30 00 00 00 (11 20|04 02)/,
+    why: "QEMU's root ports have no enable bit for changes of the link (SLTCTL bit 12)",
+  },
+  {
+    line: /\/power\/control |0000:07:01\.0\/power\/runtime_status /,
+    why: 'disable_idle_d3 counts for functions that are bound already, too',
+  },
+];
