@@ -122,12 +122,6 @@ export const differences: readonly Difference[] = [
     ours: /^(108\/4: 00000000|10c\/4: 00462030) ones 03fff031 /,
     why: "QEMU's e1000e: AER's mask, and bit 0 of its severity, can't be written",
   },
-  {
-    scenario: /^config_vf$/,
-    kernel: /^(100: 0e 00 01 00 00 01|104\/4: 00000100) /,
-    ours: /^(100: 0e 00 01 00 00 00|104\/4: 00000000) /,
-    why: 'QEMU: every NVMe function says that function 1 comes next (ARI)',
-  },
   ...(resource
     ? []
     : [
