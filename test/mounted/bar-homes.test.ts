@@ -274,7 +274,8 @@ describe('the function behind', () => {
     await one.ask('store A 0 5');
     await machine.machine.host.remove(fn());
     machine.machine.host.rescan();
-    await one.resource('b', 'resource2');
+    // The kernel is told by a thread that the old directory is gone, and nobody waited for it here.
+    await expect.poll(() => one.resource('b', 'resource2'), { timeout: 10_000 }).toEqual(descriptor);
     await one.map('B', 'b');
     expect(await one.ask('load B 0')).toBe('0');
     await one.ask('store A 0 6');
