@@ -8,8 +8,7 @@ import type { FunctionDescription, HostDescription, VfioOptions } from './descri
 import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
 import { replaceBar } from './free-addresses.js';
-import { type FunctionServices, HostFunction, type HostHooks } from './function.js';
-import { isolationHead } from './grouping.js';
+import type { FunctionServices, HostFunction, HostHooks } from './function.js';
 import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { resolveIommu } from './iommu-defaults.js';
 import type { IommuGroup } from './iommu-group.js';
@@ -17,10 +16,11 @@ import { IommuGroups } from './iommu-groups.js';
 import { IrqNumbers } from './messages.js';
 import type { ModelLookup } from './models.js';
 import { Modules } from './modules.js';
-import { largestBar, type PageProvider, WINDOW_SIZE } from './pages.js';
+import { largestBar, type PageProvider } from './pages.js';
 import type { PciFunction } from './pci-function.js';
 import { builtInDrivers, plainDriver } from './plain-drivers.js';
-import { type FunctionPlan, isBehind, type MachinePlan } from './plan.js';
+import type { MachinePlan } from './plan.js';
+import { Population } from './population.js';
 import { type PciSlot, Slots } from './slots.js';
 import { Sriov } from './sriov.js';
 
@@ -46,15 +46,12 @@ class PretendHost implements Host {
   readonly cpus: Cpus;
   readonly vfio: Required<VfioOptions>;
   readonly functions = new Map<Bdf, HostFunction>();
-  readonly roots: readonly (RootBus & { readonly functions: HostFunction[] })[];
   readonly drivers: DriverCore;
   readonly sriov: Sriov;
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
-  private booted = false;
-  private readonly rootsByBus: ReadonlyMap<string, HostFunction[]>;
-  private readonly services: FunctionServices;
+  private readonly population: Population;
   private readonly iommuGroups: IommuGroups;
   private readonly physicalSlots: Slots;
 
@@ -68,7 +65,7 @@ class PretendHost implements Host {
     this.iommu = resolveIommu(description.iommu);
     this.cpus = cpusOf(description.numaNodes);
     this.vfio = { noncoherentCdev: true, ...description.vfio };
-    this.services = {
+    const services: FunctionServices = {
       provider,
       hooks,
       irqNumbers: new IrqNumbers(this.iommu.kind === 'intel' && this.iommu.interruptRemapping),
@@ -84,8 +81,8 @@ class PretendHost implements Host {
       modules.claim(driver),
     );
     this.sriov = new Sriov({
-      addVirtual: (vf, pf) => this.addVirtual(vf, pf),
-      announce: (fn) => this.announce(fn),
+      addVirtual: (vf, pf) => this.population.addVirtual(vf, pf),
+      announce: (fn) => this.population.announce(fn),
       remove: (fn) => this.remove(fn),
       probe: (fn) => this.drivers.deviceAdded(fn),
       changed: (pf) => {
@@ -94,7 +91,7 @@ class PretendHost implements Host {
       },
     });
     this.physicalSlots = new Slots(
-      { remove: (fn) => this.remove(fn), scan: (port) => this.scan(port) },
+      { remove: (fn) => this.remove(fn), scan: (port) => this.population.scan(port) },
       this.functions,
       this.changes,
       this.uevents,
@@ -104,11 +101,18 @@ class PretendHost implements Host {
     for (const driver of builtInDrivers)
       if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, this));
     for (const driver of described) this.drivers.register(plainDriver(driver, this));
-    this.roots = plan.roots.map(({ domain, bus }) => ({ domain, bus, functions: [] }));
-    this.rootsByBus = new Map(this.roots.map((root) => [busKey(root), root.functions]));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
-    for (const fn of plan.functions) this.enter(fn);
-    this.booted = true;
+    this.population = new Population(this.functions, {
+      plan,
+      services,
+      drivers: this.drivers,
+      groups: this.iommuGroups,
+      slots: this.physicalSlots,
+      sriov: this.sriov,
+      changes: this.changes,
+      uevents: this.uevents,
+    });
+    this.population.boot();
   }
 
   applyInitialBindings(): void {
@@ -125,6 +129,10 @@ class PretendHost implements Host {
     } catch (cause) {
       throw new Error(`${fn.bdf}: numvfs ${count}: ${(cause as Error).message}`, { cause });
     }
+  }
+
+  get roots(): readonly RootBus[] {
+    return this.population.roots;
   }
 
   get groups(): ReadonlyMap<number, IommuGroup> {
@@ -144,17 +152,8 @@ class PretendHost implements Host {
     this.iommuGroups.removeNoiommu(fn);
   }
 
-  async remove(fn: PciFunction): Promise<void> {
-    const mine = this.functions.get(fn.bdf);
-    if (!mine || mine !== fn) return;
-    // Others may remove, add and bind while this waits for users.
-    while (mine.present && (mine.children.length > 0 || mine.driver || mine.unbinding))
-      await (mine.children[0] ? this.remove(mine.children[0]) : this.drivers.release(mine));
-    if (mine.present && mine.sriov?.numVfs) {
-      await this.sriov.disable(mine);
-      return this.remove(mine);
-    }
-    if (mine.present) this.takeOut(mine);
+  remove(fn: PciFunction): Promise<void> {
+    return this.population.remove(fn);
   }
 
   add(description: FunctionDescription): PciFunction {
@@ -167,14 +166,14 @@ class PretendHost implements Host {
     });
     if (description.reservedRegions) this.iommuGroups.reserve(plan);
     for (const other of this.functions.values())
-      if (other.isBridge || other.plan.multifunction) other.refreshHeader();
-    const fn = this.enter(plan);
-    this.announce(fn);
+      if (other.isBridge || other.plan.multifunction) other.registers.refreshHeader();
+    const fn = this.population.enter(plan);
+    this.population.announce(fn);
     this.physicalSlots.cardComes(fn.parent);
     try {
       this.drivers.deviceAddedFor(fn, description.driver);
     } catch (error) {
-      this.takeOut(fn);
+      this.population.takeOut(fn);
       forgetPlan(this.plan, plan);
       this.physicalSlots.cardGoes(fn.parent);
       throw error;
@@ -185,7 +184,7 @@ class PretendHost implements Host {
   async unplug(fn: PciFunction, { surprise = false } = {}): Promise<void> {
     const mine = this.functions.get(fn.bdf);
     if (!mine || mine !== fn) refuse('ENODEV', `${fn.bdf} is not in the machine`);
-    if (surprise) this.lose(mine);
+    if (surprise) this.population.lose(mine);
     else await this.remove(mine);
     if (this.plan.functions.includes(mine.plan)) forgetPlan(this.plan, mine.plan);
     this.physicalSlots.cardGoes(mine.parent);
@@ -199,8 +198,8 @@ class PretendHost implements Host {
     if (mine.plan.definition || size > largestBar)
       refuse('ENOSPC', `BAR ${index} of ${fn.bdf}: no memory for ${size} bytes behind it`);
     replaceBar(this.plan.roots, mine.plan, index, size);
-    mine.barsMoved();
-    for (let up = mine.parent; up; up = up.parent) up.refreshHeader();
+    mine.registers.barsMoved();
+    for (let up = mine.parent; up; up = up.parent) up.registers.refreshHeader();
   }
 
   setParameter(module: string, name: string, value: boolean | number): void {
@@ -220,18 +219,7 @@ class PretendHost implements Host {
   }
 
   rescan(): void {
-    this.scan();
-  }
-
-  /** Of everything, or of what is behind `port`. */
-  private scan(port?: HostFunction): void {
-    for (const plan of this.plan.functions) {
-      if (this.functions.has(plan.bdf) || (port && !isBehind(plan, port.plan))) continue;
-      if (plan.parent && (plan.parent.slot.off || !this.functions.has(plan.parent.bdf))) continue;
-      const fn = this.enter({ ...plan, description: withoutBinding(plan.description) });
-      this.announce(fn);
-      this.drivers.deviceAdded(fn);
-    }
+    this.population.scan();
   }
 
   destroy(): void {
@@ -239,87 +227,4 @@ class PretendHost implements Host {
     this.iommuGroups.release();
     this.functions.clear();
   }
-
-  /** A VF that can be told apart from its neighbours gets a group of its own, any other joins what it can't be told apart from. */
-  private addVirtual(plan: FunctionPlan, pf: HostFunction): HostFunction {
-    if (this.iommu.kind === 'none') return this.enter(plan, pf);
-    const head = isolationHead(plan);
-    const group = head === plan ? this.iommuGroups.lowestFree() : head.group!;
-    const taken = new Set<number>();
-    for (const member of this.plan.functions) if (member.group === group) taken.add(member.window);
-    for (const member of this.groups.get(group)?.functions ?? []) taken.add(member.pagesBase / WINDOW_SIZE);
-    let window = 0;
-    while (taken.has(window)) window++;
-    return this.enter({ ...plan, group, window }, pf);
-  }
-
-  private announce(fn: HostFunction): void {
-    this.changes.emit({ kind: 'function-added', function: fn });
-    this.uevents.emit({ action: 'add', subject: { kind: 'pci', function: fn } });
-  }
-
-  /** Gone at once, with everything below: users are told, and nobody waits for them. */
-  private lose(fn: HostFunction): void {
-    for (const child of [...fn.children]) this.lose(child);
-    for (const vf of fn.sriov?.vfs.values() ?? []) this.lose(vf);
-    fn.sriov?.vfs.clear();
-    const inUse = fn.driver !== undefined || fn.unbinding !== undefined;
-    fn.vanish();
-    this.changes.emit({ kind: 'function-lost', function: fn });
-    if (inUse) {
-      fn.iommuGroup?.retired.add(fn.plan.window);
-      void this.drivers.release(fn);
-      this.uevents.emit({ action: 'unbind', subject: { kind: 'pci', function: fn } });
-    }
-    this.takeOut(fn);
-  }
-
-  /** `fn` has no driver any more (or was lost), and nothing is below it. */
-  private takeOut(fn: HostFunction): void {
-    this.functions.delete(fn.bdf);
-    const bus = this.neighbours(fn);
-    bus.splice(bus.indexOf(fn), 1);
-    fn.present = false;
-    if (fn.isBridge) this.physicalSlots.busGone(fn);
-    // Before its memory goes: watchers look at it.
-    this.changes.emit({ kind: 'function-removed', function: fn });
-    this.uevents.emit({ action: 'remove', subject: { kind: 'pci', function: fn } });
-    const group = fn.iommuGroup;
-    fn.destroy();
-    // A vfio-noiommu group is VFIO's, which lets go of it with the last user.
-    if (group && group.options.name === undefined) this.iommuGroups.leave(fn, group);
-  }
-
-  private enter(plan: FunctionPlan, pf?: HostFunction): HostFunction {
-    const parent = plan.parent && this.functions.get(plan.parent.bdf);
-    const fn = new HostFunction(plan, parent, this.services, pf);
-    this.functions.set(fn.bdf, fn);
-    const bus = this.neighbours(fn);
-    fn.found({ alone: bus.length === 0, slots: this.booted });
-    // Built in order; only a function found again has to be put back among its neighbours.
-    if (bus.length > 0 && bus.at(-1)!.bdf > fn.bdf)
-      bus.splice(
-        bus.findIndex((other) => other.bdf > fn.bdf),
-        0,
-        fn,
-      );
-    else bus.push(fn);
-    if (plan.group !== undefined) this.iommuGroups.join(fn, plan.group);
-    this.physicalSlots.found(fn);
-    return fn;
-  }
-
-  /** Functions beside `fn`, in the order of their addresses: VFs stand beside their PF, even on a bus of another number. */
-  private neighbours(fn: HostFunction): HostFunction[] {
-    if (fn.parent) return fn.parent.children;
-    return this.rootsByBus.get(busKey((fn.physfn ?? fn).address))!;
-  }
-}
-
-const busKey = ({ domain, bus }: { domain: number; bus: number }): string => `${domain}:${bus}`;
-
-/** A function found again by a rescan is a new one: nobody has bound it or set its driver_override. */
-function withoutBinding(description: FunctionPlan['description']): FunctionPlan['description'] {
-  const { driver: _driver, driverOverride: _override, ...rest } = description;
-  return rest;
 }

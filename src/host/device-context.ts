@@ -15,7 +15,7 @@ export interface ContextSource {
   readonly config: ConfigSpace;
   readonly sinks: FunctionSinks;
   /** Memory of BAR `bar`, without waking the model. Throws for what is no memory BAR. */
-  rawMemory(bar: number): Buffer;
+  readonly memory: { of(bar: number): Buffer };
   settled(register: WatchedRegister): void;
   log(message: string): void;
 }
@@ -46,7 +46,7 @@ export function deviceContext(source: ContextSource, interrupts: Interrupts): De
       withPasid: (pasid) => through((dma) => dma.withPasid(pasid)),
     },
     interrupts,
-    memory: (bar) => source.rawMemory(bar),
+    memory: (bar) => source.memory.of(bar),
     settled: (register) => source.settled(register),
     clock,
     log: (message) => source.log(message),

@@ -1,18 +1,18 @@
 /** A PCI function made from its plan. Config space, BAR memory and model come to be when first asked for. */
 import * as pci from '../abi/pci/index.js';
-import type { BarSpec, FunctionShape, WatchedRegister } from '../devices/contract.js';
-import { BarHome } from './bar-home.js';
+import type { FunctionShape, WatchedRegister } from '../devices/contract.js';
 import type { Bdf, PciAddress } from './bdf.js';
-import { buildConfig } from './config-builder.js';
 import type { ConfigSpace } from './config-space.js';
 import type { DmaCoherency, MigrationDescription } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
+import { FunctionMemory, HostBar } from './function-memory.js';
+import { FunctionRegisters } from './function-registers.js';
 import { type FunctionState, HostFunctionState } from './function-state.js';
 import { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
-import { largestBar, type PageProvider, type Pages, REGION_SHIFT, WINDOW_SIZE } from './pages.js';
+import { type PageProvider, type Pages, WINDOW_SIZE } from './pages.js';
 import {
   type AttachedModel,
   type Bar,
@@ -21,10 +21,9 @@ import {
   type PciFunction,
   type ResetMethod,
 } from './pci-function.js';
-import type { BarPlan, FunctionPlan } from './plan.js';
+import type { FunctionPlan } from './plan.js';
 import { canResetBy, type Surroundings, usableResets } from './reset-methods.js';
 import { PhysicalFunction } from './sriov.js';
-import { VpdEeprom, vpdContents } from './vpd.js';
 
 /** What `machine.ts` wants to hear of; every hook runs synchronously. */
 export interface HostHooks {
@@ -43,17 +42,6 @@ export interface FunctionServices {
   /** `fn` has message vectors now, or none any more. */
   messagesChanged(fn: PciFunction): void;
 }
-
-/** Filling a BAR makes its pages: not of one that is large and mostly untouched. */
-const largestEmptied = 16 * 2 ** 20;
-/** Changes of a configuration space that is not there yet. */
-const mostChanges = 16;
-/** Byte ranges of a bridge's header that follow from what is below: bus numbers, windows. */
-const bridgeRegisters = [
-  [0x18, 0x1b],
-  [0x1c, 0x1e],
-  [0x20, 0x34],
-] as const;
 
 export class HostFunction implements PciFunction {
   readonly bdf: Bdf;
@@ -75,17 +63,13 @@ export class HostFunction implements PciFunction {
   present = true;
   /** The driver link is gone but its remove still waits for users; settles when it is done. */
   unbinding: Promise<void> | undefined;
-  private builtConfig: ConfigSpace | undefined;
-  /** Made to it before it was built. */
-  private readonly configChanges: ((config: ConfigSpace) => void)[] = [];
-  private ownPages: Pages | undefined;
-  private readonly homes = new Map<number, BarHome>();
+  readonly registers: FunctionRegisters;
+  readonly memory: FunctionMemory;
   private attached: AttachedModel | undefined;
   /** There as long as the model is. */
   interrupts: FunctionInterrupts | undefined;
   private foundAmong: Surroundings = { alone: false, scanned: false, slots: false, multifunction: false };
   private usable: readonly ResetMethod[] | undefined;
-  private destroyed = false;
   private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
   constructor(
@@ -97,6 +81,8 @@ export class HostFunction implements PciFunction {
     this.bdf = plan.bdf;
     this.address = plan.address;
     this.shape = plan.shape;
+    this.registers = new FunctionRegisters(plan);
+    this.memory = new FunctionMemory(this, services.provider);
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
     this.messages = new MessageVectors(
       (change) => this.configure(change),
@@ -136,25 +122,14 @@ export class HostFunction implements PciFunction {
   }
 
   get config(): ConfigSpace {
-    if (this.builtConfig) return this.builtConfig;
-    const config = buildConfig(this.plan);
-    const { vpd } = this.plan.description;
-    if (config.find(pci.PCI_CAP_ID_VPD)) new VpdEeprom(vpd && vpdContents(vpd)).attach(config);
-    this.builtConfig = config;
-    for (const change of this.configChanges.splice(0)) change(config);
-    return config;
+    return this.registers.config;
   }
-
   configure(change: (config: ConfigSpace) => void): void {
-    // What is bound and unbound for ever must not grow for ever.
-    if (this.builtConfig || this.configChanges.length >= mostChanges) change(this.config);
-    else this.configChanges.push(change);
+    this.registers.configure(change);
   }
 
   get pages(): Pages | undefined {
-    if (!this.plan.bars.some((bar) => bar && bar.kind !== 'io')) return undefined;
-    this.startModel();
-    return this.rawPages();
+    return this.memory.pages;
   }
 
   get modelName(): string | undefined {
@@ -200,19 +175,7 @@ export class HostFunction implements PciFunction {
   reset(): boolean {
     if (!this.resetMethods.some((method) => canResetBy(this, method, this.surroundings))) return false;
     // Config space first: with bus mastering off, work in flight can't land any more.
-    if (this.builtConfig || this.configChanges.length > 0) {
-      const { config } = this;
-      const image = buildConfig(this.plan).bytes;
-      const keep = (offset: number, length: number) =>
-        config.bytes.copy(image, offset, offset, offset + length);
-      keep(pci.PCI_BASE_ADDRESS_0, 24);
-      keep(pci.PCI_ROM_ADDRESS, 4);
-      keep(pci.PCI_INTERRUPT_LINE, 1);
-      // The kernel writes it back at once (sriov_restore_state()).
-      const virtualization = config.extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_SRIOV);
-      if (virtualization && this.sriov) keep(virtualization.offset, virtualization.length);
-      config.poke(0, image);
-    }
+    this.registers.reset();
     this.resetModel();
     return true;
   }
@@ -233,29 +196,8 @@ export class HostFunction implements PciFunction {
     return this.plan.definition?.stateVersion ?? 0;
   }
 
-  /** Memory behind BAR `index`, mapped on first use and never moved; whole pages behind a smaller BAR, too. */
-  rawMemory(index: number): Buffer {
-    return this.home(index).view(this.bars[index]!.size);
-  }
-
-  home(index: number): BarHome {
-    const bar = this.bars[index];
-    if (!bar || bar.kind === 'io') throw new Error(`${this.bdf}: BAR ${index} is no memory BAR`);
-    let home = this.homes.get(index);
-    if (!home) {
-      const place = this.pagesBase + index * 2 ** Number(REGION_SHIFT);
-      const makeOwn = () => this.services.provider.create(`vfiofs ${this.bdf} BAR${index}`);
-      // As large as the BAR can become.
-      const largest = Math.max(...(bar.sizes ?? []).filter((size) => size <= largestBar), bar.size);
-      home = new BarHome(largest, this.rawPages(), place, makeOwn);
-      this.homes.set(index, home);
-    }
-    return home;
-  }
-
   get lent(): boolean {
-    for (const home of this.homes.values()) if (home.inUse) return true;
-    return false;
+    return this.memory.lent;
   }
 
   settled(register: WatchedRegister): void {
@@ -271,7 +213,7 @@ export class HostFunction implements PciFunction {
     this.modelState = 'starting';
     const definition = this.plan.definition!;
     try {
-      const interrupts = new FunctionInterrupts(this, (bar) => this.rawMemory(bar));
+      const interrupts = new FunctionInterrupts(this, (bar) => this.memory.of(bar));
       const model = definition.create(deviceContext(this, interrupts), { ...this.plan.description.options });
       this.interrupts = interrupts;
       this.model = { name: definition.name, model, watched: model.watched ?? [] };
@@ -284,40 +226,10 @@ export class HostFunction implements PciFunction {
     this.services.hooks.modelAttached?.(this, this.attached!);
   }
 
-  /** Pulled out: what reads it by a mapping gets the ones of an empty bus, as far as anybody has touched it and it is no huge BAR. */
+  /** Pulled out. */
   vanish(): void {
     this.present = false;
-    for (const { memory } of this.homes.values()) if (memory.length <= largestEmptied) memory.fill(0xff);
-  }
-
-  /** A BAR has another size, and it or others another place: registers and their writable bits follow. */
-  barsMoved(): void {
-    if (!this.builtConfig) return;
-    const { bytes, writable, extended } = buildConfig(this.plan);
-    const rebar = extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_REBAR);
-    const ranges: [number, number][] = [[pci.PCI_BASE_ADDRESS_0, pci.PCI_BASE_ADDRESS_0 + 24]];
-    if (rebar) ranges.push([rebar.offset, rebar.offset + rebar.length]);
-    for (const [start, end] of ranges) {
-      writable.copy(this.builtConfig.writable, start, start, end);
-      this.builtConfig.poke(start, bytes.subarray(start, end));
-    }
-  }
-
-  /** Slot mates or what is below a bridge have changed: those parts of the header are as the plan says now. */
-  refreshHeader(): void {
-    if (!this.builtConfig) return;
-    const { bytes } = buildConfig(this.plan);
-    const changed = this.isBridge ? bridgeRegisters : [];
-    for (const [offset, end] of [[pci.PCI_HEADER_TYPE, pci.PCI_HEADER_TYPE + 1] as const, ...changed])
-      this.builtConfig.poke(offset, bytes.subarray(offset, end));
-  }
-
-  /** What is in the slot of this port, or its power, has changed: link and presence are as the plan says now. */
-  refreshSlot(): void {
-    const { offset } = this.config.find(pci.PCI_CAP_ID_EXP)!;
-    const { bytes } = buildConfig(this.plan);
-    for (const register of [pci.PCI_EXP_LNKSTA, pci.PCI_EXP_SLTSTA])
-      this.config.poke(offset + register, bytes.subarray(offset + register, offset + register + 2));
+    this.memory.vanish();
   }
 
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
@@ -326,61 +238,8 @@ export class HostFunction implements PciFunction {
     this.messages.forget();
     this.attached?.model.destroy?.();
     this.present = false;
-    this.destroyed = true;
     this.model = undefined;
     this.interrupts = undefined;
-    // Whoever kept the function gets an error from now on, not memory that is no longer mapped.
-    for (const home of this.homes.values()) home.release();
-    this.homes.clear();
-    this.ownPages?.release();
-    this.ownPages = undefined;
-  }
-
-  /** Grouped functions share the group's file; one without a group (or in a no-IOMMU group, which comes and goes) has its own. */
-  private rawPages(): Pages {
-    if (this.destroyed) throw new Error(`${this.bdf} has left the machine`);
-    const { provider } = this.services;
-    if (this.plan.group === undefined) {
-      this.ownPages ??= provider.create(`vfiofs ${this.bdf}`);
-      return this.ownPages;
-    }
-    const group = this.iommuGroup!;
-    group.pages ??= provider.create(`vfiofs group ${group.id}`);
-    return group.pages;
-  }
-}
-
-class HostBar implements Bar {
-  readonly index: number;
-  readonly kind: BarSpec['kind'];
-  readonly prefetchable: boolean;
-
-  constructor(
-    private readonly plan: BarPlan,
-    private readonly fn: HostFunction,
-  ) {
-    this.index = plan.index;
-    this.kind = plan.kind;
-    this.prefetchable = plan.prefetchable ?? false;
-  }
-
-  get sizes(): readonly number[] | undefined {
-    return this.plan.sizes;
-  }
-  /** Both change when the BAR is resized. */
-  get size(): number {
-    return this.plan.size;
-  }
-  get address(): bigint {
-    return this.plan.address;
-  }
-
-  get home(): BarHome | undefined {
-    if (this.kind === 'io') return undefined;
-    this.fn.startModel();
-    return this.fn.home(this.index);
-  }
-  get memory(): Buffer | undefined {
-    return this.home?.view(this.size);
+    this.memory.destroy();
   }
 }

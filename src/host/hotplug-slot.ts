@@ -126,7 +126,7 @@ export class HotplugSlot implements HotplugControl {
       this.port.plan.slot.off = !on;
       this.control(pci.PCI_EXP_SLTCTL_PCC, on ? 0 : pci.PCI_EXP_SLTCTL_PCC);
     }
-    this.port.refreshSlot();
+    this.port.registers.refreshSlot();
   }
 
   private indicate(shift: number, value: number): void {

@@ -15,7 +15,7 @@ export class IommuGroups {
 
   constructor(
     private readonly plan: MachinePlan,
-    private readonly kind: IommuDescription['kind'],
+    readonly kind: IommuDescription['kind'],
     /** The `type` attribute of every group. */
     private readonly domainType = 'DMA-FQ',
     private readonly changes: ChangeBus,

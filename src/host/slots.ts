@@ -32,7 +32,7 @@ export interface PciSlot {
 
 /** Link and presence, of ports that have a slot. */
 function refreshSlot(port: HostFunction): void {
-  if (hasSlot(port.plan)) port.refreshSlot();
+  if (hasSlot(port.plan)) port.registers.refreshSlot();
 }
 
 /** The one driver that has hot-plug controllers. */
