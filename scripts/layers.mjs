@@ -36,7 +36,7 @@ export const layers = {
   topology: ['abi', 'devices', 'host'],
   memory: ['native', 'devices', 'host'],
   machine: below,
-  control: ['machine', 'topology', 'host', 'abi', 'devices', 'vfs'],
+  control: ['machine', 'run', 'topology', 'host', 'abi', 'devices', 'vfs'],
   run: ['machine', 'client', 'native', 'projections', 'transports', 'vfs', 'abi'],
   testkit: ['machine', 'run', 'topology', 'vfs', 'devices', 'abi', 'host'],
   cli: ['machine', 'run', 'control', 'topology', 'trace', 'devices', 'host'],

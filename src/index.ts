@@ -23,7 +23,8 @@ export type { Host } from './host/host.js';
 export type { PciFunction } from './host/pci-function.js';
 export { createMachine, Machine, type MachineOptions, type Uevent } from './machine.js';
 export { type Ready, type Served, serve, type TransportChoice } from './run/serve.js';
-export { type Exit, runCommand } from './run/supervise.js';
+export { type Command, type Exit, runCommand, type ViewServer } from './run/supervise.js';
+export { Views } from './run/views.js';
 export {
   loadPreset,
   loadTopology,

@@ -1,4 +1,6 @@
 /** Wires the layers into one pretend machine, and takes it apart again. */
+
+import { Probes } from './client/probe.js';
 import type { WatchedRegister } from './devices/contract.js';
 import { models } from './devices/index.js';
 import { buildHost } from './host/build.js';
@@ -21,8 +23,6 @@ export type { Uevent };
 export interface MachineOptions {
   /** Told of every operation; default: only bugs, on stderr. */
   readonly observers?: readonly Observer[];
-  /** Makes the empty directories that `vfiofs run` binds parts of the real host on. */
-  readonly hostMounts?: boolean;
   /** `memfd`: BARs can be mapped by clients, where the transport has passthrough. `buffer`: no mmap, needs no addon. */
   readonly pages: 'memfd' | 'buffer';
   /** Lines that device models log. */
@@ -41,6 +41,8 @@ export class Machine {
   readonly vfio: Vfio;
   readonly root: DirectoryNode;
   readonly dispatcher: Dispatcher;
+  /** Shared by all who serve this machine: a descriptor that one of them gave out is known to the others. */
+  readonly probes = new Probes();
   /** What a netlink socket would tell udev, told synchronously. */
   readonly uevents = new ChangeBus<Uevent>();
   private readonly caches = new Set<ClientCache>();
@@ -69,7 +71,6 @@ export class Machine {
       host: this.host,
       vfio: this.vfio,
       openIommufd: () => openIommufd(this.host),
-      hostMounts: options.hostMounts ?? false,
     });
   }
 

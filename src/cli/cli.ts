@@ -18,6 +18,7 @@ export async function main(
   const separator = argv.indexOf('--');
   const command = separator < 0 ? undefined : argv.slice(separator + 1);
   const isRun = argv[0] === 'run';
+  const runs = isRun || argv[0] === 'shell';
   // Only `run` has a command behind `--`; elsewhere it is left to the parser.
   const program = buildProgram(actions, isRun ? command : undefined);
   try {
@@ -25,8 +26,8 @@ export async function main(
     return undefined;
   } catch (error) {
     // Help and version end here too; usage errors have been printed.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : isRun ? runFailed : 2;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : runs ? runFailed : 2;
     report(error);
-    return isRun ? runFailed : exitCodeOf(error);
+    return runs ? runFailed : exitCodeOf(error);
   }
 }

@@ -1,6 +1,6 @@
 /** `vfiofs ctl` and `vfiofs ls`. */
 import { ControlClient, ControlError } from '../control/index.js';
-import { findControl, mountedHosts } from '../run/hosts.js';
+import { controlOf, findHost, mountedHosts } from '../run/hosts.js';
 import { UsageError, UserError } from '../run/user-error.js';
 import type { CtlOptions } from './program.js';
 
@@ -19,7 +19,7 @@ function parameters(text: string): object {
   return value;
 }
 
-async function open(path: string): Promise<ControlClient> {
+export async function openControl(path: string): Promise<ControlClient> {
   try {
     return await ControlClient.open(path);
   } catch (cause) {
@@ -33,7 +33,7 @@ async function open(path: string): Promise<ControlClient> {
 
 export async function ctl(method: string, params: string | undefined, options: CtlOptions): Promise<void> {
   const asked = params === undefined ? {} : parameters(params);
-  const client = await open(options.socket ?? findControl(options.at));
+  const client = await openControl(options.socket ?? controlOf(findHost(options.at)));
   try {
     if (method === 'events') {
       await client.events((event) => void process.stdout.write(`${JSON.stringify(event)}\n`));

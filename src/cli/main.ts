@@ -8,7 +8,8 @@ import type { Actions } from './program.js';
 const actions: Actions = {
   mount: async (topology, options) => (await import('./mount.js')).mount(topology, options),
   umount: async (directory, options) => (await import('./mount.js')).umount(directory, options),
-  run: async (topology, command) => (await import('./run.js')).run(topology, command),
+  run: async (topology, command, options) => (await import('./run.js')).run(topology, command, options),
+  shell: async (topology, options) => (await import('./run.js')).shell(topology, options),
   validate: async (topology, options) => (await import('./topology.js')).validate(topology, options),
   show: async (topology, options) => (await import('./topology.js')).show(topology, options),
   ctl: async (method, params, options) => (await import('./ctl.js')).ctl(method, params, options),

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type Control, defaultSocket, startControl } from '../control/index.js';
 import { createMachine, type Machine } from '../machine.js';
+import { directoryOf } from '../run/hosts.js';
 import { canonical } from '../run/mount-table.js';
 import { type Ready, type Served, serve } from '../run/serve.js';
 import { unmount } from '../run/unmount.js';
@@ -140,7 +141,7 @@ async function background(topology: string | undefined, options: MountOptions): 
 }
 
 export async function umount(directory: string, options: { json?: boolean }): Promise<void> {
-  const done = await unmount(directory);
+  const done = await unmount(directoryOf(directory));
   if (options.json) process.stdout.write(`${JSON.stringify(done)}\n`);
   else {
     const daemon = {

@@ -16,6 +16,11 @@ export interface MountOptions {
 /** The checkout's (or the package's) own mount points. */
 export const defaultDirectory = fileURLToPath(new URL('../../mountpoints', import.meta.url));
 
+export interface ViewOptions {
+  /** A mounted host: its directory, or the last part of it; true: the only one there is. */
+  readonly host?: string | true;
+}
+
 export interface CtlOptions {
   readonly at: string;
   readonly socket?: string;
@@ -29,7 +34,8 @@ export interface CaptureOptions {
 export interface Actions {
   mount(topology: string | undefined, options: MountOptions): Promise<void>;
   umount(directory: string, options: { json?: boolean }): Promise<void>;
-  run(topology: string | undefined, command: readonly string[]): Promise<void>;
+  run(topology: string | undefined, command: readonly string[], options: ViewOptions): Promise<void>;
+  shell(topology: string | undefined, options: ViewOptions): Promise<void>;
   validate(topology: string, options: { json?: boolean }): Promise<void>;
   show(topology: string | undefined, options: { json?: boolean }): Promise<void>;
   presets(options: { json?: boolean }): Promise<void>;
@@ -54,6 +60,11 @@ function examples(...lines: string[]): string {
 const exits = '\nExit code: 0 done · 1 failed · 2 wrong usage or topology';
 const topologyArgument = () =>
   new Argument('[topology]', 'topology file (YAML) or preset; without it: the default host');
+const hostOption = () =>
+  new Option(
+    '--host [name]',
+    'join a mounted host (its directory, or the last part of it) instead of starting one',
+  );
 const jsonOption = () => new Option('--json', 'print JSON for programs');
 
 /** `command` is what stood behind `--`; undefined when there was no `--`. */
@@ -67,6 +78,7 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
       'after',
       `${examples(
         'vfiofs run -- lspci -nnk                  a command on the default host',
+        'vfiofs shell                              a shell there, and ten things to try',
         'vfiofs mount --background                 the same host below mountpoints/, for any program',
         'DEBUG=vfiofs:* vfiofs run -- dpdk-test    every operation, decoded',
       )}${exits} · run: the command's own`,
@@ -98,7 +110,7 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
   program
     .command('umount')
     .description('Unmounts a pretend host and ends the process that serves it.')
-    .argument('[directory]', 'where it is mounted', defaultDirectory)
+    .argument('[directory]', 'where it is mounted, or the last part of that', defaultDirectory)
     .addOption(jsonOption())
     .addHelpText('after', examples('vfiofs umount', 'vfiofs umount /tmp/host') + exits)
     .action((directory: string, options: { json?: boolean }) => actions.umount(directory, options));
@@ -145,17 +157,35 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
         'need of the real /sys and /dev stays. Nothing changes for other processes, and nothing is left when it ends.',
     )
     .addArgument(topologyArgument())
+    .addOption(hostOption())
     .addHelpText(
       'after',
-      `${examples('vfiofs run -- lspci -nnk', 'vfiofs run my-host.yaml -- bash', 'vfiofs run -- dpdk-testpmd --no-huge -a 0000:00:04.0')}
+      `${examples(
+        'vfiofs run -- lspci -nnk',
+        'vfiofs run my-host.yaml -- bash',
+        'vfiofs run -- dpdk-testpmd --no-huge -a 0000:00:04.0',
+        'vfiofs mount lab.yaml --at /tmp/lab --background && vfiofs run --host lab -- lspci',
+      )}
 Exit code: the command's own, or its signal (128+n where that can't be reproduced) · 125 vfiofs failed · 126 the command can't be
 executed · 127 there is no such command`,
     )
-    .action((topology: string | undefined, _options: unknown, self: Command) => {
+    .action((topology: string | undefined, options: ViewOptions, self: Command) => {
       if (!command?.length)
         self.error('error: no command given: put it behind --, as in: vfiofs run -- lspci -nnk');
-      return actions.run(topology, command as readonly string[]);
+      return actions.run(topology, command as readonly string[], options);
     });
+
+  program
+    .command('shell')
+    .summary('an interactive shell on a pretend host')
+    .description(
+      'Starts your shell ($SHELL) as `vfiofs run` starts a command, with a prompt that says where you are, and shows what is there and ten ' +
+        'things to try. Nothing that you do to the pretend host outlives the shell, unless you joined a mounted one.',
+    )
+    .addArgument(topologyArgument())
+    .addOption(hostOption())
+    .addHelpText('after', examples('vfiofs shell', 'vfiofs shell two-nics', 'vfiofs shell --host lab'))
+    .action((topology: string | undefined, options: ViewOptions) => actions.shell(topology, options));
 
   const topology = program
     .command('topology')

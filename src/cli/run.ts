@@ -1,17 +1,37 @@
-/** `vfiofs run`. */
+/** `vfiofs run` and `vfiofs shell`. */
 import { constants } from 'node:os';
-import { createMachine } from '../machine.js';
-import { endLike, runCommand } from '../run/supervise.js';
-import { traceOptions } from '../trace/index.js';
-import { loadHost } from './load.js';
+import { shellCommand } from '../run/shell.js';
+import { type Command, type Exit, endLike, runCommand } from '../run/supervise.js';
+import { UsageError } from '../run/user-error.js';
+import type { ViewOptions } from './program.js';
+import { type Served, withServer } from './view-server.js';
+import { welcome } from './welcome.js';
 
-export async function run(topology: string | undefined, command: readonly string[]): Promise<void> {
-  const machine = createMachine(loadHost(topology), { ...traceOptions(), hostMounts: true });
-  try {
-    const exit = await runCommand(machine, command);
-    // At the very end: ending by a signal leaves no time for anything else.
-    process.once('exit', () => endLike(exit, constants.signals));
-  } finally {
-    machine.destroy();
-  }
+async function runIn(
+  topology: string | undefined,
+  options: ViewOptions,
+  command: (served: Served) => Command | Promise<Command>,
+): Promise<void> {
+  const exit: Exit = await withServer(topology, options, async (served) =>
+    runCommand(served.server, await command(served)),
+  );
+  // At the very end: ending by a signal leaves no time for anything else.
+  process.once('exit', () => endLike(exit, constants.signals));
+}
+
+export function run(
+  topology: string | undefined,
+  words: readonly string[],
+  options: ViewOptions,
+): Promise<void> {
+  return runIn(topology, options, () => ({ words }));
+}
+
+export async function shell(topology: string | undefined, options: ViewOptions): Promise<void> {
+  if (!process.stdin.isTTY || !process.stdout.isTTY)
+    throw new UsageError('a shell needs a terminal', 'for scripts: vfiofs run -- sh script.sh');
+  await runIn(topology, options, async ({ name, describe }) => {
+    process.stdout.write(welcome(await describe(), name, process.stdout.columns));
+    return shellCommand(process.env, name);
+  });
 }

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Machine } from '../machine.js';
+import type { Views } from '../run/views.js';
 import { call } from './methods.js';
 import {
   Code,
@@ -38,6 +39,8 @@ export class Connection {
 
   constructor(
     private readonly machine: Machine,
+    /** Asker.views. */
+    readonly views: Views,
     private readonly socket: Socket,
     private readonly limits: Limits = defaultLimits,
   ) {
@@ -148,7 +151,7 @@ export class Connection {
     if (id !== undefined) this.send({ id, error: object });
   }
 
-  /** Subscriber.subscribe(). */
+  /** Asker.subscribe(). */
   subscribe(): void {
     this.unsubscribe ??= this.machine.uevents.subscribe((event) =>
       this.send({ method: 'event', params: event }),

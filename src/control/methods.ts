@@ -6,23 +6,50 @@ import type { PciFunction } from '../host/pci-function.js';
 import { formatProblem } from '../host/problem.js';
 import { didYouMean, list } from '../host/suggest.js';
 import type { Machine } from '../machine.js';
+import type { Beside } from '../run/view.js';
+import type { Views } from '../run/views.js';
 import { addFunction, describeFunction, describeHost, schemaProblems } from '../topology/index.js';
 import { Code, ProtocolError } from './protocol.js';
 
 /** Who asks, as far as methods care. */
-export interface Subscriber {
+export interface Asker {
   /** From now on every uevent is sent. */
   subscribe(): void;
+  /** The host's. */
+  readonly views: Views;
 }
 
 interface Method {
   readonly params: Schema;
-  call(machine: Machine, params: never, subscriber: Subscriber): unknown;
+  call(machine: Machine, params: never, asker: Asker): unknown;
 }
 
 type Schema = Readonly<Record<string, unknown>>;
 
 const text = (description: string): Schema => ({ type: 'string', description });
+const number = (description: string): Schema => ({ type: 'integer', minimum: 0, description });
+const entries: Schema = {
+  type: 'array',
+  description: 'real entries',
+  items: {
+    type: 'object',
+    description: 'name, kind and, for a link, target',
+    properties: {
+      name: { type: 'string', pattern: '^[^/\\0]+$', description: 'a name without slashes' },
+      kind: { enum: ['file', 'directory', 'link'], description: 'file, directory or link' },
+      target: text('where the link points'),
+    },
+    required: ['name', 'kind'],
+    additionalProperties: false,
+  },
+};
+const beside: Schema = {
+  type: 'object',
+  description: 'real entries of dev and, if it is composed, of lib',
+  properties: { dev: entries, lib: entries },
+  required: ['dev'],
+  additionalProperties: false,
+};
 const bdf = text('a BDF, like 0000:00:04.0');
 
 /** Every parameter is required but those named `optional`. */
@@ -136,12 +163,23 @@ export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
       }),
     },
   ],
+  ['view.shape', { params: named({}), call: (_machine, _params, { views }) => views.shape() }],
+  [
+    'view.serve',
+    {
+      params: named({ pid: number('of the process'), fd: number('its descriptor'), beside }),
+      async call(_machine, { pid, fd, beside }: { pid: number; fd: number; beside: Beside }, { views }) {
+        await views.join(pid, fd, beside);
+        return {};
+      },
+    },
+  ],
   [
     'events.subscribe',
     {
       params: named({}),
-      call(machine, _params, subscriber) {
-        subscriber.subscribe();
+      call(machine, _params, asker) {
+        asker.subscribe();
         return { seqnum: machine.lastSeqnum };
       },
     },
@@ -149,7 +187,7 @@ export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
 ]);
 
 /** Throws ProtocolError for an unknown method or misshapen parameters, KernelError for what the machine refuses. */
-export function call(machine: Machine, name: string, params: unknown, subscriber: Subscriber): unknown {
+export function call(machine: Machine, name: string, params: unknown, asker: Asker): unknown {
   const method = methods.get(name);
   if (!method) {
     const names = [...methods.keys()];
@@ -160,7 +198,7 @@ export function call(machine: Machine, name: string, params: unknown, subscriber
   }
   const problems = schemaProblems(method.params, params);
   if (problems.length > 0) throw new ProtocolError(Code.params, problems.map(formatProblem).join('\n'));
-  return seenByAll(machine, method.call(machine, params as never, subscriber));
+  return seenByAll(machine, method.call(machine, params as never, asker));
 }
 
 /** As with a write to sysfs: who is answered finds the tree as it is now. */

@@ -3,6 +3,7 @@ import { lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { refuse } from '../abi/errno.js';
 import type { Machine } from '../machine.js';
+import { Views } from '../run/views.js';
 import { Connection, type Limits } from './connection.js';
 
 /** More clients than this at once are turned away. */
@@ -12,7 +13,7 @@ const longestPath = 107;
 
 export interface Control {
   readonly path: string;
-  /** Cuts every client off and removes the socket. */
+  /** Cuts every client off, ends the views they asked for, and removes the socket. */
   close(): Promise<void>;
 }
 
@@ -30,10 +31,11 @@ export async function startControl(machine: Machine, path: string, limits?: Limi
     refuse('ENAMETOOLONG', `${path}: a socket's path has at most ${longestPath} bytes`);
   await clear(path);
   const sockets = new Set<Socket>();
+  const views = new Views(machine);
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    new Connection(machine, socket, limits);
+    new Connection(machine, views, socket, limits);
   });
   server.maxConnections = mostConnections;
   await listen(server, path);
@@ -42,6 +44,7 @@ export async function startControl(machine: Machine, path: string, limits?: Limi
     close: () =>
       new Promise((resolve) => {
         for (const socket of sockets) socket.destroy();
+        views.close();
         // Node removes the socket's name.
         server.close(() => resolve());
       }),

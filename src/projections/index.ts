@@ -13,12 +13,7 @@ export { toUevent, type Uevent } from './uevents.js';
 export type { VfioDeviceView, VfioGroupView, VfioView } from './vfio-view.js';
 export { hostMounts };
 
-export interface RootOptions extends ModelOptions {
-  /** Adds the empty directories of `hostMounts`, for binding parts of the real host. Default: false. */
-  readonly hostMounts?: boolean;
-}
-
-export function createRoot(options: RootOptions): DirectoryNode {
+export function createRoot(options: ModelOptions): DirectoryNode {
   const model = createModel(options);
   const type = new DirectoryClass<void>([
     subdirectory('sys', sysfs(model), { mode: 0o555 }),
@@ -27,5 +22,5 @@ export function createRoot(options: RootOptions): DirectoryNode {
     subdirectory('lib', [subdirectory('modules', moduleIndexes(model))]),
   ]);
   const root = type.at(undefined, { path: '', alive: () => true });
-  return options.hostMounts ? withMountPoints(root, hostMounts) : root;
+  return withMountPoints(root, hostMounts);
 }

@@ -1,4 +1,4 @@
-/** Empty directories for what a supervised launcher shows of the real host beside the pretend one. */
+/** Empty directories for what views (`vfiofs run`, containers) show of the real host beside the pretend one. */
 import type { DirectoryNode, VfsNode } from '../vfs/node.js';
 
 /**

@@ -51,15 +51,12 @@ function placeholder(entry: RealEntry): VfsNode {
 }
 
 /** The tree `root` with places in its directory `name` for those of `real` whose names the pretend host has not taken. */
-export function withReal(
-  root: DirectoryNode,
-  name: string,
-  real: readonly RealEntry[],
-): { root: DirectoryNode; places: RealEntry[] } {
+export function withReal(root: DirectoryNode, name: string, real: readonly RealEntry[]): DirectoryNode {
   const fake = root.lookup(name);
   if (fake?.kind !== 'directory') throw new Error(`the pretend host has no /${name}`);
-  const places = real.filter((entry) => !fake.lookup(entry.name));
-  const nodes = new Map(places.map((entry) => [entry.name, placeholder(entry)]));
+  const nodes = new Map(
+    real.filter((entry) => !fake.lookup(entry.name)).map((entry) => [entry.name, placeholder(entry)]),
+  );
   const both: DirectoryNode = {
     kind: 'directory',
     ...(fake.key === undefined ? {} : { key: fake.key }),
@@ -69,14 +66,11 @@ export function withReal(
     names: () => new Set([...fake.names(), ...nodes.keys()]),
   };
   return {
-    places,
-    root: {
-      kind: 'directory',
-      ...(root.key === undefined ? {} : { key: root.key }),
-      ...(root.steadyCount ? { steadyCount: true } : {}),
-      attributes: () => root.attributes(),
-      lookup: (child) => (child === name ? both : root.lookup(child)),
-      names: () => root.names(),
-    },
+    kind: 'directory',
+    ...(root.key === undefined ? {} : { key: root.key }),
+    ...(root.steadyCount ? { steadyCount: true } : {}),
+    attributes: () => root.attributes(),
+    lookup: (child) => (child === name ? both : root.lookup(child)),
+    names: () => root.names(),
   };
 }

@@ -1,5 +1,6 @@
 /** The hosts that are mounted, and where they can be spoken to: read from /proc alone, see mount-table.ts. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import { asVfiofs, canonical, mountOn, mounts, servesFuse, type VfiofsMount } from './mount-table.js';
 import { UserError } from './user-error.js';
 
@@ -59,14 +60,59 @@ export function mountedHosts(): MountedHost[] {
   });
 }
 
-/** The control socket of the host on `at`; UserError when there is no host, or it has none. */
-export function findControl(at: string): string {
-  const directory = canonical(at);
+/** The host on directory `at`, or undefined. */
+function hostOn(at: string): MountedHost | undefined {
+  let directory: string;
+  try {
+    directory = canonical(at);
+  } catch {
+    return undefined; // not even its parent is there
+  }
   const top = mountOn(directory);
   const ours = top && asVfiofs(top);
-  if (!ours)
-    throw new UserError(`no vfiofs host is mounted on ${directory}`, 'vfiofs ls shows what is mounted');
-  const { control, alive, pid } = toHost(ours);
+  return ours && toHost(ours);
+}
+
+/** What a host is called for short: the last part of its directory. */
+export function shortName({ directory }: MountedHost): string {
+  return basename(directory);
+}
+
+/**
+ * The host that `name` means: a directory, else the last part of one. Without a name the only one there is. UserError when there is none,
+ * or several.
+ */
+export function findHost(name?: string): MountedHost {
+  const all = mountedHosts();
+  const found =
+    name === undefined
+      ? all
+      : hostOn(name)
+        ? [hostOn(name)!]
+        : all.filter((host) => shortName(host) === name);
+  const [host, second] = found;
+  if (host && !second) return host;
+  const directories = found.map(({ directory }) => directory).join(', ');
+  if (host)
+    throw new UserError(
+      name === undefined ? `several hosts are mounted: ${directories}` : `${name} may be ${directories}`,
+      'say which by its directory',
+    );
+  throw new UserError(
+    name === undefined ? 'no vfiofs host is mounted' : `no vfiofs host is mounted on ${name}, nor called so`,
+    all.length > 0 ? 'vfiofs ls shows what is mounted' : 'mount one with: vfiofs mount --background',
+  );
+}
+
+/** The directory that `name` means: of a host called so, else the name as a path. */
+export function directoryOf(name: string): string {
+  const called =
+    name.includes('/') || hostOn(name) ? [] : mountedHosts().filter((host) => shortName(host) === name);
+  return called.length === 1 ? called[0]!.directory : name;
+}
+
+/** The control socket of `host`; UserError when it has none. */
+export function controlOf({ directory, pid, alive, control }: MountedHost): string {
   if (control) return control;
   throw new UserError(
     alive ? `process ${pid} has no control socket` : `the host on ${directory} is dead`,

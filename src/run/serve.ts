@@ -111,7 +111,9 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
       stop: () => running.stop(),
     };
   }
-  const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
+  const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory, {
+    probes: machine.probes,
+  });
   const { passthrough, why } = await running.session.ready;
   machine.setMappable(passthrough);
   const stopForgetting = machine.keepTrue(running.session.cache);

@@ -1,22 +1,37 @@
 /**
  * `run`: a command in a mount namespace of its own, where the pretend host stands at /sys, /dev/vfio and /dev/iommu. The machine
- * lives in this process, which outlives the command; when it dies first, even by SIGKILL, the kernel ends the command
+ * lives in this process, or in that of a mounted host. When this process dies, even by SIGKILL, the kernel ends the command
  * (PR_SET_PDEATHSIG) and takes the mounts away with the namespace.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { constants as access, accessSync, realpathSync } from 'node:fs';
+import { constants as access, accessSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { Machine } from '../machine.js';
-import { hostMounts } from '../projections/index.js';
+import { native } from '../native/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
-import { realEntries, withReal } from './beside.js';
+import type { ViewShape } from './shape.js';
 import { UserError } from './user-error.js';
-import { findStage, realKind, viewSteps } from './view.js';
+import { type Beside, findStage, lookBeside, realKind, viewSteps } from './view.js';
 
 /** How a command ended. */
 export type Exit = { readonly code: number } | { readonly signal: NodeJS.Signals };
+
+/** Who has the machine. */
+export interface ViewServer {
+  /** The process that serves, as the mount table will name it. */
+  readonly pid: number;
+  shape(): ViewShape | Promise<ViewShape>;
+  /** Serves `fd`, a mounted FUSE connection, and owns it from now on. Resolves when it can be used. */
+  serve(fd: number, beside: Beside): Promise<unknown>;
+}
+
+export interface Command {
+  /** Program and arguments, looked up in PATH by the launcher. */
+  readonly words: readonly string[];
+  /** Default: ours. */
+  readonly environment?: NodeJS.ProcessEnv;
+}
 
 const launcher = fileURLToPath(new URL('../../build/Release/vfiofs-launch', import.meta.url));
 
@@ -45,50 +60,53 @@ function ended(child: ChildProcess): Promise<Exit> {
   });
 }
 
+/** The launcher has mounted the connection: before, it can't be read. */
+function mounted(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => (child.stdio[4] as Readable).once('data', () => resolve()));
+}
+
 /**
- * Runs `command` (program and arguments, looked up in PATH by the launcher). Standard input, output and error are ours. Exit codes
- * of the launcher itself are those of env(1): 125 it failed, 126 the command can't be executed, 127 it was not found.
+ * Runs a command in a view that `server` serves. Standard input, output and error are ours. Exit codes of the launcher itself are those
+ * of env(1): 125 it failed, 126 the command can't be executed, 127 it was not found.
  */
-export async function runCommand(machine: Machine, command: readonly string[]): Promise<Exit> {
+export async function runCommand(server: ViewServer, { words, environment }: Command): Promise<Exit> {
   try {
     accessSync(launcher, access.X_OK);
   } catch (cause) {
     throw new UserError(`${launcher} is missing`, 'build it with scripts/setup', { cause });
   }
-  const dev = withReal(machine.root, 'dev', realEntries('/dev'));
-  // Without a real directory to cover (containers, many virtual machines) /lib itself is composed; nothing is made on a disk.
-  const library = realKind('/lib/modules') === 'directory' ? undefined : realpathSync('/lib');
-  const lib = library === undefined ? undefined : withReal(dev.root, 'lib', realEntries(library));
-  const root = lib?.root ?? dev.root;
-  const session = new FuseSession(root, machine.dispatcher);
-  const stopForgetting = machine.keepTrue(session.cache);
+  const shape = await server.shape();
+  const beside = lookBeside(shape);
+  const steps = viewSteps({
+    ...beside,
+    stage: findStage(),
+    source: sourceName(server.pid),
+    mountOptions: FuseSession.mountOptions,
+    shape,
+    real: realKind,
+    workingDirectory: process.cwd(),
+  });
+  const fuse = native().openFuse();
+  const child = spawn(launcher, [...steps, '--', ...words], {
+    stdio: ['inherit', 'inherit', 'inherit', fuse, 'pipe'],
+    ...(environment && { env: environment }),
+  });
+  const stopForwarding = forwardSignals(child);
   try {
-    const steps = viewSteps({
-      stage: findStage(),
-      source: sourceName(process.pid),
-      mountOptions: FuseSession.mountOptions,
-      root,
-      realDev: dev.places,
-      realLib: lib && { directory: library as string, places: lib.places },
-      hostMounts,
-      real: realKind,
-      workingDirectory: process.cwd(),
-    });
-    const child = spawn(launcher, [...steps, '--', ...command], {
-      stdio: ['inherit', 'inherit', 'inherit', session.fd, 'pipe'],
-    });
-    const stopForwarding = forwardSignals(child);
-    try {
-      // The channel can be read only once the connection is mounted; the launcher says when.
-      (child.stdio[4] as Readable).once('data', () => session.start());
-      void session.ready.then(({ passthrough }) => machine.setMappable(passthrough));
-      return await ended(child);
-    } finally {
-      stopForwarding();
+    const end = ended(child);
+    const isMounted = await Promise.race([mounted(child).then(() => true), end.then(() => false)]);
+    if (!isMounted) {
+      native().close(fuse);
+      return await end;
     }
+    await Promise.race([server.serve(fuse, beside.beside), end]);
+    return await end;
+  } catch (error) {
+    // Nobody serves what it stands on: it would wait for ever.
+    child.kill('SIGKILL');
+    throw error;
   } finally {
-    stopForgetting();
-    session.close();
+    stopForwarding();
   }
 }
 

@@ -3,9 +3,17 @@
  * on a stage, what has to stay real is bound into it there, and then its parts are put where programs look. Nothing is written to
  * a disk, and all of it goes away with the namespace.
  */
-import { existsSync, statSync } from 'node:fs';
-import type { DirectoryNode, VfsNode } from '../vfs/node.js';
-import type { RealEntry } from './beside.js';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { type RealEntry, realEntries } from './beside.js';
+import type { ViewShape } from './shape.js';
+
+/** Real entries that the tree gets places for. */
+export interface Beside {
+  /** Those of /dev. */
+  readonly dev: readonly RealEntry[];
+  /** Those of the directory that /lib is, where it has no `modules` to cover. */
+  readonly lib?: readonly RealEntry[];
+}
 
 export interface ViewOptions {
   /** An existing directory that is covered while the view is made. */
@@ -14,13 +22,10 @@ export interface ViewOptions {
   readonly source: string;
   readonly mountOptions: string;
   /** The tree that will be served: `sys`, `dev`, maybe `proc` and `lib`. */
-  readonly root: DirectoryNode;
-  /** Entries of the real /dev that `root` has places for (see beside.ts). */
-  readonly realDev: readonly RealEntry[];
-  /** The real directory that /lib is, where it has no `modules`, and its entries that `root` has places for. */
-  readonly realLib?: { readonly directory: string; readonly places: readonly RealEntry[] } | undefined;
-  /** Absolute directories of the real host that stay visible: /sys/devices/system. */
-  readonly hostMounts: readonly string[];
+  readonly shape: ViewShape;
+  readonly beside: Beside;
+  /** The directory that /lib is; with `beside.lib`. */
+  readonly library?: string | undefined;
   /** Kind of a real path; undefined when there is none. */
   readonly real: (path: string) => 'file' | 'directory' | undefined;
   /** Where the command starts, when that lies in what is covered. */
@@ -40,21 +45,14 @@ export function findStage(real: ViewOptions['real'] = realKind): string {
   return found;
 }
 
-/** Files below `node` that the real host has too, as absolute paths. */
-function* sharedFiles(node: VfsNode, path: string, real: ViewOptions['real']): Generator<string> {
-  if (node.kind === 'file' && real(path) === 'file') yield path;
-  if (node.kind !== 'directory' || real(path) !== 'directory') return;
-  for (const name of node.names()) {
-    const child = node.lookup(name);
-    if (child) yield* sharedFiles(child, `${path}/${name}`, real);
-  }
-}
-
-function find(root: DirectoryNode, path: string): VfsNode | undefined {
-  let node: VfsNode | undefined = root;
-  for (const name of path.split('/').filter(Boolean))
-    node = node?.kind === 'directory' ? node.lookup(name) : undefined;
-  return node;
+/** What of the real file system stands beside the pretend host's names: without a real directory to cover, /lib itself is composed. */
+export function lookBeside(shape: ViewShape): Pick<ViewOptions, 'beside' | 'library'> {
+  const free = (directory: string, taken: readonly string[]) =>
+    realEntries(directory).filter(({ name }) => !taken.includes(name));
+  const dev = free('/dev', shape.dev);
+  if (realKind('/lib/modules') === 'directory') return { beside: { dev } };
+  const library = realpathSync('/lib');
+  return { beside: { dev, lib: free(library, shape.lib) }, library };
 }
 
 /** Real entries onto their places; links are copied, not bound. */
@@ -66,26 +64,22 @@ function bindPlaces(from: string, places: readonly RealEntry[], to: string): str
 
 /** Arguments of vfiofs-launch up to `--`. */
 export function viewSteps(options: ViewOptions): string[] {
-  const { stage, root, real } = options;
+  const { stage, shape, real, beside, library } = options;
   const steps = ['--die-with-parent', '--fuse', stage, options.source, options.mountOptions, '--ready'];
   // Into the stage: what of the real machine stays.
-  for (const path of options.hostMounts) {
-    if (real(path) === 'directory' && find(root, path)?.kind === 'directory')
-      steps.push('--rbind', path, `${stage}${path}`);
-  }
-  steps.push(...bindPlaces('/dev', options.realDev, `${stage}/dev`));
-  if (options.realLib)
-    steps.push(...bindPlaces(options.realLib.directory, options.realLib.places, `${stage}/lib`));
+  for (const path of shape.directories)
+    if (real(path) === 'directory') steps.push('--rbind', path, `${stage}${path}`);
+  steps.push(...bindPlaces('/dev', beside.dev, `${stage}/dev`));
+  if (library !== undefined) steps.push(...bindPlaces(library, beside.lib ?? [], `${stage}/lib`));
   // Out of the stage: to where programs look.
   steps.push('--rbind', `${stage}/sys`, '/sys', '--rbind', `${stage}/dev`, '/dev');
-  const proc = find(root, 'proc');
-  if (proc)
-    for (const path of sharedFiles(proc, '/proc', real)) steps.push('--bind', `${stage}${path}`, path);
-  if (options.realLib) steps.push('--rbind', `${stage}/lib`, options.realLib.directory);
-  else if (find(root, 'lib/modules') && real('/lib/modules') === 'directory')
+  for (const path of shape.procFiles)
+    if (real(path) === 'file') steps.push('--bind', `${stage}${path}`, path);
+  if (library !== undefined) steps.push('--rbind', `${stage}/lib`, library);
+  else if (shape.lib.includes('modules') && real('/lib/modules') === 'directory')
     steps.push('--bind', `${stage}/lib/modules`, '/lib/modules');
   steps.push('--umount', stage);
-  const covered = ['/sys', '/dev', ...(options.realLib ? [options.realLib.directory] : [])];
+  const covered = ['/sys', '/dev', ...(library === undefined ? [] : [library])];
   const start = options.workingDirectory;
   if (start !== undefined && covered.some((path) => start === path || start.startsWith(`${path}/`)))
     steps.push('--chdir', start);

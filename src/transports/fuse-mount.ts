@@ -4,7 +4,7 @@ import { native } from '../native/index.js';
 import type { Dispatcher } from '../vfs/dispatch.js';
 import type { DirectoryNode } from '../vfs/node.js';
 import type { RunningTransport, Transport } from './contract.js';
-import { FuseSession } from './fuse/session.js';
+import { FuseSession, type SessionOptions } from './fuse/session.js';
 
 /** What a mount served by process `pid` is called in the mount table. */
 export function sourceName(pid: number): string {
@@ -16,9 +16,14 @@ export interface RunningFuse extends RunningTransport {
   readonly session: FuseSession;
 }
 
-async function serve(root: DirectoryNode, dispatcher: Dispatcher, target: string): Promise<RunningFuse> {
+async function serve(
+  root: DirectoryNode,
+  dispatcher: Dispatcher,
+  target: string,
+  options?: SessionOptions,
+): Promise<RunningFuse> {
   const mountPoint = resolve(target);
-  const session = new FuseSession(root, dispatcher);
+  const session = new FuseSession(root, dispatcher, options);
   try {
     session.mountAt(mountPoint, sourceName(process.pid));
   } catch (error) {
@@ -52,4 +57,4 @@ async function serve(root: DirectoryNode, dispatcher: Dispatcher, target: string
   };
 }
 
-export const fuseTransport: Transport<string, RunningFuse> = { name: 'fuse', lacks: [], serve };
+export const fuseTransport = { name: 'fuse', lacks: [], serve } satisfies Transport<string, RunningFuse>;

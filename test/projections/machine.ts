@@ -116,7 +116,7 @@ export const functions = [
   fakeFunction('0000:80:00.0'),
 ] as const satisfies FakeHostOptions['functions'];
 
-export function machine(options: FakeHostOptions & { hostMounts?: boolean } = {}) {
+export function machine(options: FakeHostOptions = {}) {
   const vfio = new FakeVfio();
   const host = fakeHost({
     rootBuses: ['0000:00', '0000:80'],
@@ -130,7 +130,6 @@ export function machine(options: FakeHostOptions & { hostMounts?: boolean } = {}
     host,
     vfio,
     openIommufd: () => ({ describe: () => 'iommufd' }),
-    hostMounts: options.hostMounts ?? false,
   });
   return { vfio, host, tree };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { type RealEntry, withReal } from '../../src/run/beside.js';
+import { shapeOf } from '../../src/run/shape.js';
 import { findStage, type ViewOptions, viewSteps } from '../../src/run/view.js';
 import type { DirectoryNode, FileNode, VfsNode } from '../../src/vfs/node.js';
 
@@ -35,13 +36,21 @@ const realDev: RealEntry[] = [
 ];
 
 describe('/dev', () => {
+  test('its shape is what is laid over real names', () => {
+    expect(shapeOf(host, ['/sys/devices/system', '/sys/none'])).toEqual({
+      directories: ['/sys/devices/system'],
+      procFiles: ['/proc/modules', '/proc/sys/kernel/tainted', '/proc/sys/kernel/made_up', '/proc/vfio/x'],
+      dev: ['vfio', 'iommu'],
+      lib: ['modules'],
+    });
+  });
+
   test('a host without dev is a bug', () => {
     expect(() => withReal(directory({}), 'dev', [])).toThrow(/no \/dev/);
   });
 
   test('has places for the real entries; the pretend names win', () => {
-    const { root, places } = withReal(host, 'dev', realDev);
-    expect(places.map((entry) => entry.name)).toEqual(['null', 'shm', 'fd']);
+    const root = withReal(host, 'dev', realDev);
     const dev = root.lookup('dev') as DirectoryNode;
     expect([...dev.names()].sort()).toEqual(['fd', 'iommu', 'null', 'shm', 'vfio']);
     expect((dev.lookup('vfio') as DirectoryNode).lookup('vfio')).toBe(file);
@@ -51,12 +60,12 @@ describe('/dev', () => {
   });
 
   test('a place is the same node each time, so that the kernel keeps what is mounted on it', () => {
-    const dev = withReal(host, 'dev', realDev).root.lookup('dev') as DirectoryNode;
+    const dev = withReal(host, 'dev', realDev).lookup('dev') as DirectoryNode;
     expect(dev.lookup('null')).toBe(dev.lookup('null'));
   });
 
   test('a place that nothing is bound onto refuses to open', () => {
-    const dev = withReal(host, 'dev', realDev).root.lookup('dev') as DirectoryNode;
+    const dev = withReal(host, 'dev', realDev).lookup('dev') as DirectoryNode;
     const place = dev.lookup('null') as FileNode;
     expect(() => place.open({ flags: 0, reads: true, writes: false }, undefined as never)).toThrow(/ENXIO/);
   });
@@ -76,9 +85,8 @@ describe('launcher steps', () => {
     stage: '/mnt',
     source: 'vfiofs:1',
     mountOptions: 'opts',
-    root: host,
-    realDev: realDev.slice(0, 3),
-    hostMounts: ['/sys/devices/system', '/sys/kernel/mm', '/sys/not/in/the/tree'],
+    shape: shapeOf(host, ['/sys/devices/system', '/sys/kernel/mm', '/sys/not/in/the/tree']),
+    beside: { dev: realDev.slice(0, 3) },
     real: (path) => real.get(path),
     ...changes,
   });
@@ -103,15 +111,18 @@ describe('launcher steps', () => {
   });
 
   test('where there are none, the directory that /lib is gets composed, and nothing in it is lost', () => {
-    const realLib = {
-      directory: '/usr/lib',
-      places: [
-        { name: 'os-release', kind: 'file' },
-        { name: 'x86_64-linux-gnu', kind: 'directory' },
-        { name: 'sftp-server', kind: 'link', target: 'openssh/sftp-server' },
-      ] as const,
-    };
-    const steps = viewSteps(options({ realLib, workingDirectory: '/usr/lib' })).join(' ');
+    const lib: RealEntry[] = [
+      { name: 'os-release', kind: 'file' },
+      { name: 'x86_64-linux-gnu', kind: 'directory' },
+      { name: 'sftp-server', kind: 'link', target: 'openssh/sftp-server' },
+    ];
+    const steps = viewSteps(
+      options({
+        beside: { dev: realDev.slice(0, 3), lib },
+        library: '/usr/lib',
+        workingDirectory: '/usr/lib',
+      }),
+    ).join(' ');
     expect(steps).toContain(
       '--bind /usr/lib/os-release /mnt/lib/os-release --rbind /usr/lib/x86_64-linux-gnu /mnt/lib/x86_64-linux-gnu --rbind /mnt/sys',
     );
@@ -121,11 +132,10 @@ describe('launcher steps', () => {
   });
 
   test('/lib keeps the real entries beside the pretend modules', () => {
-    const { root, places } = withReal(host, 'lib', [
+    const root = withReal(host, 'lib', [
       { name: 'os-release', kind: 'file' },
       { name: 'modules', kind: 'link', target: 'gone' },
     ]);
-    expect(places.map((entry) => entry.name)).toEqual(['os-release']);
     const lib = root.lookup('lib') as DirectoryNode;
     expect([...lib.names()].sort()).toEqual(['modules', 'os-release']);
     expect(lib.lookup('modules')?.kind).toBe('directory');

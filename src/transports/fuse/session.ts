@@ -54,6 +54,13 @@ export interface FuseFeatures {
   readonly protocol: string;
 }
 
+export interface SessionOptions {
+  /** An open /dev/fuse, which the session closes; default: a new one. */
+  readonly fd?: number;
+  /** Shared among sessions that serve one tree; default: its own. */
+  readonly probes?: Probes;
+}
+
 export class FuseSession {
   /** Without fd=…: the launcher adds the number the descriptor has there. */
   static readonly mountOptions = 'rootmode=040555,user_id=0,group_id=0,allow_other,default_permissions';
@@ -63,7 +70,8 @@ export class FuseSession {
   readonly cache: KernelCache;
   readonly files = new FileTable();
   readonly clients = new Clients();
-  readonly probes = new Probes();
+  readonly fd: number;
+  readonly probes: Probes;
   readonly grafts = new Grafts();
   readonly backings: Backings;
   readonly inFlight = new Map<number, FuseRequest>();
@@ -81,8 +89,11 @@ export class FuseSession {
   constructor(
     root: DirectoryNode,
     readonly dispatcher: Dispatcher,
-    readonly fd: number = native().openFuse(),
+    options: SessionOptions = {},
   ) {
+    const { fd = native().openFuse(), probes = new Probes() } = options;
+    this.fd = fd;
+    this.probes = probes;
     this.nodes = new NodeTable(root);
     this.cache = new KernelCache(this.nodes, (code, body) => this.notify(code, body));
     this.backings = new Backings(fd, () => this.features?.passthrough === true);
