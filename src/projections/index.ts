@@ -4,7 +4,7 @@ import { createModel, type ModelOptions } from './context.js';
 import { devfs } from './devfs/index.js';
 import { DirectoryClass, subdirectory } from './kit/directory.js';
 import { moduleIndexes } from './modules/index.js';
-import { hostMounts, withMountPoints } from './mount-points.js';
+import { cgroupMount, hostMounts, withMountPoints } from './mount-points.js';
 import { procfs } from './procfs/index.js';
 import { sysfs } from './sysfs/index.js';
 
@@ -22,5 +22,5 @@ export function createRoot(options: ModelOptions): DirectoryNode {
     subdirectory('lib', [subdirectory('modules', moduleIndexes(model))]),
   ]);
   const root = type.at(undefined, { path: '', alive: () => true });
-  return withMountPoints(root, hostMounts);
+  return withMountPoints(root, [...hostMounts, cgroupMount]);
 }

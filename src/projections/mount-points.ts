@@ -34,6 +34,9 @@ export const hostMounts: readonly string[] = [
   '/sys/power',
 ];
 
+/** Container runtimes mount a control group file system here, and can make no directory in a file system that is not theirs. */
+export const cgroupMount = '/sys/fs/cgroup';
+
 type Points = ReadonlyMap<string, Points>;
 
 function tree(paths: readonly string[]): Points {
