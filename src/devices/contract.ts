@@ -34,6 +34,8 @@ export interface DmaByPasid extends Dma {
 
 /** Interrupts as the function raises them; what nobody listens to is dropped, as on a real bus. */
 export interface Interrupts {
+  /** What is switched on now. While that is messages, the function must not raise its line (PCI 3.0, 6.8.2). */
+  readonly mode: 'intx' | 'msi' | 'msix';
   /** Message `vector` of MSI-X (or MSI): sent unless masked in the vector table. */
   msi(vector: number): void;
   /** Level of the INTx line. */
@@ -149,6 +151,12 @@ export interface ModelMigration {
   load(state: Uint8Array): void;
 }
 
+/**
+ * `trapped`: this very store, with the value that stands there now, even if it stood there before. `mapped`: the watcher found another value
+ * than the last settled one, which may have been dealt with meanwhile.
+ */
+export type StoreSeen = 'trapped' | 'mapped';
+
 export interface DeviceModel {
   readonly migration?: ModelMigration;
   /** Registers watched while the BARs may be mapped. Fixed for the model's life. */
@@ -158,7 +166,7 @@ export interface DeviceModel {
    * value changed through a mapping, and for every trapped write (pwrite), watched or not. Stores through a mapping are seen late and
    * coalesced, and a trapped write to a watched register may be told twice: look at what the registers say, not at how often.
    */
-  written?(bar: number, offset: number, width: number): void;
+  written?(bar: number, offset: number, width: number, seen: StoreSeen): void;
   /** A trapped read is about to return these bytes: refresh them in `memory(bar)` first if they are computed. */
   reading?(bar: number, offset: number, width: number): void;
   /** Port I/O BARs, which have no pages. Reads of a model without this return all ones. */

@@ -1,5 +1,6 @@
 /** Device models by name. The built-in ones stand in `models`; a plugin adds its own before the topology is loaded. */
 import type { ModelDefinition } from './contract.js';
+import { edu } from './edu/index.js';
 import { ioat } from './ioat/index.js';
 
 export class UnknownModelError extends Error {
@@ -46,4 +47,4 @@ export class ModelRegistry {
   }
 }
 
-export const models = new ModelRegistry([ioat]);
+export const models = new ModelRegistry([edu, ioat]);

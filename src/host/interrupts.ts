@@ -35,6 +35,14 @@ export class FunctionInterrupts implements Interrupts {
     });
   }
 
+  get mode(): 'intx' | 'msi' | 'msix' {
+    const { shape } = this.source;
+    if (shape.msi && this.isOn(pci.PCI_CAP_ID_MSI, pci.PCI_MSI_FLAGS, pci.PCI_MSI_FLAGS_ENABLE)) return 'msi';
+    if (shape.msix && this.isOn(pci.PCI_CAP_ID_MSIX, pci.PCI_MSIX_FLAGS, pci.PCI_MSIX_FLAGS_ENABLE))
+      return 'msix';
+    return 'intx';
+  }
+
   msi(vector: number): void {
     if (!this.has(vector)) return;
     // A message is a memory write of the function's: without bus mastering it never leaves it.
@@ -125,10 +133,13 @@ export class FunctionInterrupts implements Interrupts {
 
   /** MSI when it is on, or when the function has nothing else. */
   private usesMsi(): boolean {
-    const { shape, config } = this.source;
-    if (!shape.msi || !shape.msix) return shape.msi !== undefined;
-    const at = config.find(pci.PCI_CAP_ID_MSI)!.offset + pci.PCI_MSI_FLAGS;
-    return (config.read(at, 2) & pci.PCI_MSI_FLAGS_ENABLE) !== 0;
+    const { shape } = this.source;
+    return shape.msi !== undefined && (shape.msix === undefined || this.mode === 'msi');
+  }
+
+  private isOn(capability: number, flags: number, bit: number): boolean {
+    const { config } = this.source;
+    return (config.read(config.find(capability)!.offset + flags, 2) & bit) !== 0;
   }
 
   private isMasked(vector: number): boolean {

@@ -73,7 +73,7 @@ export class Doorbells {
       if (!memory) throw new Error(`${fn.bdf} BAR${bar}: not memory of ours`);
       const watcher = native().watch(memory, registers, (index) => {
         const { offset, width } = registers[index]!;
-        attached.model.written?.(bar, offset, width);
+        attached.model.written?.(bar, offset, width, 'mapped');
       });
       return { bar, registers, watcher };
     });

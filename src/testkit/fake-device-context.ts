@@ -8,6 +8,7 @@ import {
   type DmaByPasid,
   DmaFault,
   type FunctionShape,
+  type Interrupts,
   type MaybeAsync,
   type ModelDefinition,
   type WatchedRegister,
@@ -171,7 +172,8 @@ export class FakeDeviceContext implements DeviceContext {
   /** Level of INTx. */
   line = false;
   readonly logs: string[] = [];
-  readonly interrupts = {
+  readonly interrupts: Interrupts & { mode: Interrupts['mode'] } = {
+    mode: 'intx',
     msi: (vector: number) => void this.messages.push(vector),
     intx: (asserted: boolean) => {
       this.line = asserted;
@@ -241,7 +243,7 @@ export class FakeDeviceContext implements DeviceContext {
   look(order: (seen: WatchedRegister[]) => WatchedRegister[] = (seen) => seen): void {
     const seen = this.changed();
     for (const register of seen) this.settled(register);
-    for (const { bar, offset, width } of order(seen)) this.attached?.written?.(bar, offset, width);
+    for (const { bar, offset, width } of order(seen)) this.attached?.written?.(bar, offset, width, 'mapped');
   }
 
   /** A trapped store (pwrite). */
@@ -251,7 +253,7 @@ export class FakeDeviceContext implements DeviceContext {
       (r) => r.bar === bar && r.offset < offset + width && offset < r.offset + r.width,
     );
     for (const register of touched) this.settled(register);
-    this.attached?.written?.(bar, offset, width);
+    this.attached?.written?.(bar, offset, width, 'trapped');
   }
 
   /** A trapped load (pread). */

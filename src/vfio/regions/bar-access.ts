@@ -67,7 +67,7 @@ function memoryPort(open: OpenDevice, bar: number, memory: Buffer, model: Device
     write({ at, width }, bytes) {
       decoded();
       bytes.copy(memory, at);
-      model?.written?.(bar, at, width);
+      model?.written?.(bar, at, width, 'trapped');
     },
   };
 }

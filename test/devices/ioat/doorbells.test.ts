@@ -156,7 +156,7 @@ describe('doorbells through a mapping', () => {
         return value;
       }) as typeof Atomics.load);
       d.put(9, {});
-      d.model.written?.(0, d.offset('CHANCMD'), 1);
+      d.model.written?.(0, d.offset('CHANCMD'), 1, 'mapped');
       await d.look();
       const fetched = d.context.dma.operations.filter(({ kind }) => kind === 'read').map(({ iova }) => iova);
       expect(fetched).toEqual([d.slot(0), d.slot(8)]);

@@ -147,7 +147,7 @@ describe('CHANERR', () => {
 
   it('survives being reported when nothing was written', () => {
     const d = failed();
-    d.model.written?.(0, d.offset('CHANERR'), 8);
+    d.model.written?.(0, d.offset('CHANERR'), 8, 'trapped');
     expect(d.get('CHANERR')).toBe(BigInt(CONTROL | LENGTH));
   });
 

@@ -21,6 +21,11 @@
 	SCENARIO(intx) \
 	SCENARIO(msi) \
 	SCENARIO(irq_rules) \
+	SCENARIO(edu) \
+	SCENARIO(edu_intx) \
+	SCENARIO(edu_msi) \
+	SCENARIO(edu_dma) \
+	SCENARIO(edu_iommufd) \
 	SCENARIO(reset) \
 	SCENARIO(ioeventfd) \
 	SCENARIO(feature) \
