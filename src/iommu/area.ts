@@ -30,9 +30,9 @@ class Hold {
 
   /** ENOMEM: past the payer's limit; then the pin is released. */
   constructor(
-    readonly range: PinnedRange,
-    private readonly start: bigint,
-    payer: Payer | undefined,
+    public range: PinnedRange,
+    private start: bigint,
+    private readonly payer: Payer | undefined,
   ) {
     try {
       this.uncharge = payer?.charge(start, range.length);
@@ -40,6 +40,15 @@ class Hold {
       range.release();
       throw error;
     }
+  }
+
+  /** Other memory for the same pages: paid for already, if it is the same payer and nobody else holds it. */
+  movedTo(range: PinnedRange, start: bigint, payer: Payer | undefined): boolean {
+    if (this.users > 1 || payer !== this.payer) return false;
+    this.range.release();
+    this.range = range;
+    this.start = start;
+    return true;
   }
 
   /** Another pays from now on; ENOMEM changes nothing. */
@@ -120,10 +129,12 @@ export class Area implements Range {
         if (!this.killed) refuse('EFAULT', 'the process exited while its memory was pinned');
         return;
       }
-      const hold = new Hold(range, source.vaddr, source.payer);
-      this.dropPin();
+      if (!this.hold?.movedTo(range, source.vaddr, source.payer)) {
+        const hold = new Hold(range, source.vaddr, source.payer);
+        this.dropPin();
+        this.hold = hold;
+      }
       this.source = source;
-      this.hold = hold;
       this.holdOffset = 0n;
     });
   }

@@ -24,6 +24,11 @@ export function clear(memory: CallerMemory, address: bigint, length: bigint): Pr
   return inSteps(length, (done, bytes) => memory.write(address + done, ZEROES.subarray(0, bytes)));
 }
 
+/** Sets every bit. EFAULT. */
+export function fill(memory: CallerMemory, address: bigint, length: bigint): Promise<void> {
+  return inSteps(length, (done, bytes) => memory.write(address + done, ONES.subarray(0, bytes)));
+}
+
 /** check_zeroed_user(). EFAULT. */
 export async function isZero(memory: CallerMemory, address: bigint, length: bigint): Promise<boolean> {
   let zero = true;
@@ -56,8 +61,6 @@ export async function setBits(
   const toLast = BigInt.asUintN(64, (2n << (last % 64n)) - 1n);
   if (firstWord === lastWord) return orWord(memory, bitmap, firstWord, fromFirst & toLast);
   await orWord(memory, bitmap, firstWord, fromFirst);
-  await inSteps((lastWord - firstWord - 1n) * 8n, (done, bytes) =>
-    memory.write(bitmap + (firstWord + 1n) * 8n + done, ONES.subarray(0, bytes)),
-  );
+  await fill(memory, bitmap + (firstWord + 1n) * 8n, (lastWord - firstWord - 1n) * 8n);
   return orWord(memory, bitmap, lastWord, toLast);
 }

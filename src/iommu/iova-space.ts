@@ -3,7 +3,7 @@
  * hardware asks for. Both backends stand on it: type1's vfio_dma tree and iommufd's io_pagetable.
  */
 import type { PinnableMemory, PinnedRange } from '../vfs/caller.js';
-import type { Area } from './area.js';
+import type { Area, Source } from './area.js';
 import type { Access, Translation } from './contract.js';
 import { hex, min, type Range } from './range.js';
 import { ReservedRanges } from './reserved.js';
@@ -58,12 +58,12 @@ export class IovaSpace {
     for (const part of parts) this.insert(part);
   }
 
-  /** A new address for the same pages, perhaps in another process (VFIO_DMA_MAP_FLAG_VADDR). EFAULT changes nothing. */
-  async rebase(area: Area, memory: PinnableMemory, vaddr: bigint): Promise<void> {
+  /** A new address for the same pages, perhaps in another process (VFIO_DMA_MAP_FLAG_VADDR). EFAULT and ENOMEM change nothing. */
+  async rebase(area: Area, source: Source): Promise<void> {
     const before = area.source.memory;
-    await area.repin({ ...area.source, memory, vaddr });
+    await area.repin(source);
     if (area.dead) return;
-    this.watch(memory);
+    this.watch(source.memory);
     this.unwatch(before);
   }
 

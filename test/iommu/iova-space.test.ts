@@ -96,7 +96,7 @@ describe('areas', () => {
     const space = new IovaSpace();
     const one = await area(caller, 0n);
     space.insert(one);
-    expect(await outcome(() => space.rebase(one, caller.process, 0x9000_0000n))).toBe('EFAULT');
+    expect(await outcome(() => space.rebase(one, { ...one.source, vaddr: 0x9000_0000n }))).toBe('EFAULT');
     expect(space.translate(0n, 1, 'write').ok).toBe(true);
   });
 });

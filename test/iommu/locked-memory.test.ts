@@ -48,6 +48,22 @@ describe('type1: each process by its address space', () => {
     expect(await map(second, sibling, request(4n))).toBe(0);
   });
 
+  test('a new address: nothing more to pay in the same process, all of it in another one', async () => {
+    const type1 = await container();
+    const [caller, heir] = [limited(), limited({ pid: 2 })];
+    expect(await map(type1, caller, request(3n))).toBe(0);
+    const invalidate = () => unmap(type1, caller, { flags: 4, iova: 0n, size: 3n * PAGE });
+    await invalidate();
+    expect(await map(type1, caller, { ...request(3n), vaddr: RAM + PAGE, flags: 4 })).toBe(0);
+    await invalidate();
+    heir.setMemlock({ locked: 2n * PAGE });
+    expect(await map(type1, heir, { ...request(3n), flags: 4 })).toBe('ENOMEM');
+    heir.setMemlock({ locked: 0n });
+    expect(await map(type1, heir, { ...request(3n), flags: 4 })).toBe(0);
+    expect(await map(type1, caller, request(4n, 0x8000n))).toBe(0);
+    expect(await map(type1, heir, request(2n, 0x10000n))).toBe('ENOMEM');
+  });
+
   test('CAP_IPC_LOCK: no limit', async () => {
     expect(await map(await container(), limited({ caps: ['IPC_LOCK'] }), request(16n))).toBe(0);
   });

@@ -66,25 +66,6 @@ export const differences: readonly Difference[] = [
     ours: /IOAS_MAP\( size=0x28 flags=6 .* = 0 iova=0x(2|4|c)00000$|iova=0x14000$/,
     why: 'the oracle is built without CONFIG_TRANSPARENT_HUGEPAGE, distribution kernels align chosen addresses to 2 MiB',
   },
-  // edu is inert here: registers are memory, nothing interrupts.
-  {
-    scenario: /^access$/,
-    kernel: /pread\( BAR0\+.* = 4 (ed 00 00 01|87 a9 cb ed|ff ff ff ff)$/,
-    ours: /pread\( BAR0\+.* = 4 (00 00 00 00|78 56 34 12)$/,
-    why: 'edu is inert here',
-  },
-  {
-    scenario: /^ioeventfd$/,
-    kernel: /pread\( BAR0\+0x4 4 \) = 4 (ee ee ee ee|dd dd dd dd)$/,
-    ours: /pread\( BAR0\+0x4 4 \) = 4 (11 11 11 11|22 22 22 22)$/,
-    why: 'edu is inert here: it does not invert what is written',
-  },
-  {
-    scenario: /^intx$/,
-    kernel: /^ {2}one: 1$|BAR0\+0x24 4 \) = 4 01 00 00 00$|^device\.status interrupt bit 1$/,
-    ours: /^ {2}one: not signalled$|BAR0\+0x24 4 \) = 4 00 00 00 00$|^device\.status interrupt bit 0$/,
-    why: 'edu is inert here: it raises no interrupt',
-  },
   {
     scenario: /^ioas_map$/,
     kernel: /^map the BAR for DMA: = EFAULT$/,
@@ -96,6 +77,12 @@ export const differences: readonly Difference[] = [
     kernel: /IOAS_UNMAP\( .* = 0 length=0x1000$/,
     ours: /IOAS_UNMAP\( .* = 0 length=0x2000$/,
     why: 'so one page more is mapped',
+  },
+  {
+    scenario: /^edu_intx$/,
+    kernel: /^ {2}(one|two): not signalled$/,
+    ours: /^ {2}(one|two): 1$/,
+    why: 'QEMU: the I/O APIC forgets a line that was up before its entry was unmasked; on hardware it interrupts at once',
   },
   // What QEMU's devices let be written, other than hardware does.
   {

@@ -30,6 +30,8 @@ export async function compatInfo(context: Context, { argument, caller }: IoctlCa
     iovaRangeCapability(ranges),
   ]);
   const needed = type1Info.size + chain.length;
+  // dma_avail names its successor only where that could begin.
+  if (argsz < type1Info.size + padded(infoCapHeader.size + capDmaAvailBody.size)) chain.writeUInt32LE(0, 4);
   for (const { start, end, needs = end } of pieces(ranges.length))
     if (type1Info.size + needs <= argsz)
       await caller.memory.write(argument + BigInt(type1Info.size + start), chain.subarray(start, end));

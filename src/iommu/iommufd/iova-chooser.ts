@@ -58,9 +58,14 @@ export class IovaChooser {
   private windows(): Range[] {
     const whole = { start: PAGE_SIZE, last: LAST_ADDRESS - PAGE_SIZE };
     if (this.space.allowed.size === 0) return [whole];
-    return this.space.allowed
-      .touching(whole)
-      .map(({ start, last }) => ({ start: max(start, whole.start), last: min(last, whole.last) }));
+    const windows: { start: bigint; last: bigint }[] = [];
+    for (const { start, last } of this.space.allowed.touching(whole)) {
+      const before = windows.at(-1);
+      // Neighbours are one (interval_tree_span_iter_next_gap()).
+      if (before && before.last + 1n === start) before.last = min(last, whole.last);
+      else windows.push({ start: max(start, whole.start), last: min(last, whole.last) });
+    }
+    return windows;
   }
 
   private search(window: Range, wish: Wish): bigint | undefined {

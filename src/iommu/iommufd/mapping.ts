@@ -161,10 +161,10 @@ export function unmapRange(ioas: Ioas, range: Range): { bytes: bigint; partial: 
   return { bytes: gone.reduce((sum, area) => sum + area.length, 0n), partial: found[stop] };
 }
 
-/** iopt_cut_iova(): an area that goes on past `last` becomes two. EINVAL when the cut is not aligned. */
+/** iopt_cut_iova(): an area that goes on past `last` becomes two, but for one byte of it. EINVAL when the cut is not aligned. */
 export function cutAfter(ioas: Ioas, last: bigint): void {
   const area = ioas.iova.areas.find(last);
-  if (!area || area.last === last) return;
+  if (!area || area.start === last || area.last === last) return;
   const vaddr = area.source.vaddr + (last + 1n - area.start);
   if (!isAligned((last + 1n) | vaddr, ioas.iova.alignment))
     refuse('EINVAL', `${show(area)} can't be cut at ${hex(last)}`);

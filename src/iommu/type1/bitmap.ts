@@ -2,7 +2,7 @@
 import { refuse } from '../../abi/errno.js';
 import { DIRTY_BITMAP_SIZE_MAX } from '../../abi/vfio/type1.js';
 import type { CallerMemory } from '../../vfs/caller.js';
-import { setBits } from '../client-memory.js';
+import { fill } from '../client-memory.js';
 import { hex, isUserRange, lowestBit, type Range } from '../range.js';
 
 /** struct vfio_bitmap. */
@@ -26,14 +26,27 @@ export function checkBitmap(bitmap: UserBitmap, length: bigint): void {
 
 /**
  * Reports every page of `area` dirty: nothing pins selectively here, so the IOMMU could have written any of them. `base` is the IOVA
- * of bit 0. Bits of holes stay as the client left them.
+ * of bit 0. Whole words are written: what is set in the first one stays if the area begins inside it, all else around the area's bits
+ * becomes zero. EFAULT.
  */
-export function reportDirty(
+export async function reportDirty(
   memory: CallerMemory,
   bitmap: UserBitmap,
   base: bigint,
   area: Range,
 ): Promise<void> {
-  const pages = (area.last - area.start + 1n) / bitmap.pgsize;
-  return setBits(memory, bitmap.data, (area.start - base) / bitmap.pgsize, pages);
+  const first = (area.start - base) / bitmap.pgsize;
+  const shift = first % 64n;
+  const bits = shift + (area.last - area.start + 1n) / bitmap.pgsize;
+  const address = bitmap.data + (first / 64n) * 8n;
+  const word = Buffer.alloc(8);
+  const kept = shift === 0n ? 0n : Buffer.from(await memory.read(address, 8)).readBigUInt64LE();
+  word.writeBigUInt64LE(BigInt.asUintN(64, (1n << (bits < 64n ? bits : 64n)) - (1n << shift)) | kept);
+  await memory.write(address, word);
+  if (bits <= 64n) return;
+  const middle = bits / 64n - 1n;
+  await fill(memory, address + 8n, middle * 8n);
+  if (bits % 64n === 0n) return;
+  word.writeBigUInt64LE((1n << (bits % 64n)) - 1n);
+  await memory.write(address + 8n + middle * 8n, word);
 }

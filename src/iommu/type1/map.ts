@@ -66,6 +66,9 @@ async function updateVaddr(state: Type1State, range: Range, vaddr: bigint, calle
   if (!area.vaddrInvalid) refuse('EINVAL', `the mapping ${show(area)} still has its address`);
   if (area.start !== range.start || area.last !== range.last)
     refuse('EINVAL', `${show(range)} is not exactly the mapping ${show(area)}`);
-  await state.iova.rebase(area, caller.process, vaddr);
+  const { source } = area;
+  // vfio_change_dma_owner(): nothing to pay for again in the same process.
+  const payer = source.memory === caller.process ? source.payer : Payer.of(state.host, caller, 'process');
+  await state.iova.rebase(area, { ...source, memory: caller.process, vaddr, payer });
   area.vaddrInvalid = false;
 }

@@ -147,6 +147,13 @@ describe('VFIO_IOMMU_GET_INFO', () => {
     const session = container();
     const short = await getInfo(session, 24);
     expect([short.result, short.out.argsz, short.out.capOffset, short.bytes[24]]).toEqual([0, 72, 0, 0xee]);
+    for (const [argsz, next] of [
+      [39, 0],
+      [40, 40],
+    ] as const) {
+      const { bytes } = await getInfo(session, argsz);
+      expect([bytes.readUInt16LE(24), bytes.readUInt32LE(28)]).toEqual([3, next]);
+    }
     const one = await getInfo(session, 55);
     expect([one.out.argsz, one.out.capOffset]).toEqual([72, 0]);
     expect([one.bytes.readUInt16LE(24), one.bytes[40]]).toEqual([3, 0xee]);
@@ -234,6 +241,8 @@ describe('VFIO_IOMMU_UNMAP_DMA', () => {
       'EINVAL',
       0x1000n,
     ]);
+    // No cut behind the very first byte, nor in front of the last: what is asked for is then part of a mapping.
+    expect(await unmap(session, session.caller, { iova: 0n, size: 1n })).toEqual(['ENOENT', 0n]);
     expect(await unmap(session, session.caller, { iova: 0x1000n, size: 0x1000n })).toEqual([0, 0x1000n]);
     const space = device.space!;
     expect([0n, 0x1000n, 0x2000n].map((iova) => translate(space, iova, 0x1000, 'write').ok)).toEqual([

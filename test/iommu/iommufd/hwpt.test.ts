@@ -131,6 +131,7 @@ describe('dirty tracking', () => {
     ['a misaligned iova', { iova: 0x800n, pageSize: 1n }, 'EINVAL'],
     ['page size 0', { pageSize: 0n }, 'EINVAL'],
     ['an end not aligned to the page size', { length: 0x1000n, pageSize: 0x2000n }, 'EINVAL'],
+    ['bits of a page size that is no power of two', { iova: 0x1000n, pageSize: 0x1800n }, 'EINVAL'],
   ])('GET refuses %s', async (_, values, errno) => {
     const { get } = await tracked();
     expect((await get(values))[0]).toBe(errno);

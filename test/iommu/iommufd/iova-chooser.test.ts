@@ -44,6 +44,14 @@ describe('automatic IOVAs', () => {
     expect(chooser.choose(PAGE, PAGE)).toBe(PAGE);
   });
 
+  test('may lie across allowed neighbours', () => {
+    const { space: made, chooser } = space();
+    for (const page of [4n, 5n, 9n])
+      made.allowed.insert({ start: page * PAGE, last: (page + 1n) * PAGE - 1n });
+    expect(chooser.choose(PAGE, 2n * PAGE)).toBe(4n * PAGE);
+    expect(chooser.choose(PAGE, PAGE)).toBe(4n * PAGE);
+  });
+
   test('remember a long search only for wishes that are no smaller', () => {
     const { space: made, chooser } = space(area(PAGE, 2n * PAGE - 1n), area(3n * PAGE, 8n * PAGE - 1n));
     expect(chooser.choose(PAGE, 2n * PAGE)).toBe(8n * PAGE);

@@ -21,7 +21,7 @@ static void set_types(int iommu)
 
 static void infos(int iommu)
 {
-	static const unsigned sizes[] = { 0, 15, 16, 24, 25, 40, 56, 72, 87, 88, 89, 120, 4096 };
+	static const unsigned sizes[] = { 0, 15, 16, 24, 25, 35, 36, 39, 40, 56, 72, 87, 88, 89, 120, 4096 };
 
 	for (unsigned i = 0; i < LENGTH(sizes); i++)
 		CALL(iommu, IOMMU_GET_INFO, sizes[i]);
@@ -55,6 +55,10 @@ static void map_and_unmap(int iommu)
 	CALL(iommu, UNMAP_DMA, 24, 4, 0x5000000, 0x4000);
 	CALL(iommu, UNMAP_DMA, 24, 0, 0x5000000, 0);
 	CALL(iommu, UNMAP_DMA, 24, 0, -0x1000ull, 0x2000);
+	CALL(iommu, UNMAP_DMA, 24, 0, 0x5000000, 1);
+	CALL(iommu, UNMAP_DMA, 24, 0, 0x5000000, 2);
+	CALL(iommu, UNMAP_DMA, 24, 0, 0x5000001, 0x3fff);
+	CALL(iommu, UNMAP_DMA, 24, 0, 0x5000800, 0x1000);
 	CALL(iommu, UNMAP_DMA, 24, 0, 0x5001000, 0x1000);
 	CALL(iommu, UNMAP_DMA, 24, 0, 0x5000000, 0x2000);
 	CALL(iommu, UNMAP_DMA, 24, 0, 0x5000000, 0x4000);

@@ -122,6 +122,9 @@ void scenario_hwpt(void)
 	CALL(iommu, GET_DIRTY_BITMAP, 48, hwpt, 0, 0, 0, 0x1800, 0x1000, MEM);
 	CALL(iommu, GET_DIRTY_BITMAP, 48, hwpt, 0, 0, 0, 0x10000, 0, MEM);
 	CALL(iommu, GET_DIRTY_BITMAP, 48, hwpt, 0, 0, 0, 0x10000, 0x20000, MEM);
+	CALL(iommu, GET_DIRTY_BITMAP, 48, hwpt, 0, 0, 0x1000, 0x1000, 0x1800, MEM);
+	CALL(iommu, GET_DIRTY_BITMAP, 48, hwpt, 0, 0, 0x2000, 0x2000, 0x1800, MEM);
+	CALL(iommu, GET_DIRTY_BITMAP, 48, hwpt, 0, 0, 0, 0, 0x1000, MEM);
 	CALL(iommu, GET_DIRTY_BITMAP, 48, hwpt, 0, 0, 0, 0x10000, 0x3000, MEM);
 	title("without an address space between");
 	shut(b.device);

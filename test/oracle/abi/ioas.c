@@ -101,6 +101,11 @@ void scenario_ioas(void)
 	ranges(iommu, one, 8, array);
 	allow(iommu, one, 1, (uint64_t[]){ 0xfee00000, 0xfeefffff });
 	CALL(device, ATTACH_IOMMUFD_PT, 16, 0, one);
+	title("automatic choice across allowed neighbours");
+	allow(iommu, two, 3, (uint64_t[]){ 0x300000, 0x300fff, 0x101000, 0x101fff, 0x100000, 0x100fff });
+	CALL(iommu, IOAS_MAP, 40, RW, two, 0, MEM + 0x1000, 0x2000);
+	CALL(iommu, IOAS_MAP, 40, RW, two, 0, MEM + 0x1000, 0x2000);
+	CALL(iommu, IOAS_MAP, 40, RW, two, 0, MEM + 0x1000, 0x1000);
 	shut(device);
 	shut(iommu);
 }

@@ -235,6 +235,26 @@ static void bitmap(int c, uint64_t iova, uint64_t size, uint64_t page, uint64_t 
 	say("  bitmap %016llx %016llx\n", *(unsigned long long *)(MEM + 0x8000), *(unsigned long long *)(MEM + 0x8008));
 }
 
+static void say_words(unsigned count)
+{
+	const unsigned long long *words = (const unsigned long long *)(MEM + 0x8000);
+
+	say("  words");
+	for (unsigned i = 0; i < count; i++)
+		say(" %016llx", words[i]);
+	say("\n");
+}
+
+/* Of pages of 4 KiB, onto memory of a pattern. */
+static void dirty_bitmap(int c, uint64_t iova, uint64_t size, int before)
+{
+	uint64_t bytes = (size / K4 + 63) / 64 * 8;
+
+	memset((void *)(MEM + 0x8000), before, 0x1000);
+	CALL(c, DIRTY_PAGES, 48, 4, iova, size, K4, bytes, MEM + 0x8000);
+	say_words(bytes / 8 + 1);
+}
+
 void scenario_dirty(void)
 {
 	struct opened o = open_by_group(EDU, 1);
@@ -283,6 +303,23 @@ void scenario_dirty(void)
 	bitmap(c, 0x8000, 0x10000, K4, 8, MEM + 0x8000);
 	bitmap(c, 0x100000, 0x10000, K4, 8, MEM + 0x8000);
 	CALL(c, UNMAP_DMA, 24, UNMAP_ALL);
+	title("what stands in the bitmap before");
+	CALL(c, MAP_DMA, 32, RW, MEM, 0x10000, 4 * K4);
+	dirty_bitmap(c, 0x10000, 0x40 * K4, 0xa5);
+	CALL(c, MAP_DMA, 32, RW, MEM, 0x16000, 2 * K4);
+	dirty_bitmap(c, 0x10000, 0x40 * K4, 0xa5);
+	CALL(c, UNMAP_DMA, 24, UNMAP_ALL);
+	CALL(c, MAP_DMA, 32, RW, MEM, 0x6000, 0x100 * K4);
+	dirty_bitmap(c, 0, 0x200 * K4, 0xa5);
+	CALL(c, UNMAP_DMA, 24, UNMAP_ALL);
+	CALL(c, MAP_DMA, 32, RW, MEM, 0x6000, 0x7a * K4);
+	dirty_bitmap(c, 0, 0x100 * K4, 0xa5);
+	CALL(c, UNMAP_DMA, 24, UNMAP_ALL);
+	CALL(c, MAP_DMA, 32, RW, MEM, 0x6000, 3 * K4);
+	memset((void *)(MEM + 0x8000), 0xa5, 64);
+	CALL(c, UNMAP_DMA_BITMAP, 48, UNMAP_BITMAP, 0, 0x80000, K4, 16, MEM + 0x8000);
+	say_words(2);
+	title("none left");
 	bitmap(c, 0, 0x80000, K4, 16, MEM + 0x8000);
 	CALL(c, DIRTY_PAGES, 8, 2);
 	bitmap(c, 0, 0x80000, K4, 16, MEM + 0x8000);

@@ -45,16 +45,14 @@ export const dirtyOperations = [
     const { ioas } = context.objects.find(request.hwptId, 'hwpt');
     const last = lastOf(iova, length);
     if (last === undefined) return refuse('EOVERFLOW', `${hex(iova)} + ${hex(length)} wraps`);
-    const granule = lowestBit(pageSize);
-    if (
-      granule === 0n ||
-      !isAligned(iova | (last + 1n), granule) ||
-      !isAligned(iova | (last + 1n), ioas.iova.alignment)
-    )
+    const ends = iova | (last + 1n);
+    // Not asked for: a power of two. A page size that is none has its bits below compared all the same.
+    if (!isAligned(ends, ioas.iova.alignment) || pageSize === 0n || !isAligned(ends, pageSize))
       refuse(
         'EINVAL',
         `iova ${hex(iova)}, length ${hex(length)} or page size ${hex(pageSize)} is misaligned`,
       );
+    const granule = lowestBit(pageSize);
     const { dirty } = trackingHwpt(context, request.hwptId);
     const mapped = contiguous(ioas, { start: iova, last });
     if (!dirty || !mapped) return;
