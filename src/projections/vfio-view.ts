@@ -18,7 +18,7 @@ export interface VfioDeviceView {
   readonly fn: PciFunction;
   /** `vfio0`. */
   readonly name: string;
-  /** undefined for no-IOMMU devices: they have a directory in sysfs, but neither number nor node. */
+  /** The N of vfioN; undefined for no-IOMMU devices: they have a directory in sysfs, but neither number nor node. */
   readonly cdevMinor: number | undefined;
   openCdev(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
 }
@@ -28,16 +28,17 @@ export interface VfioView {
   readonly groups: ReadonlyMap<number, VfioGroupView>;
   /** By index: the N of vfioN. */
   readonly devices: ReadonlyMap<number, VfioDeviceView>;
+  groupByMinor(minor: number): VfioGroupView | undefined;
   deviceOf(fn: PciFunction): VfioDeviceView | undefined;
   /** Dynamic character majors: `vfio` and `vfio-dev` of /proc/devices. */
   readonly majors: { readonly group: number; readonly device: number };
   openContainer(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
 }
 
-/** /dev/vfio/<name>: groups are few, so their names are searched. */
+/** /dev/vfio/<name>. */
 export function groupNamed(vfio: VfioView, name: string): VfioGroupView | undefined {
-  for (const group of vfio.groups.values()) if (group.name === name) return group;
-  return undefined;
+  const group = vfio.groups.get(Number(/^(?:noiommu-)?([0-9]+)$/.exec(name)?.[1]));
+  return group?.name === name ? group : undefined;
 }
 
 export function deviceNamed(vfio: VfioView, name: string): VfioDeviceView | undefined {

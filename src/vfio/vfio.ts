@@ -37,6 +37,7 @@ export class Vfio implements DeviceRegistry {
   private readonly allDevices = new Map<PciFunction, VfioDevice>();
   private readonly indexes = new Numbers();
   private readonly groupMinors = new Numbers();
+  private readonly groupsByMinor = new Map<number, VfioGroup>();
 
   constructor(
     readonly host: Host,
@@ -56,6 +57,10 @@ export class Vfio implements DeviceRegistry {
   /** By X of vfio<X>. */
   get devices(): ReadonlyMap<number, VfioDevice> {
     return this.devicesByIndex;
+  }
+
+  groupByMinor(minor: number): VfioGroup | undefined {
+    return this.groupsByMinor.get(minor);
   }
 
   deviceOf(fn: PciFunction): VfioDevice | undefined {
@@ -132,9 +137,10 @@ export class Vfio implements DeviceRegistry {
     if (known?.iommuGroup === iommuGroup) return known;
     const minor = this.groupMinors.take();
     // Its number was given away while its last user keeps it.
-    if (known) this.groupMinors.release(known.minor);
+    if (known) this.releaseMinor(known);
     const group = new VfioGroup(iommuGroup, iommuGroup.options.name === NOIOMMU, minor, this.tally);
     this.groupsById.set(iommuGroup.id, group);
+    this.groupsByMinor.set(minor, group);
     this.tellGroup('add', group);
     return group;
   }
@@ -143,9 +149,14 @@ export class Vfio implements DeviceRegistry {
   private retireGroup(group: VfioGroup): void {
     if (this.groupsById.get(group.iommuGroup.id) !== group) return;
     this.groupsById.delete(group.iommuGroup.id);
-    this.groupMinors.release(group.minor);
+    this.releaseMinor(group);
     group.retire();
     this.tellGroup('remove', group);
+  }
+
+  private releaseMinor({ minor }: VfioGroup): void {
+    this.groupMinors.release(minor);
+    this.groupsByMinor.delete(minor);
   }
 
   /** A group of lost functions has no node to keep: the next one that gets its number is another. */

@@ -44,6 +44,10 @@ export class FakeVfio implements VfioView {
     },
   };
 
+  groupByMinor(minor: number): VfioGroupView | undefined {
+    return [...this.groups.values()].find((group) => group.minor === minor);
+  }
+
   deviceOf(fn: PciFunction): VfioDeviceView | undefined {
     return [...this.devices.values()].find((device) => device.fn === fn);
   }

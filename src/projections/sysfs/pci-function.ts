@@ -29,8 +29,8 @@ export function busDirectory(model: Model): DirectoryClass<PciBus> {
   const { cpus, roots } = model.host;
   // A bus is where its bridge is; a root bus where the functions on it are (the firmware's _PXM of the host bridge).
   const near = ({ bridge, domain, number }: PciBus) => {
-    const root = roots.find((row) => row.domain === domain && row.bus === number);
-    return cpus.near((bridge ?? root?.functions[0])?.numaNode ?? -1);
+    const firstOfRoot = () => roots.find((row) => row.domain === domain && row.bus === number)?.functions[0];
+    return cpus.near((bridge ?? firstOfRoot())?.numaNode ?? -1);
   };
   return new DirectoryClass<PciBus>(
     [

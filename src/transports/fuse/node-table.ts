@@ -6,17 +6,25 @@
 import { ROOT_ID } from '../../abi/fuse/protocol.js';
 import type { DirectoryNode, VfsNode } from '../../vfs/node.js';
 
-export interface KnownNode {
-  readonly id: number;
-  node: VfsNode;
-  readonly path: string;
-  readonly name: string;
-  readonly parent: KnownNode | undefined;
-  lookups: number;
+/** A kernel that walks the tree keeps one of these for every name in it: they are small, and know their path only when asked. */
+export class KnownNode {
+  lookups = 1;
   /** By name; only of directories that have any. */
   children: Map<string, KnownNode> | undefined;
   /** What mappings of this inode reach, while files are open in passthrough: they share it. */
   backing: { readonly fd: number; readonly id: number; opens: number } | undefined;
+
+  constructor(
+    readonly id: number,
+    public node: VfsNode,
+    readonly name: string,
+    readonly parent: KnownNode | undefined,
+  ) {}
+
+  /** From the root, with a leading slash; the root's is empty. */
+  get path(): string {
+    return this.parent ? `${this.parent.path}/${this.name}` : '';
+  }
 }
 
 export class NodeTable {
@@ -24,16 +32,7 @@ export class NodeTable {
   private nextId = ROOT_ID + 1;
 
   constructor(root: DirectoryNode) {
-    this.byId.set(ROOT_ID, {
-      id: ROOT_ID,
-      node: root,
-      path: '',
-      name: '',
-      parent: undefined,
-      lookups: 1,
-      children: undefined,
-      backing: undefined,
-    });
+    this.byId.set(ROOT_ID, new KnownNode(ROOT_ID, root, '', undefined));
   }
 
   get size(): number {
@@ -52,16 +51,7 @@ export class NodeTable {
       known.lookups++;
       return known;
     }
-    const fresh: KnownNode = {
-      id: this.nextId++,
-      node,
-      path: `${parent.path}/${name}`,
-      name,
-      parent,
-      lookups: 1,
-      children: undefined,
-      backing: undefined,
-    };
+    const fresh = new KnownNode(this.nextId++, node, name, parent);
     parent.children ??= new Map();
     parent.children.set(name, fresh);
     this.byId.set(fresh.id, fresh);
