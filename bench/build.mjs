@@ -27,6 +27,6 @@ function compile(name, flags = []) {
 
 export function build() {
   mkdirSync(join(root, 'build/bench'), { recursive: true });
-  compile('peer-libfuse', fuseFlags());
+  for (const peer of ['peer-libfuse', 'peer-tree']) compile(peer, fuseFlags());
   for (const name of ['round-trip', 'bar-memory', 'memory-copy']) compile(name);
 }

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { median } from './measure.mjs';
-import { mountVfiofs } from './subjects.mjs';
+import { mountVfiofs, startPeerTree } from './subjects.mjs';
 import { topology } from './topology.mjs';
 import { copyToTmpfs } from './tree-copy.mjs';
 
@@ -48,36 +48,42 @@ async function startup(Cleanup, file) {
   }
 }
 
-/** First reading and median of the others, of both trees in turn; refuses to compare what is not the same. */
-async function readBoth(reader, trees, rounds) {
-  const seen = { vfiofs: [], tmpfs: [] };
+/** First reading and median of the others, of all trees in turn; refuses to compare what is not the same. */
+async function readAll(reader, trees, rounds) {
+  const seen = Object.fromEntries(Object.keys(trees).map((name) => [name, []]));
   for (let round = 0; round <= rounds; round++)
-    for (const name of ['vfiofs', 'tmpfs']) seen[name].push(await read(reader, trees[name]));
-  const answers = new Set([...seen.vfiofs, ...seen.tmpfs].map(({ answer }) => answer));
-  if (answers.size > 1) throw new Error(`${reader} does not find the same on vfiofs and tmpfs`);
-  const { vfiofs, tmpfs } = seen;
-  const later = (runs) => median(runs.slice(1).map(({ ms }) => ms));
-  return { first: vfiofs[0].ms, vfiofs: later(vfiofs), tmpfs: later(tmpfs) };
+    for (const [name, sys] of Object.entries(trees)) seen[name].push(await read(reader, sys));
+  const answers = new Set(Object.values(seen).flatMap((runs) => runs.map(({ answer }) => answer)));
+  if (answers.size > 1)
+    throw new Error(`${reader} does not find the same on ${Object.keys(trees).join(', ')}`);
+  const summary = ([first, ...later]) => ({ first: first.ms, later: median(later.map(({ ms }) => ms)) });
+  return Object.fromEntries(Object.entries(seen).map(([name, runs]) => [name, summary(runs)]));
 }
 
-async function ofSize(Cleanup, functions, rounds) {
+async function ofSize(Cleanup, functions, rounds, say) {
   const cleanup = new Cleanup();
   try {
     const directory = mkdtempSync(join(tmpdir(), 'vfiofs-bench-'));
     cleanup.add(() => rmSync(directory, { recursive: true }));
     const file = join(directory, 'topology.json');
-    writeFileSync(file, JSON.stringify(topology(functions)));
+    const data = topology(functions);
+    writeFileSync(file, JSON.stringify(data));
+    say('starting');
     const startups = [];
     for (let round = 0; round < rounds; round++) startups.push(await startup(Cleanup, file));
     const machine = await mountVfiofs(cleanup, [file]);
     const memory = { ready: memoryOf(machine.pid).resident };
     const sys = join(machine.directory, 'sys');
-    // Before the copy, which looks up everything.
+    // Before anything else that looks up much.
     await read('lspci', sys);
     memory.listed = memoryOf(machine.pid).resident;
-    const trees = { vfiofs: sys, tmpfs: copyToTmpfs(cleanup, sys) };
-    const lspci = await readBoth('lspci', trees, rounds);
-    const find = await readBoth('find', trees, rounds);
+    say('copying to tmpfs');
+    const tmpfs = await copyToTmpfs(cleanup, data);
+    const trees = { vfiofs: sys, libfuse: (await startPeerTree(cleanup, tmpfs)).directory, tmpfs };
+    say('lspci');
+    const lspci = await readAll('lspci', trees, rounds);
+    say('find');
+    const find = await readAll('find', trees, rounds);
     memory.peak = memoryOf(machine.pid).peak;
     return { functions, startup: median(startups), memory, lspci, find };
   } finally {
@@ -85,9 +91,17 @@ async function ofSize(Cleanup, functions, rounds) {
   }
 }
 
-/** One row per size. */
-export async function scales(Cleanup, sizes, rounds) {
+/** One row per size, of `roundsOf(functions)` rounds; tells on stderr how far it is. */
+export async function scales(Cleanup, sizes, roundsOf) {
+  const start = performance.now();
   const rows = [];
-  for (const functions of sizes) rows.push(await ofSize(Cleanup, functions, rounds));
+  for (const functions of sizes)
+    rows.push(
+      await ofSize(Cleanup, functions, roundsOf(functions), (what) =>
+        console.error(
+          `bench: ${((performance.now() - start) / 1000).toFixed(0)} s: ${functions} functions, ${what}`,
+        ),
+      ),
+    );
   return rows;
 }

@@ -82,6 +82,16 @@ export async function startPeer(cleanup, threads) {
   return { startup, roundTrip: [join(directory, 'dev')] };
 }
 
+/** A tree of plain files, served by libfuse. */
+export function startPeerTree(cleanup, tree) {
+  return serveIn(
+    cleanup,
+    join(binaries, 'peer-tree'),
+    (at) => [tree, '-f', '-s', '-o', 'allow_other', at],
+    (_child, at) => fileAppears(join(at, 'bus')),
+  );
+}
+
 /** `topology`: none or one. */
 export function mountVfiofs(cleanup, topology = []) {
   return serveIn(

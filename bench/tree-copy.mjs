@@ -1,67 +1,70 @@
-/** The pretend /sys as plain files on a tmpfs: the same names, contents and links, at the cost of a file system in the kernel. */
+/**
+ * The pretend /sys as plain files on a tmpfs: the same names, contents and links, at the cost of a file system in the kernel. Made from a
+ * machine of this process, so that what is measured is not disturbed, nor waited for.
+ */
 import { execFileSync } from 'node:child_process';
-import {
-  closeSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  rmdirSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, rmdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const buffer = Buffer.alloc(1 << 16);
+const largest = 1 << 16;
+const reading = { flags: 0, reads: true, writes: false };
 
 /** What can be read; what is only written, mapped, or refused at the moment is empty. */
-function content(file) {
-  let fd;
+function content(node, root) {
+  let file;
   try {
-    fd = openSync(file, 'r');
+    file = node.open(reading, root);
+    return file.read?.(0n, largest, root) ?? Buffer.alloc(0);
   } catch (error) {
-    if (error.code === 'EACCES') return Buffer.alloc(0);
-    throw error;
-  }
-  try {
-    return Buffer.from(buffer.subarray(0, readSync(fd, buffer, 0, buffer.length, 0)));
-  } catch (error) {
-    if (['EIO', 'EINVAL', 'ENODEV'].includes(error.code)) return Buffer.alloc(0);
+    if (['EACCES', 'EIO', 'EINVAL', 'ENODEV'].includes(error.code)) return Buffer.alloc(0);
     throw error;
   } finally {
-    closeSync(fd);
+    file?.release?.();
   }
 }
 
-function copyFile(from, to) {
-  const bytes = content(from);
+function copyFile(node, to, root) {
+  const bytes = content(node, root);
   writeFileSync(to, bytes);
   // BARs have a size and nothing to read.
-  const { size } = lstatSync(from);
+  const { size } = node.attributes();
   if (bytes.length === 0 && size !== 4096) truncateSync(to, size);
 }
 
-function copyTree(from, to) {
+function copyTree(directory, to, root) {
   mkdirSync(to);
-  for (const entry of readdirSync(from, { withFileTypes: true })) {
-    const [source, target] = [join(from, entry.name), join(to, entry.name)];
-    if (entry.isDirectory()) copyTree(source, target);
-    else if (entry.isSymbolicLink()) symlinkSync(readlinkSync(source), target);
-    else copyFile(source, target);
+  for (const name of directory.names()) {
+    const node = directory.lookup(name);
+    const target = join(to, name);
+    if (node.kind === 'directory') copyTree(node, target, root);
+    else if (node.kind === 'symlink') symlinkSync(node.target(), target);
+    else copyFile(node, target, root);
   }
 }
 
-/** The directory `sys` on a tmpfs of its own, gone after cleanup. */
-export function copyToTmpfs(cleanup, sys) {
+/** /sys of the machine of `topology` (the data of a topology file) on a tmpfs of its own, gone after cleanup. */
+export async function copyToTmpfs(cleanup, topology) {
+  const { createMachine, parseTopology } = await import('../dist/index.js');
+  const { plainCaller } = await import('../dist/transports/plain-caller.js');
+  const root = plainCaller({
+    reason: 'nobody calls',
+    uid: 0,
+    gid: 0,
+    capable: () => true,
+    describe: 'bench',
+  });
   const directory = mkdtempSync(join(tmpdir(), 'vfiofs-bench-'));
   cleanup.add(() => rmdirSync(directory));
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8g,nr_inodes=4m', 'vfiofs-bench', directory]);
   cleanup.add(() => execFileSync('umount', [directory]));
-  copyTree(sys, join(directory, 'sys'));
+  const machine = createMachine(parseTopology(JSON.stringify(topology), 'topology.json'), {
+    pages: 'buffer',
+  });
+  try {
+    copyTree(machine.root.lookup('sys'), join(directory, 'sys'), root);
+  } finally {
+    machine.destroy();
+  }
   return join(directory, 'sys');
 }
