@@ -23,6 +23,7 @@ import type { MachinePlan } from './plan.js';
 import { Population } from './population.js';
 import { type PciSlot, Slots } from './slots.js';
 import { Sriov } from './sriov.js';
+import { type VariantDriver, variantsOf } from './variant-drivers.js';
 
 const noiommuTaint = 64;
 
@@ -47,6 +48,7 @@ class PretendHost implements Host {
   readonly vfio: Required<VfioOptions>;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly drivers: DriverCore;
+  readonly variants: readonly VariantDriver[];
   readonly sriov: Sriov;
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
@@ -100,7 +102,8 @@ class PretendHost implements Host {
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
       if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, this));
-    for (const driver of described) this.drivers.register(plainDriver(driver, this));
+    this.variants = variantsOf(described);
+    for (const driver of described) if (!driver.vfio) this.drivers.register(plainDriver(driver, this));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
     this.population = new Population(this.functions, {
       plan,

@@ -1,6 +1,6 @@
 /** SR-IOV of a description: numbers that a capability can hold, VFs that hardware could have, and routing ids that nobody else has. */
 
-import type { FunctionShape } from '../devices/contract.js';
+import type { BarSpec, FunctionShape } from '../devices/contract.js';
 import { formatBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
@@ -29,10 +29,27 @@ export function checkSriov(row: CompleteDescription, shape: FunctionShape, repor
       note(['bars', i, 'size'], `${bar.size}: expected whole pages (4096 bytes and up)`);
   });
   checkMigration(sriov.migration, { bars, definition: undefined }, note);
+  checkLegacyIo(sriov, bars, note);
   const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
   const captured = sriov.config && complete({ bdf: row.bdf, config: sriov.config, bars });
   const msix = sriov.msix ?? captured?.msix;
   checkMessages({ ...vf, ...(msix && { msix }) }, note);
+}
+
+/** legacy_io.c has its BAR 0 where the VF has none, and reaches the notify register through another one. */
+function checkLegacyIo(
+  { legacyIo, vfDevice }: CompleteSriov,
+  bars: readonly BarSpec[],
+  report: Report,
+): void {
+  if (!legacyIo) return;
+  const { bar, offset } = legacyIo.notify;
+  if (vfDevice !== 0x1041)
+    report(['legacyIo'], `VFs ${hex(vfDevice)}: only network devices (0x1041) have it`);
+  if (bars.some(({ index }) => index === 0)) report(['legacyIo'], 'expected VFs without a BAR 0');
+  const size = bars.find(({ index }) => index === bar)?.size ?? 0;
+  if (offset + 2 > size || offset % 2 !== 0)
+    report(['legacyIo', 'notify'], `BAR ${bar} has no 16-bit register at ${hex(offset)}`);
 }
 
 function checkNumbers(sriov: CompleteSriov, report: Report): void {

@@ -3,6 +3,7 @@ import { checkAddresses } from './check-addresses.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
+import { checkMigrationFlags } from './check-migration.js';
 import { checkSlots } from './check-slots.js';
 import { checkVfPlaces } from './check-sriov.js';
 import { complete } from './completed.js';
@@ -13,6 +14,7 @@ import { builtInDrivers } from './plain-drivers.js';
 import { type MachinePlan, planMachine } from './plan.js';
 import { formatProblem, type Problem, type Report } from './problem.js';
 import { didYouMean, list } from './suggest.js';
+import { builtInVariants } from './variant-drivers.js';
 
 /** Drivers that `vfio/` registers, which descriptions may name though they are not among the plain ones. */
 const vfioDrivers = ['vfio-pci'];
@@ -140,7 +142,8 @@ const isUint = (value: unknown): boolean => Number.isInteger(value) && (value as
 /** Names that a function's `driver` may have. */
 function checkDrivers({ drivers = [] }: HostDescription, report: Report): string[] {
   const seen = new Set<string>();
-  drivers.forEach(({ name, module }, i) => {
+  drivers.forEach(({ name, module, vfio }, i) => {
+    checkMigrationFlags(vfio?.migration, (path, message) => report(['drivers', i, 'vfio', ...path], message));
     if (!/^[A-Za-z0-9_-]+$/.test(name) || name === 'none')
       report(
         ['drivers', i, 'name'],
@@ -153,5 +156,5 @@ function checkDrivers({ drivers = [] }: HostDescription, report: Report): string
       report(['drivers', i, 'module'], `"${module}": expected a module name of letters, digits and _`);
     seen.add(name);
   });
-  return [...builtInDrivers.map((driver) => driver.name), ...seen, ...vfioDrivers];
+  return [...[...builtInDrivers, ...builtInVariants].map((driver) => driver.name), ...seen, ...vfioDrivers];
 }

@@ -53,7 +53,7 @@ export function describeFunction(fn: PciFunction) {
     reset_methods: [...fn.resetMethods],
     model: fn.modelName ?? null,
     migration: fn.migration ? [...fn.migration.flags] : null,
-    dma_logging: fn.dmaLogging,
+    dma_logging: fn.dmaLogging ?? false,
     iommu_group: fn.iommuGroup?.id ?? null,
     dma_coherency: fn.dmaCoherency,
     driver: fn.driver?.name ?? null,

@@ -74,6 +74,28 @@ export interface DriverDescription {
   readonly sriov?: 'removes-vfs' | 'leaves-vfs';
   /** VFs it can deal with, where that is fewer than a device may have (pci_sriov_set_totalvfs()). */
   readonly maxVfs?: number;
+  /** Makes it a variant driver: it gives its devices to user space as vfio-pci does, and with them what stands here. */
+  readonly vfio?: VariantDescription;
+}
+
+/**
+ * A variant driver of vfio-pci. All its ids count only where driver_override names it, and of the other fields of its description none
+ * matters.
+ */
+export interface VariantDescription {
+  readonly migration?: MigrationDescription;
+  /** Default false. */
+  readonly dmaLogging?: boolean;
+  /** Virtio network VFs that can do legacy I/O become transitional devices; default false. */
+  readonly legacyIo?: boolean;
+  /** Only VFs get this, and only while one of these drivers has their PF; default: every device. */
+  readonly vfsOf?: readonly string[];
+}
+
+/** What the PF of a virtio network VF can do for it by admin commands (VIRTIO_ADMIN_CMD_LEGACY_*). */
+export interface LegacyIoDescription {
+  /** Where in the VF's BARs queues are notified (VIRTIO_ADMIN_CMD_LEGACY_NOTIFY_INFO). */
+  readonly notify: { readonly bar: number; readonly offset: number };
 }
 
 export type DmaCoherency = 'enforced' | 'unenforced' | 'none';
@@ -171,8 +193,10 @@ export interface SriovDescription {
   /** VFs there are at start; default 0. */
   readonly numvfs?: number;
   /** What the VFs can do beyond vfio-pci, as of a function of its own. */
-  readonly migration?: MigrationDescription;
+  readonly migration?: MigrationDescription | false;
   readonly dmaLogging?: boolean;
+  /** Of virtio network VFs without a BAR 0. */
+  readonly legacyIo?: LegacyIoDescription;
 }
 
 /** The optional parts of the migration protocol; `stop-copy` is never left out. */
@@ -229,9 +253,9 @@ export interface FunctionDescription {
   readonly capabilities?: readonly RawCapability[];
   readonly extendedCapabilities?: readonly RawCapability[];
 
-  /** Lets a vfio client save and load the device; left out: it can't, as on plain vfio-pci. */
-  readonly migration?: MigrationDescription;
-  /** Lets a vfio client ask which pages the device wrote; default false. */
+  /** Lets a vfio client save and load the device, or `false`: it can't, whatever its driver; left out: as its driver says. */
+  readonly migration?: MigrationDescription | false;
+  /** Lets a vfio client ask which pages the device wrote; default: as its driver says. */
   readonly dmaLogging?: boolean;
 
   /** Bound at start. Left out: whichever driver matches, as on a kernel that boots; `none`: stays unbound. */

@@ -1,12 +1,20 @@
 /** The state of a function beyond its configuration space, for whoever saves and loads it: stopped, read, replaced, let go. */
 import { struct, u32 } from '../abi/struct.js';
-import { type MaybeAsync, StateRefused, type WatchedRegister } from '../devices/contract.js';
+import {
+  type MaybeAsync,
+  type ModelDefinition,
+  StateRefused,
+  type WatchedRegister,
+} from '../devices/contract.js';
+import { unsaveable } from './check-migration.js';
 import type { FunctionInterrupts } from './interrupts.js';
 import type { AttachedModel, Bar } from './pci-function.js';
 
 export interface FunctionState {
   /** Version of the model's part; 0 without a model. */
   readonly version: number;
+  /** Whether its state can be had at all. */
+  readonly canBeSaved: boolean;
   /** Initiates nothing more once it has settled: no DMA, no interrupt. */
   pause(): MaybeAsync<void>;
   resume(): void;
@@ -23,6 +31,7 @@ export interface StateSource {
   readonly bars: readonly (Bar | undefined)[];
   readonly model: AttachedModel | undefined;
   readonly stateVersion: number;
+  readonly definition: ModelDefinition | undefined;
   readonly interrupts: FunctionInterrupts | undefined;
   settled(register: WatchedRegister): void;
 }
@@ -38,6 +47,11 @@ export class HostFunctionState implements FunctionState {
 
   get version(): number {
     return this.source.stateVersion;
+  }
+
+  get canBeSaved(): boolean {
+    const bars = this.source.bars.flatMap((bar) => bar ?? []);
+    return unsaveable({ bars, definition: this.source.definition }) === undefined;
   }
 
   pause(): MaybeAsync<void> {

@@ -1,9 +1,9 @@
 /** A PCI function made from its plan. Config space, BAR memory and model come to be when first asked for. */
 import * as pci from '../abi/pci/index.js';
-import type { FunctionShape, WatchedRegister } from '../devices/contract.js';
+import type { FunctionShape, ModelDefinition, WatchedRegister } from '../devices/contract.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
-import type { DmaCoherency, MigrationDescription } from './description.js';
+import type { DmaCoherency, LegacyIoDescription, MigrationDescription } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
 import { FunctionMemory, HostBar } from './function-memory.js';
@@ -186,11 +186,17 @@ export class HostFunction implements PciFunction {
     this.sinks.resetDone?.();
   }
 
-  get migration(): MigrationDescription | undefined {
+  get migration(): MigrationDescription | false | undefined {
     return this.plan.description.migration;
   }
-  get dmaLogging(): boolean {
-    return this.plan.description.dmaLogging ?? false;
+  get dmaLogging(): boolean | undefined {
+    return this.plan.description.dmaLogging;
+  }
+  get legacyIo(): LegacyIoDescription | undefined {
+    return this.plan.virtual?.pf.description.sriov?.legacyIo;
+  }
+  get definition(): ModelDefinition | undefined {
+    return this.plan.definition;
   }
   get stateVersion(): number {
     return this.plan.definition?.stateVersion ?? 0;

@@ -8,6 +8,7 @@ import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { PciFunction } from './pci-function.js';
 import type { PciSlot } from './slots.js';
+import type { VariantDriver } from './variant-drivers.js';
 
 export interface IommuDescription {
   readonly kind: 'intel' | 'amd' | 'none';
@@ -88,6 +89,8 @@ export interface Host {
   /** Physical slots, by name. */
   readonly slots: ReadonlyMap<string, PciSlot>;
   readonly drivers: PciDrivers;
+  /** Drivers that the machine has and `vfio/` registers, beside vfio-pci. */
+  readonly variants: readonly VariantDriver[];
   readonly sriov: SriovControl;
   readonly modules: ReadonlyMap<string, KernelModule>;
   /** For a function without an IOMMU: a group named vfio-noiommu (vfio_noiommu_group_alloc()). */

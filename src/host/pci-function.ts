@@ -9,7 +9,7 @@ import type {
 import type { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
-import type { BridgeKind, DmaCoherency, MigrationDescription } from './description.js';
+import type { BridgeKind, DmaCoherency, LegacyIoDescription, MigrationDescription } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { FunctionState } from './function-state.js';
 import type { IommuGroup } from './iommu-group.js';
@@ -140,9 +140,11 @@ export interface PciFunction {
   readonly sinks: FunctionSinks;
   /** What migrates beside configuration space. */
   readonly state: FunctionState;
-  /** What a vfio client is offered beyond vfio-pci. */
-  readonly migration: MigrationDescription | undefined;
-  readonly dmaLogging: boolean;
+  /** What a vfio client is offered, whatever the driver; undefined: the driver says. */
+  readonly migration: MigrationDescription | false | undefined;
+  readonly dmaLogging: boolean | undefined;
+  /** What the PF can do for a virtio network VF. */
+  readonly legacyIo: LegacyIoDescription | undefined;
   /** A client has its VFIO device open; set and cleared by `vfio/`. */
   held: boolean;
   /** False once removed from the machine: open files answer ENODEV. */

@@ -18,6 +18,7 @@ import { hasServices } from './port-services.js';
 
 const intel = (...devices: number[]): PciId[] =>
   devices.map((device) => ({ vendor: PCI_VENDOR_ID_INTEL, device }));
+const mellanox = (...devices: number[]): PciId[] => devices.map((device) => ({ vendor: 0x15b3, device }));
 const run = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
 
 /** Built-in drivers may count vectors by function and CPUs. */
@@ -77,6 +78,20 @@ export const builtInDrivers: readonly PlainDriver[] = [
   },
   // VFs of the 82576 and I350.
   { name: 'igbvf', ids: intel(0x10ca, 0x1520), vectors: 3, dmaBits: 64 },
+  // ConnectX and BlueField (mlx5_core_pci_table[]), and their VFs, which it holds like PFs.
+  {
+    ...{ name: 'mlx5_core', sriov: 'removes-vfs', dmaBits: 64 },
+    ids: mellanox(...run(0x1011, 15), 0x1021, 0x1023, 0x1025, 0x1027, 0xa2d2, 0xa2d3, 0xa2d6, 0xa2dc, 0xa2df),
+    vectorsOf: (_fn, cpus) => cpus.count + 1,
+  },
+  // Engines of Kunpeng: PFs and VFs (hisi_sec_dev_ids[] and so on).
+  ...(['hisi_sec2', 'hisi_hpre', 'hisi_zip'] as const).map((name, i): PlainDriver => {
+    const pf = [0xa255, 0xa258, 0xa250][i]!;
+    return {
+      ...{ name, sriov: 'removes-vfs', dmaBits: 64 },
+      ids: [pf, pf + 1].map((device) => ({ vendor: 0x19e5, device })),
+    };
+  }),
   {
     ...{
       name: 'virtio-pci',

@@ -139,11 +139,25 @@ const vitalData: Schema = {
 const id = integer('a 16-bit id, like 0x8086', 0, 0xffff);
 const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
 
-const migration = required(
+export const migration = required(
   object('what of the migration protocol a device offers', {
     flags: list(oneOf(...migrationFlags), 'a list of stop-copy, p2p and pre-copy'),
   }),
   'flags',
+);
+
+const legacyIo = required(
+  object('where a virtio network VF with legacy I/O is notified', {
+    notify: required(
+      object('a 16-bit register', {
+        bar: integer('the index of a memory BAR', 1, 5),
+        offset: integer('an offset in bytes', 0, 2 ** 32 - 1),
+      }),
+      'bar',
+      'offset',
+    ),
+  }),
+  'notify',
 );
 
 const sriov = orFalse(
@@ -161,8 +175,9 @@ const sriov = orFalse(
     msix: required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset'),
     ari: flag,
     numvfs: integer('a number of VFs', 0, 0xffff),
-    migration,
+    migration: orFalse(migration),
     dma_logging: flag,
+    legacy_io: legacyIo,
   }),
 );
 
@@ -198,7 +213,7 @@ export const functionSchema: Schema = required(
     power_management: flag,
     capabilities: list(capability, 'a list of capabilities'),
     extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
-    migration,
+    migration: orFalse(migration),
     dma_logging: flag,
     driver: text('the name of a driver, or none'),
     driver_override: text('the name of a driver'),

@@ -2,7 +2,7 @@
  * The JSON schema (draft 2020-12) of a topology file. It says what may be written; whether it makes a machine is for
  * host/check.ts. Descriptions finish the sentence "expected …" in messages. Published as docs/topology.schema.json.
  */
-import { functionSchema } from './schema-function.js';
+import { functionSchema, migration } from './schema-function.js';
 import { flag, integer, object, oneOf, size, text } from './schema-parts.js';
 
 const release = text('a kernel release, like 7.2.0-vfiofs', '^[A-Za-z0-9][A-Za-z0-9._+-]*$');
@@ -50,6 +50,17 @@ const driver = {
     dma_bits: integer('the width of DMA addresses in bits', 24, 64),
     sriov: oneOf('removes-vfs', 'leaves-vfs'),
     max_vfs: integer('1 to 65535 VFs', 1, 0xffff),
+    vfio: object('what a variant driver of vfio-pci offers', {
+      migration,
+      dma_logging: flag,
+      legacy_io: flag,
+      vfs_of: {
+        type: 'array',
+        minItems: 1,
+        items: text('the name of a driver'),
+        description: 'a list of drivers',
+      },
+    }),
   }),
   required: ['name', 'ids'],
 };

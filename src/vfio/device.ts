@@ -17,6 +17,7 @@ import { OpenDevice } from './open-device.js';
 import { D0, D3HOT, setPowerState } from './power.js';
 import type { Tally } from './tally.js';
 import { isPhysicalFunction, VfToken } from './token.js';
+import type { Overlay } from './variants/overlay.js';
 
 /** What an open device's DMA goes through: a container, or an iommufd. */
 export interface DeviceBinding {
@@ -33,10 +34,12 @@ export interface DeviceBinding {
   release(): void;
 }
 
-/** What a driver offers beyond vfio-pci itself (mig_ops, log_ops of struct vfio_device). */
+/** What a driver offers beyond the core (mig_ops, log_ops of struct vfio_device, and its own ops). */
 export interface VariantFeatures {
   readonly migration: MigrationDescription | undefined;
   readonly dmaLogging: boolean;
+  /** Between the client and the core. */
+  readonly overlay?: Overlay;
 }
 
 /** vfio_unregister_group_dev() asks again every 10 s. */
@@ -96,6 +99,10 @@ export class VfioDevice {
   private get hidesCdev(): boolean {
     const { vfio, iommu } = this.registry.host;
     return !vfio.noncoherentCdev && !(iommu.enforcesCoherency && this.fn.dmaCoherency === 'enforced');
+  }
+
+  get overlay(): Overlay | undefined {
+    return this.variant.overlay;
   }
 
   get openCount(): number {

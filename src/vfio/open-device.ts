@@ -47,6 +47,8 @@ export class OpenDevice {
     changeCommand(fn, 0, PCI_COMMAND_MASTER);
     enableFunction(fn);
     this.resetWorks = resetFunction(fn);
+    const { overlay } = device;
+    if (this.resetWorks) overlay?.resetDone();
     this.saved = saveState(fn);
     changeCommand(fn, 0, PCI_COMMAND_INTX_DISABLE);
     this.irqs = new Interrupts(fn, () => this.config.interruptPin);
@@ -64,7 +66,10 @@ export class OpenDevice {
       (pasid) => binding.spaceOf?.(pasid),
       (iova, length) => dmaLog?.wrote(iova, length),
     );
-    fn.sinks.resetDone = () => this.migration?.resetDone();
+    fn.sinks.resetDone = () => {
+      overlay?.resetDone();
+      this.migration?.resetDone();
+    };
     fn.sinks.msi = (vector) => this.irqs.messages.signal(vector);
     fn.sinks.intx = (asserted) => {
       if (asserted) intx.raise();

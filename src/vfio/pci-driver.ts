@@ -1,37 +1,62 @@
-/** The vfio-pci driver as the PCI bus sees it (drivers/vfio/pci/vfio_pci.c). */
+/** vfio-pci and its variants as the PCI bus sees them (drivers/vfio/pci/vfio_pci.c, vfio_pci_core_register_device()). */
 import { refuse } from '../abi/errno.js';
 import type { PciDriver } from '../host/driver.js';
 import { boolParameter } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
+import type { VariantDriver } from '../host/variant-drivers.js';
+import type { VariantFeatures } from './device.js';
 import { D0, setPowerState } from './power.js';
+import { variantFeatures } from './variants/features.js';
 import type { Vfio } from './vfio.js';
 
+const NAME = 'vfio-pci';
+
+/** Those of a machine: vfio-pci first. */
+export function vfioPciDrivers(vfio: Vfio): PciDriver[] {
+  return [vfioPci(vfio), ...vfio.host.variants.map((driver) => variant(vfio, driver))];
+}
+
 /** Matches everything, but only where driver_override names it. */
-export function vfioPciDriver(vfio: Vfio): PciDriver {
-  const name = 'vfio-pci';
+function vfioPci(vfio: Vfio): PciDriver {
   const { sriov } = vfio.host;
   return {
-    name,
+    name: NAME,
     module: 'vfio_pci',
     ids: [{ overrideOnly: true }],
-    managesDma: true,
-    probe(fn: PciFunction): void {
-      if (fn.isBridge) refuse('EINVAL', `${fn.bdf} is a bridge`);
-      if (fn.sriov && fn.sriov.numVfs > 0) refuse('EBUSY', `${fn.bdf} has VFs enabled`);
-      // A machine's description stands in for the variant driver of such a device.
-      vfio.register(fn, { migration: fn.migration, dmaLogging: fn.dmaLogging });
-    },
-    async remove(fn: PciFunction) {
-      if (fn.sriov) await sriov.disable(fn);
-      await vfio.unregister(fn);
-    },
+    ...core(vfio, (fn) => variantFeatures(fn, undefined)),
     /** vfio_pci_sriov_configure(): VFs go to vfio-pci alone, so that no host driver gets one from an untrusted PF's holder. */
     sriovConfigure(fn: PciFunction, count: number): void | Promise<void> {
       if (!boolParameter(vfio.host, 'vfio_pci', 'enable_sriov'))
         refuse('ENOENT', 'vfio_pci.enable_sriov is N');
       if (count === 0) return sriov.disable(fn).then(() => vfio.deviceOf(fn)?.rest());
       setPowerState(fn, D0);
-      sriov.enable(fn, count, name);
+      sriov.enable(fn, count, NAME);
+    },
+  };
+}
+
+/** None of them has sriov_configure. */
+function variant(vfio: Vfio, description: VariantDriver): PciDriver {
+  return {
+    name: description.name,
+    module: description.module ?? description.name.replaceAll('-', '_'),
+    // PCI_DRIVER_OVERRIDE_DEVICE_VFIO().
+    ids: description.ids.map((id) => ({ ...id, overrideOnly: true })),
+    ...core(vfio, (fn) => variantFeatures(fn, description.vfio)),
+  };
+}
+
+function core(vfio: Vfio, features: (fn: PciFunction) => VariantFeatures) {
+  return {
+    managesDma: true,
+    probe(fn: PciFunction): void {
+      if (fn.isBridge) refuse('EINVAL', `${fn.bdf} is a bridge`);
+      if (fn.sriov && fn.sriov.numVfs > 0) refuse('EBUSY', `${fn.bdf} has VFs enabled`);
+      vfio.register(fn, features(fn));
+    },
+    async remove(fn: PciFunction): Promise<void> {
+      if (fn.sriov) await vfio.host.sriov.disable(fn);
+      await vfio.unregister(fn);
     },
   };
 }

@@ -15,7 +15,7 @@ import { ContainerFile } from './container-file.js';
 import { type DeviceRegistry, type VariantFeatures, VfioDevice } from './device.js';
 import { EventFds } from './eventfds.js';
 import { VfioGroup } from './group.js';
-import { vfioPciDriver } from './pci-driver.js';
+import { vfioPciDrivers } from './pci-driver.js';
 import { Tally } from './tally.js';
 
 export interface VfioBackends {
@@ -43,7 +43,7 @@ export class Vfio implements DeviceRegistry {
     readonly host: Host,
     private readonly backends: VfioBackends,
   ) {
-    host.drivers.register(vfioPciDriver(this));
+    for (const driver of vfioPciDrivers(this)) host.drivers.register(driver);
     host.changes.subscribe((change) => {
       if (change.kind === 'function-lost') this.lost(change.function);
     });

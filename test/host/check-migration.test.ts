@@ -68,7 +68,11 @@ test('a function and its VFs say what they offer', () => {
     ],
   });
   const functions = [...host.functions.values()].sort((a, b) => (a.bdf < b.bdf ? -1 : 1));
-  const offers = functions.map((fn) => [fn.bdf, fn.migration?.flags, fn.dmaLogging]);
+  const offers = functions.map((fn) => [
+    fn.bdf,
+    fn.migration ? fn.migration.flags : undefined,
+    fn.dmaLogging ?? false,
+  ]);
   expect(offers).toEqual([
     ['0000:00:04.0', undefined, false],
     ['0000:00:04.1', ['stop-copy', 'p2p', 'pre-copy'], true],

@@ -7,6 +7,10 @@ export interface SysfsDifference {
 
 export const differences: readonly SysfsDifference[] = [
   {
+    line: /^\/sys\/(bus\/pci\/drivers|module)\/(mlx5_core|hisi_(sec2|hpre|zip)|(mlx5|virtio|hisi_acc)_vfio_pci)/,
+    why: 'the kernel of the recordings was built without the variants of vfio-pci and the drivers of their PFs',
+  },
+  {
     line: /\/config@070 05 00 81 00 .. .. e0 fe/,
     why: 'the entry of the remapping table that a message names follows the order in which vectors were given out',
   },

@@ -43,6 +43,7 @@ export const PCI_BASE_ADDRESS_MEM_PREFETCH = 0x08;
 
 /** Header type 0. */
 export const PCI_CARDBUS_CIS = 0x28;
+export const PCI_REVISION_ID = 0x08;
 export const PCI_SUBSYSTEM_VENDOR_ID = 0x2c;
 export const PCI_SUBSYSTEM_ID = 0x2e;
 export const PCI_ROM_ADDRESS = 0x30;

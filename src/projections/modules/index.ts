@@ -15,7 +15,10 @@ const places: Readonly<Record<string, string>> = {
   e1000e: 'kernel/drivers/net/ethernet/intel/e1000e/e1000e',
   igb: 'kernel/drivers/net/ethernet/intel/igb/igb',
   ioatdma: 'kernel/drivers/dma/ioat/ioatdma',
+  hisi_acc_vfio_pci: 'kernel/drivers/vfio/pci/hisilicon/hisi-acc-vfio-pci',
   iommufd: 'kernel/drivers/iommu/iommufd/iommufd',
+  mlx5_core: 'kernel/drivers/net/ethernet/mellanox/mlx5/core/mlx5_core',
+  mlx5_vfio_pci: 'kernel/drivers/vfio/pci/mlx5/mlx5-vfio-pci',
   nvme: 'kernel/drivers/nvme/host/nvme',
   pci_stub: 'kernel/drivers/pci/pci-stub',
   pcieport: 'kernel/drivers/pci/pcie/pcieport',
@@ -24,6 +27,7 @@ const places: Readonly<Record<string, string>> = {
   vfio_pci: 'kernel/drivers/vfio/pci/vfio-pci',
   vfio_pci_core: 'kernel/drivers/vfio/pci/vfio-pci-core',
   virtio_pci: 'kernel/drivers/virtio/virtio_pci',
+  virtio_vfio_pci: 'kernel/drivers/vfio/pci/virtio/virtio-vfio-pci',
 };
 
 const place = (name: string) => places[name] ?? `kernel/drivers/misc/${name}`;

@@ -23,16 +23,29 @@ function locate(open: OpenDevice, offset: bigint): Place {
 /** May be short at the end of a BAR. */
 export function readRegion(open: OpenDevice, offset: bigint, length: number): Buffer {
   const { index, at } = locate(open, offset);
+  const { overlay } = open.device;
+  const region = overlay?.regions.get(index);
+  if (region) return region.read(open, at, length);
   if (index < RegionIndex.ROM) return readBar(open, index, at, length);
-  if (index === RegionIndex.CONFIG) return open.config.read(at, length);
+  if (index === RegionIndex.CONFIG) {
+    const bytes = open.config.read(at, length);
+    overlay?.configRead(at, bytes);
+    return bytes;
+  }
   if (index >= NUM_REGIONS) return readSpecific(open, index, at, length);
   return index === RegionIndex.ROM ? readRom(open, at) : noVga();
 }
 
 export function writeRegion(open: OpenDevice, offset: bigint, data: Buffer): number {
   const { index, at } = locate(open, offset);
+  const { overlay } = open.device;
+  const region = overlay?.regions.get(index);
+  if (region) return region.write(open, at, data);
   if (index < RegionIndex.ROM) return writeBar(open, index, at, data);
-  if (index === RegionIndex.CONFIG) return open.config.write(at, data);
+  if (index === RegionIndex.CONFIG) {
+    overlay?.configWritten(at, data);
+    return open.config.write(at, data);
+  }
   if (index >= NUM_REGIONS) return writeSpecific(open, index, at, data);
   return index === RegionIndex.ROM ? refuse('EINVAL', 'the ROM can not be written') : noVga();
 }

@@ -31,6 +31,8 @@ interface Region {
 
 /** A region that does not exist has size 0 and no flags; an index that has no meaning is EINVAL. */
 function region(open: OpenDevice, index: number): Region {
+  const overlaid = open.device.overlay?.regions.get(index);
+  if (overlaid) return { size: overlaid.size, flags: READ | WRITE, capabilities: none };
   if (index < RegionIndex.ROM) return barRegion(open, index);
   switch (index) {
     case RegionIndex.CONFIG:
