@@ -7,7 +7,7 @@ export interface SysfsDifference {
 
 export const differences: readonly SysfsDifference[] = [
   {
-    line: /^\/sys\/(bus\/pci\/drivers|module)\/(mlx5_core|hisi_(sec2|hpre|zip)|(mlx5|virtio|hisi_acc)_vfio_pci)/,
+    line: /^\/sys\/bus\/pci\/drivers dir |^\/sys\/(bus\/pci\/drivers|module)\/(mlx5_core|hisi_(sec2|hpre|zip)|(mlx5|virtio|hisi_acc)_vfio_pci)/,
     why: 'the kernel of the recordings was built without the variants of vfio-pci and the drivers of their PFs',
   },
   {
