@@ -10,6 +10,7 @@ const actions: Actions = {
   umount: async (directory, options) => (await import('./mount.js')).umount(directory, options),
   run: async (topology, command, options) => (await import('./run.js')).run(topology, command, options),
   shell: async (topology, options) => (await import('./run.js')).shell(topology, options),
+  containerArgs: async (host, options) => (await import('./containers.js')).containerArgs(host, options),
   validate: async (topology, options) => (await import('./topology.js')).validate(topology, options),
   show: async (topology, options) => (await import('./topology.js')).show(topology, options),
   ctl: async (method, params, options) => (await import('./ctl.js')).ctl(method, params, options),

@@ -21,6 +21,12 @@ export interface ViewOptions {
   readonly host?: string | true;
 }
 
+export interface ContainerArgsOptions {
+  readonly group?: string[];
+  readonly readOnly?: boolean;
+  readonly format: 'args' | 'oci' | 'cdi';
+}
+
 export interface CtlOptions {
   readonly at: string;
   readonly socket?: string;
@@ -36,6 +42,7 @@ export interface Actions {
   umount(directory: string, options: { json?: boolean }): Promise<void>;
   run(topology: string | undefined, command: readonly string[], options: ViewOptions): Promise<void>;
   shell(topology: string | undefined, options: ViewOptions): Promise<void>;
+  containerArgs(host: string | undefined, options: ContainerArgsOptions): Promise<void>;
   validate(topology: string, options: { json?: boolean }): Promise<void>;
   show(topology: string | undefined, options: { json?: boolean }): Promise<void>;
   presets(options: { json?: boolean }): Promise<void>;
@@ -121,6 +128,39 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
     .addOption(jsonOption())
     .addHelpText('after', examples('vfiofs ls', 'vfiofs ls --json') + exits)
     .action((options: { json?: boolean }) => actions.ls(options));
+
+  program
+    .command('container-args')
+    .summary('what puts a mounted host into containers')
+    .description(
+      'Prints the arguments of podman or docker that put a mounted host into a container: its /sys, /dev/vfio, /dev/iommu and /lib/modules, and ' +
+        'the limit of locked memory that DMA needs. Several containers may have one host, or each some groups of it. docs/containers.md has more.',
+    )
+    .argument('[host]', 'its directory, or the last part of it; without it: the only one there is')
+    .option(
+      '--group <name...>',
+      'only these nodes of /dev/vfio, and what belongs to them (default: all, live)',
+    )
+    .option('--read-only', 'the container can read /sys only')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'words for a command line, parts of config.json, or a CDI specification',
+      )
+        .choices(['args', 'oci', 'cdi'])
+        .default('args'),
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'podman run --rm $(vfiofs container-args) debian ls -l /dev/vfio',
+        'podman run --rm $(vfiofs container-args lab --group 1) my-test',
+        'vfiofs container-args lab --format cdi > /etc/cdi/vfiofs-lab.json && podman run --device vfiofs/lab=group-1 my-test',
+      ) + exits,
+    )
+    .action((host: string | undefined, options: ContainerArgsOptions) =>
+      actions.containerArgs(host, options),
+    );
 
   program
     .command('ctl')

@@ -50,8 +50,18 @@ export interface SymlinkNode extends NodeBase {
   target(): string;
 }
 
+/** What chmod(2) and chown(2) change. */
+export interface Ownership {
+  /** Permission bits. */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 export interface FileNode extends NodeBase {
   readonly kind: 'file';
+  /** chmod and chown, which the kernel has allowed; `attributes()` shows them from now on. When missing they are taken and change nothing. */
+  own?(changes: Ownership): void;
   /** EACCES and EBUSY rules live here; root does not bypass what sysfs refuses to root. */
   open(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
 }

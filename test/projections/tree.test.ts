@@ -90,7 +90,8 @@ describe('the whole tree', () => {
 describe('host mounts', () => {
   it('are empty directories beside what is there', () => {
     const { tree } = machine();
-    for (const path of hostMounts) expect(list(tree, path), path).toEqual(path === '/sys/fs' ? ['cgroup'] : []);
+    for (const path of hostMounts)
+      expect(list(tree, path), path).toEqual(path === '/sys/fs' ? ['cgroup'] : []);
     expect(list(tree, '/sys/kernel')).toContain('iommu_groups');
     expect(walk(tree, '/sys/kernel')?.attributes().nlink).toBe(2 + list(tree, '/sys/kernel').length);
     expect(read(tree, '/sys/bus/pci/devices/0000:00:04.0/vendor')).toBe('0x1234\n');

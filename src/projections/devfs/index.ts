@@ -7,12 +7,15 @@ import { IOMMUFD_MINOR, MISC_MAJOR, type Model, VFIO_MINOR } from '../context.js
 import { type Children, type Entry, entry, family, subdirectory } from '../kit/directory.js';
 import { cdevs, deviceNamed, groupNamed, type VfioDeviceView, type VfioGroupView } from '../vfio-view.js';
 import type { DeviceFiles } from './nodes.js';
-import { deviceNode } from './nodes.js';
+import { deviceNodes } from './nodes.js';
 
 export function devfs(model: Model): Entry<void>[] {
   const { vfio, openIommufd } = model;
-  const misc = (name: string, minor: number, mode: number, open: DeviceFiles['open']): Entry<void> =>
-    entry('file', name, () => deviceNode({ major: MISC_MAJOR, minor, mode, open }));
+  const deviceNode = deviceNodes();
+  const misc = (name: string, minor: number, mode: number, open: DeviceFiles['open']): Entry<void> => {
+    const node = deviceNode({ major: MISC_MAJOR, minor, mode, key: {}, open });
+    return entry('file', name, () => node);
+  };
   const groups: Children<void, VfioGroupView> = {
     names: () => [...vfio.groups.values()].map(({ name }) => name),
     find: (_, name) => groupNamed(vfio, name),

@@ -104,11 +104,17 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
   [
     Opcode.SETATTR,
     (session, request) => {
-      // sysfs takes truncate() and root's chmod/chown; neither changes what our attributes are (section 1.2 of the layout notes).
-      const { valid } = fuseSetattrIn.decode(request.body);
+      // truncate() changes nothing in sysfs and of device nodes.
+      const { valid, mode, uid, gid } = fuseSetattrIn.decode(request.body);
       const known = session.known(request);
       if (valid & FATTR.SIZE && known.node.kind === 'directory')
         throw new KernelError('EISDIR', 'truncate of a directory');
+      if (known.node.kind === 'file')
+        known.node.own?.({
+          ...(valid & FATTR.MODE && { mode: mode & 0o7777 }),
+          ...(valid & FATTR.UID && { uid }),
+          ...(valid & FATTR.GID && { gid }),
+        });
       request.reply(attributesReply(known));
     },
   ],
