@@ -90,6 +90,33 @@ test('ioctl numbers', () => {
   for (const [name, number] of others) expect([name, number]).toEqual([name, newerIoctls[name]]);
 });
 
+/** Nobody's on x86 with vfio-pci: ENOTTY of the file, as test/vfio/matrix.test.ts has it. */
+const elsewhere = {
+  'a mediated device with a display': ['VFIO_DEVICE_QUERY_GFX_PLANE', 'VFIO_DEVICE_GET_GFX_DMABUF'],
+  POWER: [
+    'VFIO_IOMMU_ENABLE',
+    'VFIO_IOMMU_DISABLE',
+    'VFIO_IOMMU_SPAPR_TCE_GET_INFO',
+    'VFIO_IOMMU_SPAPR_TCE_CREATE',
+    'VFIO_IOMMU_SPAPR_TCE_REMOVE',
+    'VFIO_IOMMU_SPAPR_REGISTER_MEMORY',
+    'VFIO_IOMMU_SPAPR_UNREGISTER_MEMORY',
+    'VFIO_EEH_PE_OP',
+  ],
+};
+
+test('every ioctl and every feature of the header has its number in a table', () => {
+  const names = (pattern: RegExp) => [...header.matchAll(pattern)].map(([, name]) => name!);
+  const ioctls = names(/^#define (VFIO_\w+)\s+_IO\(VFIO_TYPE/gm);
+  const ours = { ...abi.ContainerIoctl, ...abi.GroupIoctl, ...abi.DeviceIoctl, ...abi.MigrationIoctl };
+  const known = new Set([...Object.keys(ours), ...Object.values(elsewhere).flat()]);
+  expect(ioctls.length).toBeGreaterThan(25);
+  expect(ioctls.filter((name) => !known.has(name))).toEqual([]);
+  const features = names(/^#define VFIO_DEVICE_FEATURE_(\w+)\s+\(?\d+\)?$/gm);
+  expect(features.length).toBeGreaterThan(3);
+  expect(features.filter((name) => !(name in abi.Feature))).toEqual([]);
+});
+
 test('flags and indices', () => {
   const rows: [string, number][] = [
     ['VFIO_API_VERSION', abi.API_VERSION],
