@@ -1,21 +1,13 @@
 /** The main job, step by step, as scripts/demo shows it: unmodified programs on the default host. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, expect, type TestContext, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { build, mountPoint, start, vfiofs } from '../cli/program.js';
 import { client } from './mounted-machine.js';
+import { needs } from './needs.js';
 
 beforeAll(build);
-
-function needs(program: string, context: TestContext): void {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`]);
-  } catch {
-    context.skip(`${program} is not installed: run scripts/setup`);
-  }
-}
 
 test('lspci -nnk on the mounted tree', async (context) => {
   needs('lspci', context);

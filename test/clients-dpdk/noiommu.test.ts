@@ -1,11 +1,11 @@
 /** DPDK on a machine without an IOMMU: it looks its physical addresses up in the real pagemap, and the function's DMA goes there. */
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest';
 import { build, vfiofs } from '../cli/program.js';
 import { hugePages } from './hugepages.js';
+import { needs } from './needs.js';
 
 let runtime: string;
 const cleanups: (() => void)[] = [];
@@ -17,14 +17,6 @@ beforeEach(() => {
 afterEach(() => {
   for (const cleanup of cleanups.splice(0)) cleanup();
 });
-
-function needs(program: string, context: TestContext): void {
-  try {
-    execFileSync('sh', ['-c', `command -v ${program}`]);
-  } catch {
-    context.skip(`${program} is not installed: run scripts/setup`);
-  }
-}
 
 function huge(pages: number, context: TestContext): string {
   const { directory, release } = hugePages(pages, context);
