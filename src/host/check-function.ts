@@ -11,6 +11,7 @@ import { findModel, type ModelLookup } from './models.js';
 import { largestBar } from './pages.js';
 import { planFunction } from './plan.js';
 import { hex, type Report } from './problem.js';
+import { largestRom, smallestRom } from './rom.js';
 import { resolveShape } from './shape.js';
 import { didYouMean, list } from './suggest.js';
 import { vpdCapacity, vpdContents } from './vpd.js';
@@ -93,8 +94,10 @@ function checkNumbers(row: CompleteDescription, report: Report): void {
   within('iommuGroup', 0, 0x7fffffff, String);
   within('numaNode', -1, 1023, String);
   within('irq', 0, 254, String);
-  if (row.romSize !== undefined && !isPowerOfTwo(row.romSize, 2048, 16 * 2 ** 20))
+  if (row.romSize !== undefined && !isPowerOfTwo(row.romSize, smallestRom, largestRom))
     report(['romSize'], `${row.romSize}: expected a power of two from 2 KiB to 16 MiB`);
+  else if (row.rom && (row.rom.length === 0 || row.rom.length > (row.romSize ?? largestRom)))
+    report(['rom'], `${row.rom.length} bytes: expected 1 to ${row.romSize ?? largestRom}, as the BAR has`);
   if (row.serialNumber !== undefined && !/^[0-9a-f]{2}(-[0-9a-f]{2}){7}$/.test(row.serialNumber))
     report(
       ['serialNumber'],

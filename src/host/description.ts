@@ -230,8 +230,10 @@ export interface FunctionDescription {
   readonly class?: number;
   readonly revision?: number;
   readonly bars?: readonly BarDescription[];
-  /** Expansion ROM in bytes, a power of two from 2 KiB. */
+  /** Expansion ROM BAR in bytes, a power of two from 2 KiB; default: what `rom` fits in. */
   readonly romSize?: number;
+  /** What is in the expansion ROM; default: nothing, it reads as ones. */
+  readonly rom?: Uint8Array;
   /** `false` takes away what the model has; so for `msi` and `pcie`. */
   readonly msix?: NonNullable<FunctionShape['msix']> | false;
   readonly msi?: NonNullable<FunctionShape['msi']> | false;

@@ -110,6 +110,9 @@ export class HostFunction implements PciFunction {
   get romAddress(): bigint {
     return this.plan.rom.address;
   }
+  get rom(): Uint8Array | undefined {
+    return this.plan.description.rom;
+  }
   get irq(): number {
     return this.plan.irq;
   }

@@ -100,6 +100,8 @@ export interface PciFunction {
   readonly romSize: number;
   /** Bus address of the expansion ROM; 0 when there is none. */
   readonly romAddress: bigint;
+  /** What is in it, from its start; undefined or shorter: the rest reads as ones. */
+  readonly rom: Uint8Array | undefined;
   readonly numaNode: number;
   /** A VF's is its PF's. */
   readonly dmaCoherency: DmaCoherency;

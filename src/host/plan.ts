@@ -14,6 +14,7 @@ import type { FunctionDescription, HostDescription } from './description.js';
 import { assignGroups } from './grouping.js';
 import { findModel, type ModelLookup } from './models.js';
 import type { Bridge } from './pci-function.js';
+import { romBar } from './rom.js';
 import { resolveShape } from './shape.js';
 import { lastVfBus } from './virtual-plan.js';
 
@@ -130,7 +131,7 @@ export function planFunction(
     },
     bars: planBars(shape.bars),
     vfBars: description.sriov ? planBars(description.sriov.bars ?? []) : [],
-    rom: { size: description.romSize ?? 0, address: 0n },
+    rom: { size: description.romSize ?? (description.rom ? romBar(description.rom.length) : 0), address: 0n },
     // The usual swizzle of a PC: eight lines from 16, by slot and pin.
     irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),
     // A device with one function in use may still be one of several.

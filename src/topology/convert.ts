@@ -43,7 +43,7 @@ export function toFunctionDescription(row: Row): FunctionDescription {
 
 function camelKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(camelKeys);
-  if (typeof value !== 'object' || value === null) return value;
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   const renamed: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(value))
     renamed[camelCase(key)] = opaque.has(key) ? field : camelKeys(field);
@@ -85,6 +85,8 @@ const converters: Record<string, (value: never) => unknown> = {
       ...(sriov.config !== undefined && { config: toRegisters(sriov.config as string) }),
     },
   romSize: toSize,
+  // A file's contents come as they are.
+  rom: (rom: string | Uint8Array) => (typeof rom === 'string' ? toBytes(rom) : rom),
   interruptPin: (pin: number | string) => (typeof pin === 'string' ? 'ABCD'.indexOf(pin) + 1 : pin),
   capabilities: toCapabilities,
   extendedCapabilities: toCapabilities,

@@ -60,12 +60,14 @@ export class TopologyDocument {
     return line === undefined || !block ? start : { line: start.line + line, column: 1 };
   }
 
-  /** `path`, with `other` in the place of `key` where the file has only that. */
-  existing(path: Path, key: string, other: string): Path {
-    const i = path.indexOf(key);
-    if (i < 0 || this.document.hasIn(path.slice(0, i + 1))) return path;
-    const written = path.with(i, other);
-    return this.document.hasIn(written.slice(0, i + 1)) ? written : path;
+  /** `path`, with `<key>_file` in the place of a key where the file has only that. */
+  existing(path: Path): Path {
+    for (const [i, key] of path.entries()) {
+      if (this.document.hasIn(path.slice(0, i + 1))) continue;
+      const written = path.with(i, `${key}_file`);
+      return this.document.hasIn(written.slice(0, i + 1)) ? written : path;
+    }
+    return path;
   }
 
   private at(offset: number): Position {

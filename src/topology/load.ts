@@ -67,7 +67,7 @@ export function parseTopology(text: string, file: string, models: ModelLookup = 
   const description = sound && toDescription(sound.data);
   if (description)
     for (const problem of checkTopology(description, models)) {
-      const path = document.existing(snakePath(problem.path), 'config', 'config_file');
+      const path = document.existing(snakePath(problem.path));
       if (!sound.isBroken(path)) add(path, problem.message, problem.inKey);
     }
   if (problems.length > 0)

@@ -1,4 +1,4 @@
-/** `config` and `config_file` of a topology's functions and VFs: files are read from beside the topology, and rows are judged. */
+/** Files that a topology's functions and VFs name (`config_file`, `rom_file`): read from beside the topology; rows of registers are judged. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Path } from './document.js';
@@ -18,7 +18,7 @@ export interface RegisterProblem {
  * files are refused. Paths of problems are below `row`, which then has no such key.
  */
 export function readRegisters(row: Row, topology: string | undefined, problems: RegisterProblem[]): Row {
-  const own = replaceFile(row, [], topology, problems);
+  const own = replaceRom(replaceFile(row, [], topology, problems), topology, problems);
   const { sriov } = own;
   if (typeof sriov !== 'object' || sriov === null) return own;
   return { ...own, sriov: replaceFile(sriov as Row, ['sriov'], topology, problems) };
@@ -31,29 +31,41 @@ function replaceFile(row: Row, path: Path, topology: string | undefined, problem
     return row;
   }
   const at = [...path, 'config_file'];
-  if (row.config !== undefined)
-    problems.push({ path: at, message: 'expected config or config_file, not both' });
-  else if (topology === undefined)
-    problems.push({ path: at, message: 'there is no file it could be beside: expected the rows as config' });
-  else {
-    const text = read(resolve(dirname(topology), String(name)), at, problems);
-    if (text !== undefined && judge(text, at, `${name}:`, problems)) return { ...rest, config: text };
-  }
-  return rest;
+  const bytes = contents(row, 'config', at, 'the rows that lspci -xxx prints', topology, problems);
+  const text = bytes?.toString('utf8');
+  return text !== undefined && judge(text, at, `${name}:`, problems) ? { ...rest, config: text } : rest;
 }
 
-function read(file: string, path: Path, problems: RegisterProblem[]): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw error;
-    problems.push({
-      path,
-      message: `${file}: ${code}: expected a file with the rows that lspci -xxx prints`,
-    });
-    return undefined;
+function replaceRom(row: Row, topology: string | undefined, problems: RegisterProblem[]): Row {
+  const { rom_file: name, ...rest } = row;
+  if (name === undefined) return row;
+  const bytes = contents(row, 'rom', ['rom_file'], 'the contents of the ROM', topology, problems);
+  return bytes ? { ...rest, rom: bytes } : rest;
+}
+
+/** Of the file that `row` names in place of `key`; undefined, and a problem at `path`, when it can't be had. */
+function contents(
+  row: Row,
+  key: string,
+  path: Path,
+  what: string,
+  topology: string | undefined,
+  problems: RegisterProblem[],
+): Buffer | undefined {
+  const refuse = (message: string) => void problems.push({ path, message });
+  if (row[key] !== undefined) refuse(`expected ${key} or ${key}_file, not both`);
+  else if (topology === undefined) refuse(`there is no file it could be beside: expected ${what} as ${key}`);
+  else {
+    const file = resolve(dirname(topology), String(row[`${key}_file`]));
+    try {
+      return readFileSync(file);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      refuse(`${file}: ${code}: expected a file with ${what}`);
+    }
   }
+  return undefined;
 }
 
 function judge(text: string, path: Path, file: string, problems: RegisterProblem[]): boolean {

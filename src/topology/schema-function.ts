@@ -199,6 +199,8 @@ export const functionSchema: Schema = required(
     revision: integer('a revision from 0 to 0xff', 0, 0xff),
     bars: list(bar, 'a list of base address registers'),
     rom_size: size,
+    rom: bytes,
+    rom_file: text('the name of a file with the contents of the ROM, from where this file is'),
     msix: orFalse(required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset')),
     msi: orFalse(required(msi, 'vectors')),
     interrupt_pin: oneOf(0, 1, 2, 3, 4, 'A', 'B', 'C', 'D'),

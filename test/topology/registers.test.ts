@@ -36,6 +36,8 @@ describe('in a topology', () => {
     directory = mkdtempSync(join(tmpdir(), 'vfiofs-registers-'));
     writeFileSync(join(directory, 'card.txt'), `${row}\n`);
     writeFileSync(join(directory, 'bad.txt'), `${row}\nnonsense\n`);
+    writeFileSync(join(directory, 'card.rom'), Buffer.from([0x55, 0xaa, 0xff]));
+    writeFileSync(join(directory, 'empty.rom'), '');
     writeFileSync(
       join(directory, 'loop.txt'),
       `${row.replace('00 00 00 00 02', '00 00 10 00 02')}\n30: 00 00 00 00 40\n40: 09 40 04\n`,
@@ -103,9 +105,34 @@ describe('in a topology', () => {
     ],
   ])('%s', (_, text, expected) => expect(problemsOf(text)).toMatch(expected));
 
+  it('a ROM comes from a file, as it is, or from its bytes', () => {
+    const shape = '    vendor: 1\n    device: 1\n';
+    expect([...load(`${shape}    rom_file: card.rom\n`).rom!]).toEqual([0x55, 0xaa, 0xff]);
+    expect([...load(`${shape}    rom: "55 aa FF"\n`).rom!]).toEqual([0x55, 0xaa, 0xff]);
+  });
+
+  it.each([
+    [
+      '    rom_file: none.rom\n',
+      /^machine\.yaml:5:15: functions\[0\]\.rom_file: none\.rom: ENOENT: expected a file/,
+    ],
+    ['    rom_file: empty.rom\n', /^machine\.yaml:5:15: functions\[0\]\.rom_file: 0 bytes: expected 1 to /],
+    ['    rom: 5\n', /^machine\.yaml:5:10: functions\[0\]\.rom: 5: expected bytes/],
+    ['    rom: "55"\n    rom_file: card.rom\n', /^machine\.yaml:6:15: .*expected rom or rom_file, not both/],
+    [
+      `    rom: "${'55 '.repeat(2049)}"\n    rom_size: 2K\n`,
+      /^machine\.yaml:5:10: .*2049 bytes: expected 1 to 2048/,
+    ],
+  ])('a ROM that can not be: %s', (text, expected) =>
+    expect(problemsOf(`    vendor: 1\n    device: 1\n${text}`)).toMatch(expected),
+  );
+
   it('over the control socket there are no files', () => {
     expect(() => readFunction({ bdf: '0000:00:04.0', config_file: 'card.txt' })).toThrow(
-      'expected the rows as config',
+      'expected the rows that lspci -xxx prints as config',
+    );
+    expect(() => readFunction({ bdf: '0000:00:04.0', vendor: 1, device: 1, rom_file: 'card.rom' })).toThrow(
+      'expected the contents of the ROM as rom',
     );
     expect(() => readFunction({ bdf: '0000:00:04.0', config: 'zz' })).toThrow('expected a row');
     expect(readFunction({ bdf: '0000:00:04.0', config: row }).config).toHaveLength(64);

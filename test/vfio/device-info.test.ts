@@ -1,9 +1,11 @@
 /** DEVICE_GET_INFO, GET_REGION_INFO, GET_IRQ_INFO, RESET: argsz, capability chains, refusals. */
+
 import { describe, expect, test } from 'vitest';
 import { DeviceFlag, regionInfo } from '../../src/abi/vfio/index.js';
 import type { Bar, PciFunction } from '../../src/host/pci-function.js';
 import { fakeFunction } from '../../src/testkit/fake-host.js';
 import { isMappable } from '../../src/vfio/regions/mappable.js';
+import { romImage } from '../host/rom-image.js';
 import { BDF, type Client, expectRefusal, ioctls, le32, modelled, region, rig } from './kit.js';
 
 const conventional = fakeFunction(BDF, { pcie: false, msix: false, msi: false, interruptPin: 0 });
@@ -69,6 +71,19 @@ describe('GET_REGION_INFO', () => {
       { flags: 3, size: 4096n },
     ]);
     expect(rows.map((row) => row.offset)).toEqual([0, 1, 2, 3, 4, 5, 6, 7].map((i) => BigInt(i) << 40n));
+  });
+
+  test('a ROM with an image has the size of its BAR, whether memory is decoded or not, but not in D3hot', async () => {
+    const rom = romImage({ sectors: 3, last: true });
+    const { client } = rig({ functions: [modelled({ rom })] });
+    const { device } = await client.open();
+    const there = { flags: 1, size: 2048n, offset: 6n << 40n };
+    expect(await ask(client, device, 6)).toMatchObject(there);
+    client.pwrite(device, region(7, 4), Buffer.from([1, 0]));
+    expect(await ask(client, device, 6)).toMatchObject(there);
+    const [pm] = [...client.pread(device, region(7, 0x34), 1)];
+    client.pwrite(device, region(7, pm! + 4), Buffer.from([3, 0]));
+    expect(await ask(client, device, 6)).toMatchObject({ flags: 0, size: 0n });
   });
 
   test('a mappable MSI-X BAR has a capability; argsz tells when it does not fit', async () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { fakeFunction } from '../../src/testkit/fake-host.js';
 import { units } from '../../src/vfio/regions/units.js';
+import { romImage } from '../host/rom-image.js';
 import { BDF, expectRefusal, modelled, region, rig } from './kit.js';
 
 async function opened(options: Parameters<typeof rig>[0] = {}) {
@@ -30,6 +31,21 @@ describe('refusals', () => {
     await expectRefusal('ENOMEM', () => client.pread(device, region(6), 4));
     await expectRefusal('EINVAL', () => client.pread(device, region(6, 0x1000), 4));
     await expectRefusal('EINVAL', () => client.pwrite(device, region(6), Buffer.alloc(4)));
+  });
+
+  test('a ROM with an image: all of the BAR, ones behind the image; ENOMEM and EIO without decoding', async () => {
+    const rom = romImage({ sectors: 3, last: true });
+    const { client, device, fn } = await opened({ functions: [modelled({ romSize: 0x1000, rom })] });
+    const all = client.pread(device, region(6), 0x2000);
+    expect(all).toEqual(Buffer.concat([rom, Buffer.alloc(0x1000 - rom.length, 0xff)]));
+    expect(client.pread(device, region(6, rom.length - 2), 4)).toEqual(Buffer.from([0x10, 0x10, 0xff, 0xff]));
+    await expectRefusal('EINVAL', () => client.pread(device, region(6, 0x1000), 4));
+    await expectRefusal('EINVAL', () => client.pwrite(device, region(6), Buffer.alloc(4)));
+    client.pwrite(device, region(7, 4), Buffer.from([1, 0]));
+    await expectRefusal('ENOMEM', () => client.pread(device, region(6), 4));
+    client.pwrite(device, region(7, 4), Buffer.from([3, 0]));
+    client.pwrite(device, region(7, fn().config.find(1)!.offset + 4), Buffer.from([3, 0]));
+    await expectRefusal('ENOMEM', () => client.pread(device, region(6), 4));
   });
 
   test('nothing is asked of count 0', async () => {

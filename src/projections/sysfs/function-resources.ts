@@ -7,12 +7,10 @@ import {
   PCI_IO_BASE,
   PCI_IO_RANGE_TYPE_MASK,
   PCI_PREF_RANGE_TYPE_64,
-  PCI_ROM_ADDRESS,
-  PCI_ROM_ADDRESS_ENABLE,
-  PCI_ROM_ADDRESS1,
   PCI_STD_HEADER_SIZEOF,
 } from '../../abi/pci/index.js';
 import type { Bar, Bridge, PciFunction } from '../../host/pci-function.js';
+import { mapRom } from '../../host/rom.js';
 import { hasVpd, readVpd, writeVpd } from '../../host/vpd.js';
 import type { Caller } from '../../vfs/caller.js';
 import type { Model } from '../context.js';
@@ -55,10 +53,8 @@ function barResource(bar: Omit<Bar, 'memory' | 'home'> | undefined, count = 1): 
 
 function romResource(fn: PciFunction): Resource {
   if (fn.romSize === 0) return none;
-  const register = fn.config.read(fn.isBridge ? PCI_ROM_ADDRESS1 : PCI_ROM_ADDRESS, 4);
   const start = fn.romAddress;
-  const flags =
-    flag.memory | flag.prefetch | flag.readonly | flag.sizealign | (register & PCI_ROM_ADDRESS_ENABLE);
+  const flags = flag.memory | flag.prefetch | flag.readonly | flag.sizealign;
   return { start, end: start + BigInt(fn.romSize) - 1n, flags };
 }
 
@@ -151,15 +147,16 @@ function portFile(fn: PciFunction, bar: Bar): BinarySpec {
   };
 }
 
-/** No function carries a ROM image, so an enabled one fails as an image without its 0xaa55 signature does (pci_read_rom()). */
+/** pci_read_rom(): from 1 being written on, and as long as the function decodes memory. */
 function romFile({ settings }: Model, fn: PciFunction): BinarySpec {
   return {
     mode: 0o600,
     size: fn.romSize,
-    read: () =>
-      settings(fn).romEnabled
-        ? refuse('EIO', 'the ROM has no image')
-        : refuse('EINVAL', 'the ROM is not enabled'),
+    read(offset, length) {
+      if (!settings(fn).romEnabled) refuse('EINVAL', 'the ROM is not enabled');
+      const rom = mapRom(fn, fn.memoryEnabled()) ?? refuse('EIO', 'no image starts in the ROM');
+      return rom.read(offset, Math.max(0, Math.min(length, rom.length - offset)));
+    },
     write(_offset, data) {
       settings(fn).romEnabled = parseBool(data.toString('latin1'));
     },

@@ -2,6 +2,7 @@
 import { refuse } from '../../abi/errno.js';
 import { NUM_REGIONS, RegionIndex } from '../../abi/vfio/index.js';
 import { REGION_SHIFT } from '../../host/pages.js';
+import { mapRom } from '../../host/rom.js';
 import type { OpenDevice } from '../open-device.js';
 import { readBar, writeBar } from './bar-access.js';
 import { readSpecific, specificRegions, writeSpecific } from './specific.js';
@@ -33,7 +34,7 @@ export function readRegion(open: OpenDevice, offset: bigint, length: number): Bu
     return bytes;
   }
   if (index >= NUM_REGIONS) return readSpecific(open, index, at, length);
-  return index === RegionIndex.ROM ? readRom(open, at) : noVga();
+  return index === RegionIndex.ROM ? readRom(open, at, length) : noVga();
 }
 
 export function writeRegion(open: OpenDevice, offset: bigint, data: Buffer): number {
@@ -50,10 +51,16 @@ export function writeRegion(open: OpenDevice, offset: bigint, data: Buffer): num
   return index === RegionIndex.ROM ? refuse('EINVAL', 'the ROM can not be written') : noVga();
 }
 
-/** pci_map_rom() finds no image. */
-function readRom(open: OpenDevice, at: number): never {
-  if (at >= open.fn.romSize) return refuse('EINVAL', `the ROM has no byte ${at}`);
-  return refuse('ENOMEM', 'the ROM holds no image');
+/** ENOMEM where the device shows no image. All of the BAR can be read: what the image does not fill is ones. */
+function readRom(open: OpenDevice, at: number, length: number): Buffer {
+  const { fn } = open;
+  if (at >= fn.romSize) return refuse('EINVAL', `the ROM has no byte ${at}`);
+  const rom = mapRom(fn, fn.memoryEnabled()) ?? refuse('ENOMEM', 'no image starts in the ROM');
+  const bytes = Buffer.alloc(Math.min(length, fn.romSize - at), 0xff);
+  const filled = Math.max(0, Math.min(bytes.length, rom.length - at));
+  if (filled > 0 && !open.memoryEnabled) refuse('EIO', 'memory decode is off');
+  rom.read(at, filled).copy(bytes);
+  return bytes;
 }
 
 function noVga(): never {

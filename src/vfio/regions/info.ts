@@ -10,10 +10,12 @@ import {
   sparseMmapArea,
 } from '../../abi/vfio/index.js';
 import { REGION_SHIFT } from '../../host/pages.js';
+import { mapRom } from '../../host/rom.js';
 import type { IoctlCall } from '../../vfs/ioctl.js';
 import { readArgument, writeInfo } from '../arguments.js';
 import { msixTable } from '../irqs/available.js';
 import type { OpenDevice } from '../open-device.js';
+import { D3HOT, powerStateOf } from '../power.js';
 import { type Area, mappableAreas } from './mappable.js';
 import { specificRegion, typeCapability } from './specific.js';
 
@@ -38,13 +40,18 @@ function region(open: OpenDevice, index: number): Region {
     case RegionIndex.CONFIG:
       return { size: open.fn.config.size, flags: READ | WRITE, capabilities: none };
     case RegionIndex.ROM:
-      // The ROM's size is told only when there is an image in it, and none of our functions has one.
-      return { size: 0, flags: 0, capabilities: none };
+      return romRegion(open);
     case RegionIndex.VGA:
       return refuse('EINVAL', 'this kernel has no VFIO VGA support');
     default:
       return specific(open, index);
   }
+}
+
+/** Of the BAR's size, and only where an image starts in it; memory decode is turned on to look. */
+function romRegion({ fn }: OpenDevice): Region {
+  const found = fn.present && powerStateOf(fn) < D3HOT && mapRom(fn, true);
+  return { size: found ? fn.romSize : 0, flags: found ? READ : 0, capabilities: none };
 }
 
 function specific(open: OpenDevice, index: number): Region {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { romImage } from '../../host/rom-image.js';
 import {
   errno,
   functions,
@@ -210,6 +211,37 @@ describe('resources', () => {
     expect(() => file.read!(0n, 4, root)).toThrow(errno('EIO'));
     expect(file.write!(0n, Buffer.from('0'), root)).toBe(1);
     expect(() => file.read!(0n, 4, root)).toThrow(errno('EINVAL'));
+  });
+});
+
+describe('a ROM with an image', () => {
+  const rom = romImage({ sectors: 3, last: true });
+  const opened = () => {
+    const { tree, host } = machine({
+      functions: [{ bdf: '0000:00:05.0', vendor: 0x8086, device: 0x10d3, rom, romSize: 0x1000 }],
+    });
+    const fn = host.functions.get('0000:00:05.0' as never)!;
+    const file = open(tree, '/sys/bus/pci/devices/0000:00:05.0/rom', 'rw');
+    file.write!(0n, Buffer.from('1\n'), root);
+    return { file, fn };
+  };
+
+  it('ends where its images do, and is EIO while the function decodes no memory', () => {
+    const { file, fn } = opened();
+    expect(() => file.read!(0n, 4, root)).toThrow(errno('EIO'));
+    fn.config.write(4, 2, 2);
+    expect(bytes(file.read!(0n, 4096, root))).toEqual(rom);
+    expect(bytes(file.read!(1534n, 4, root))).toEqual(rom.subarray(1534));
+    expect(bytes(file.read!(1536n, 4, root))).toHaveLength(0);
+    expect(bytes(file.read!(4096n, 4, root))).toHaveLength(0);
+  });
+
+  it('reading it leaves its register at its address, with decoding off', () => {
+    const { file, fn } = opened();
+    fn.config.write(4, 2, 2);
+    fn.config.write(0x30, 4, 0xfffff801);
+    file.read!(0n, 4, root);
+    expect(fn.config.read(0x30, 4)).toBe(Number(fn.romAddress));
   });
 });
 
