@@ -211,10 +211,13 @@ function shownView(tree: Tree): ReturnType<typeof expectedView> {
       };
     }),
     bound: Object.fromEntries(
-      list(tree, `${bus}/drivers`).map((name) => [
-        name,
-        list(tree, `${bus}/drivers/${name}`).filter((entry) => entry.includes(':')),
-      ]),
+      list(tree, `${bus}/drivers`)
+        .map(
+          (name) =>
+            [name, list(tree, `${bus}/drivers/${name}`).filter((entry) => entry.includes(':'))] as const,
+        )
+        // Drivers that the model does not know have nothing to hold here.
+        .filter(([name, held]) => held.length > 0 || drivers.some((driver) => driver.name === name)),
     ),
     groups: list(tree, groups).map((group) => [group, list(tree, `${groups}/${group}/devices`)]),
     buses: list(tree, '/sys/class/pci_bus'),
