@@ -31,11 +31,16 @@ export interface Running {
 
 export function start(
   args: readonly string[],
-  options: { input?: string; env?: NodeJS.ProcessEnv; program?: string } = {},
+  options: {
+    input?: string;
+    env?: NodeJS.ProcessEnv;
+    program?: string;
+    /** A command that runs the one behind it: `unshare -U -r`, say. */
+    inside?: readonly string[];
+  } = {},
 ): Running {
-  const [program, words] = options.program
-    ? [options.program, args]
-    : [process.execPath, [mainFile, ...args]];
+  const command = options.program ? [options.program, ...args] : [process.execPath, mainFile, ...args];
+  const [program, ...words] = [...(options.inside ?? []), ...command] as [string, ...string[]];
   const child = spawn(program, words, { stdio: 'pipe', env: { ...process.env, ...options.env } });
   let out = '';
   let err = '';

@@ -15,6 +15,23 @@ export class Backings {
     private readonly available: () => boolean,
   ) {}
 
+  /**
+   * Does the kernel let us name backings? After INIT. Root of a user namespace has CAP_SYS_ADMIN too, but not the one that counts
+   * (fuse_backing_open()).
+   */
+  permitted(): boolean {
+    const memfd = native().memfd('vfiofs', 0);
+    try {
+      native().backingClose(this.fuseFd, native().backingOpen(this.fuseFd, memfd));
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
+      return false;
+    } finally {
+      native().close(memfd);
+    }
+  }
+
   /** Counts a passthrough open of `known` and returns the backing id for its reply; 0, counting nothing, for an open of another kind. */
   acquire(known: KnownNode, file: OpenFile): number {
     if (file.backing && this.available()) {

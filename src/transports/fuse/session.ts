@@ -172,14 +172,17 @@ export class FuseSession {
         unused: Buffer.alloc(22),
       }),
     );
-    this.features = passthrough
-      ? { passthrough, protocol }
-      : {
-          passthrough,
-          protocol,
-          why: `the kernel's FUSE ${protocol} has no passthrough (Linux 6.9 and CAP_SYS_ADMIN are needed)`,
-        };
+    this.features = { protocol, ...this.mappable(passthrough, protocol) };
     this.becomeReady(this.features);
+  }
+
+  private mappable(offered: boolean, protocol: string): Omit<FuseFeatures, 'protocol'> {
+    if (offered && this.backings.permitted()) return { passthrough: true };
+    const why = offered ? 'CAP_SYS_ADMIN counts in the initial user namespace' : `FUSE ${protocol} has none`;
+    return {
+      passthrough: false,
+      why: `no passthrough: Linux 6.9 and CAP_SYS_ADMIN are needed, and ${why}`,
+    };
   }
 
   wakePoll(kh: bigint): void {
