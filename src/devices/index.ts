@@ -3,3 +3,4 @@ export * from './contract.js';
 export { edu } from './edu/index.js';
 export { ioat } from './ioat/index.js';
 export { ModelRegistry, models, UnknownModelError } from './registry.js';
+export { serial } from './serial/index.js';

@@ -2,6 +2,7 @@
 import type { ModelDefinition } from './contract.js';
 import { edu } from './edu/index.js';
 import { ioat } from './ioat/index.js';
+import { serial } from './serial/index.js';
 
 export class UnknownModelError extends Error {
   override readonly name = 'UnknownModelError';
@@ -47,4 +48,4 @@ export class ModelRegistry {
   }
 }
 
-export const models = new ModelRegistry([edu, ioat]);
+export const models = new ModelRegistry([edu, ioat, serial]);

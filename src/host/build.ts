@@ -13,12 +13,13 @@ import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { resolveIommu } from './iommu-defaults.js';
 import type { IommuGroup } from './iommu-group.js';
 import { IommuGroups } from './iommu-groups.js';
+import { Mdevs } from './mdev.js';
 import { IrqNumbers } from './messages.js';
 import type { ModelLookup } from './models.js';
 import { Modules } from './modules.js';
 import { largestBar, type PageProvider } from './pages.js';
 import type { PciFunction } from './pci-function.js';
-import { builtInDrivers, plainDriver } from './plain-drivers.js';
+import { builtInDrivers, moduleOf, plainDriver } from './plain-drivers.js';
 import type { MachinePlan } from './plan.js';
 import { Population } from './population.js';
 import { type PciSlot, Slots } from './slots.js';
@@ -50,6 +51,7 @@ class PretendHost implements Host {
   readonly drivers: DriverCore;
   readonly variants: readonly VariantDriver[];
   readonly sriov: Sriov;
+  readonly mdevs: Mdevs;
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
@@ -105,6 +107,11 @@ class PretendHost implements Host {
     this.variants = variantsOf(described);
     for (const driver of described) if (!driver.vfio) this.drivers.register(plainDriver(driver, this));
     this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
+    const makers = described.filter(({ mdev }) => mdev);
+    if (makers.length > 0) modules.ensure('mdev', { version: '0.1', parameters: [] });
+    this.mdevs = new Mdevs(new Map(makers.map((driver) => [driver.name, moduleOf(driver)])), {
+      ...{ models, services, groups: this.iommuGroups, changes: this.changes, uevents: this.uevents },
+    });
     this.population = new Population(this.functions, {
       plan,
       services,
@@ -148,11 +155,11 @@ class PretendHost implements Host {
 
   createNoiommuGroup(fn: PciFunction): IommuGroup {
     this.tainted |= noiommuTaint;
-    return this.iommuGroups.createNoiommu(fn);
+    return this.iommuGroups.createNamed(fn, false);
   }
 
   removeNoiommuGroup(fn: PciFunction): void {
-    this.iommuGroups.removeNoiommu(fn);
+    this.iommuGroups.removeNamed(fn);
   }
 
   remove(fn: PciFunction): Promise<void> {
@@ -226,6 +233,7 @@ class PretendHost implements Host {
   }
 
   destroy(): void {
+    for (const { fn } of this.mdevs.devices.values()) fn.destroy();
     for (const fn of this.functions.values()) fn.destroy();
     this.iommuGroups.release();
     this.functions.clear();

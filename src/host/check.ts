@@ -3,6 +3,7 @@ import { checkAddresses } from './check-addresses.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
+import { checkMdev } from './check-mdev.js';
 import { checkMigrationFlags } from './check-migration.js';
 import { checkSlots } from './check-slots.js';
 import { checkVfPlaces } from './check-sriov.js';
@@ -48,7 +49,7 @@ function checkedPlan(
   const report: Report = (path, message) => void problems.push({ path, message });
   checkIommu(description, report);
   checkModules(description, report);
-  const drivers = checkDrivers(description, report);
+  const drivers = checkDrivers(description, models, report);
   checkBuses(description, report);
   checkSlots(description, report);
   description.functions.forEach((row, i) => {
@@ -81,7 +82,7 @@ export function checkAddition(description: HostDescription, models: ModelLookup)
   const row = description.functions[i]!;
   checkBuses(description, report);
   checkSlots(description, report);
-  checkFunction(row, { models, drivers: checkDrivers(description, report) }, below);
+  checkFunction(row, { models, drivers: checkDrivers(description, models, report) }, below);
   if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   // Neither may it stand where a VF could come, nor its VFs where somebody is.
   if (problems.length === 0 && description.functions.some((one) => complete(one).sriov)) {
@@ -140,9 +141,11 @@ function checkModules({ modules = {} }: HostDescription, report: Report): void {
 const isUint = (value: unknown): boolean => Number.isInteger(value) && (value as number) >= 0;
 
 /** Names that a function's `driver` may have. */
-function checkDrivers({ drivers = [] }: HostDescription, report: Report): string[] {
+function checkDrivers({ drivers = [] }: HostDescription, models: ModelLookup, report: Report): string[] {
   const seen = new Set<string>();
-  drivers.forEach(({ name, module, vfio }, i) => {
+  drivers.forEach(({ name, module, vfio, mdev }, i) => {
+    checkMdev(mdev, models, (path, message) => report(['drivers', i, 'mdev', ...path], message));
+    if (vfio && mdev) report(['drivers', i, 'mdev'], 'a variant of vfio-pci makes no mediated devices');
     checkMigrationFlags(vfio?.migration, (path, message) => report(['drivers', i, 'vfio', ...path], message));
     if (!/^[A-Za-z0-9_-]+$/.test(name) || name === 'none')
       report(

@@ -76,6 +76,33 @@ export interface DriverDescription {
   readonly maxVfs?: number;
   /** Makes it a variant driver: it gives its devices to user space as vfio-pci does, and with them what stands here. */
   readonly vfio?: VariantDescription;
+  /** Makes its functions parents of mediated devices. */
+  readonly mdev?: MdevDescription;
+}
+
+/** What a driver makes mediated devices of each of its functions. */
+export interface MdevDescription {
+  /** What a function has to give: each device takes its type's `cost` of it. */
+  readonly capacity: number;
+  readonly types: readonly MdevTypeDescription[];
+}
+
+export const mdevApis = ['vfio-pci', 'vfio-platform', 'vfio-amba', 'vfio-ccw', 'vfio-ap'] as const;
+
+export interface MdevTypeDescription {
+  /** Below mdev_supported_types, behind the name of the driver: `1` for `mtty-1`. */
+  readonly name: string;
+  /** Default: `name`. */
+  readonly prettyName?: string;
+  /** Left out: there is no such attribute. */
+  readonly description?: string;
+  /** Default vfio-pci. Devices of the others are names: no vfio driver has them. */
+  readonly deviceApi?: (typeof mdevApis)[number];
+  /** Default 1. With a cost the driver counts, and refuses with ENOSPC; without any in `types`, the core does, with EUSERS. */
+  readonly cost?: number;
+  /** What devices of vfio-pci are, and its options. */
+  readonly model?: string;
+  readonly options?: Readonly<Record<string, unknown>>;
 }
 
 /**

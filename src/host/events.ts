@@ -10,6 +10,8 @@ export type HostChange =
       readonly driver: string;
     }
   | { readonly kind: 'group-added' | 'group-removed'; readonly group: IommuGroup }
+  /** A mediated device, or the parent of some, shows other things; a device has gone. */
+  | { readonly kind: 'mdev-changed' | 'mdev-removed'; readonly function: PciFunction }
   | { readonly kind: 'slot-removed'; readonly name: string }
   /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
@@ -23,7 +25,8 @@ export type HostChange =
 
 /** What a uevent is about: a PCI function, or what VFIO makes of it. `minor` is undefined for devices without a node. */
 export type Kobject =
-  | { readonly kind: 'pci'; readonly function: PciFunction }
+  | { readonly kind: 'pci'; readonly function: PciFunction; readonly also?: readonly string[] }
+  | { readonly kind: 'mdev'; readonly function: PciFunction; readonly driver?: string }
   | {
       readonly kind: 'vfio-device';
       readonly function: PciFunction;

@@ -95,6 +95,9 @@ export class HostFunction implements PciFunction {
     this.modelState = plan.definition ? 'waiting' : 'none';
   }
 
+  get mediatedBy(): PciFunction | undefined {
+    return this.plan.mediatedBy;
+  }
   get bridge(): Bridge | undefined {
     return this.plan.bridge;
   }

@@ -6,6 +6,7 @@ import type { FunctionDescription, VfioOptions } from './description.js';
 import type { PciDriver } from './driver.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
+import type { MdevControl } from './mdev.js';
 import type { PciFunction } from './pci-function.js';
 import type { PciSlot } from './slots.js';
 import type { VariantDriver } from './variant-drivers.js';
@@ -92,6 +93,7 @@ export interface Host {
   /** Drivers that the machine has and `vfio/` registers, beside vfio-pci. */
   readonly variants: readonly VariantDriver[];
   readonly sriov: SriovControl;
+  readonly mdevs: MdevControl;
   readonly modules: ReadonlyMap<string, KernelModule>;
   /** For a function without an IOMMU: a group named vfio-noiommu (vfio_noiommu_group_alloc()). */
   createNoiommuGroup(fn: PciFunction): IommuGroup;

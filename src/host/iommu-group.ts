@@ -23,6 +23,8 @@ export class IommuGroup {
     public options: {
       /** `vfio-noiommu` for no-IOMMU and mdev groups; most groups have no name. */
       readonly name?: string;
+      /** Of a mediated device: translated by whoever emulates the device, not by the IOMMU. */
+      readonly emulated?: boolean;
       /** As in the `type` attribute: DMA, DMA-FQ, identity … */
       readonly type: string;
       readonly reservedRegions: readonly ReservedRegion[];

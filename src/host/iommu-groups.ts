@@ -61,11 +61,12 @@ export class IommuGroups {
     this.byId.get(plan.group!)?.reserve(this.regions.get(plan.group!)!);
   }
 
-  /** vfio_noiommu_group_alloc() */
-  createNoiommu(fn: PciFunction): IommuGroup {
+  /** vfio_noiommu_group_alloc(): without an IOMMU, or with one that is emulated. */
+  createNamed(fn: PciFunction, emulated: boolean): IommuGroup {
     if (fn.iommuGroup) throw new Error(`${fn.bdf} is in group ${fn.iommuGroup.id}`);
     const group = new IommuGroup(this.lowestFree(), {
       name: 'vfio-noiommu',
+      emulated,
       type: 'unknown',
       reservedRegions: [],
     });
@@ -77,7 +78,7 @@ export class IommuGroups {
     return group;
   }
 
-  removeNoiommu(fn: PciFunction): void {
+  removeNamed(fn: PciFunction): void {
     const group = fn.iommuGroup;
     if (group?.options.name !== 'vfio-noiommu') throw new Error(`${fn.bdf} is in no vfio-noiommu group`);
     // The pages are the function's own and outlive the group.

@@ -72,6 +72,11 @@ export class Modules {
     this.drivers.get(driver.module)!.push(driver.name);
   }
 
+  /** Exists, with or without a driver. */
+  ensure(name: string, row: Row): void {
+    if (!this.byName.has(name)) this.add(name, row);
+  }
+
   private add(name: string, row: Row): void {
     const drivers: string[] = [];
     this.drivers.set(name, drivers);

@@ -118,6 +118,8 @@ export interface PciFunction {
   readonly bridge: Bridge | undefined;
   /** undefined where there is no SR-IOV capability. */
   readonly sriov: SriovState | undefined;
+  /** Of a mediated device: the function it was made of; `bdf` is its UUID then, and it stands on no bus. */
+  readonly mediatedBy: PciFunction | undefined;
   /** The PF of a virtual function. */
   readonly physfn: PciFunction | undefined;
   /** Another function shares the slot. */

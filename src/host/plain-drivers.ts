@@ -13,6 +13,7 @@ import type { DriverDescription } from './description.js';
 import type { PciDriver, PciId } from './driver.js';
 import { changeCommand, disableFunction, enableFunction } from './enable.js';
 import type { SriovControl } from './host.js';
+import type { MdevControl } from './mdev.js';
 import type { PciFunction } from './pci-function.js';
 import { hasServices } from './port-services.js';
 
@@ -107,14 +108,36 @@ export const builtInDrivers: readonly PlainDriver[] = [
 /** What a driver asks of the machine. */
 export interface DriverServices {
   readonly sriov: SriovControl;
+  readonly mdevs: MdevControl;
   readonly cpus: Cpus;
+}
+
+export function moduleOf({ module, name }: DriverDescription): string {
+  return module ?? name.replaceAll('-', '_');
 }
 
 /** The driver object of a description. */
 export function plainDriver(description: PlainDriver, services: DriverServices): PciDriver {
+  const driver = holder(description, services);
+  const { mdev, name } = description;
+  if (!mdev) return driver;
+  return {
+    ...driver,
+    probe(fn) {
+      driver.probe?.(fn);
+      services.mdevs.registerParent(fn, name, mdev);
+    },
+    async remove(fn) {
+      await services.mdevs.unregisterParent(fn);
+      await driver.remove?.(fn);
+    },
+  };
+}
+
+function holder(description: PlainDriver, services: DriverServices): PciDriver {
   const driver: PciDriver = {
     name: description.name,
-    module: description.module ?? description.name.replaceAll('-', '_'),
+    module: moduleOf(description),
     ids: description.ids,
     managesDma: description.managesDma ?? false,
   };

@@ -13,7 +13,7 @@ import { type ConfigImage, readImage } from './config-image.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { assignGroups } from './grouping.js';
 import { findModel, type ModelLookup } from './models.js';
-import type { Bridge } from './pci-function.js';
+import type { Bridge, PciFunction } from './pci-function.js';
 import { romBar } from './rom.js';
 import { resolveShape } from './shape.js';
 import { lastVfBus } from './virtual-plan.js';
@@ -46,6 +46,8 @@ export interface FunctionPlan {
   readonly vfBars: readonly (BarPlan | undefined)[];
   /** What a virtual function belongs to. */
   readonly virtual?: { readonly pf: FunctionPlan; readonly index: number };
+  /** Of a mediated device, whose `bdf` is its UUID: the function it was made of. */
+  readonly mediatedBy?: PciFunction;
   /** Another function shares the slot. */
   multifunction: boolean;
   parent: FunctionPlan | undefined;

@@ -3,6 +3,7 @@
 import { type Bdf, formatBdf, parseBdf } from '../host/bdf.js';
 import type { Host } from '../host/host.js';
 import type { IommuGroup } from '../host/iommu-group.js';
+import type { MdevType } from '../host/mdev.js';
 import type { PciFunction } from '../host/pci-function.js';
 import type { PortService } from '../host/port-services.js';
 import type { PciBus } from './context.js';
@@ -33,7 +34,8 @@ export const paths = {
   },
   /** The directory that the directory of `fn` stands in. */
   functionParent(fn: PciFunction): string {
-    if (fn.parent) return paths.function(fn.parent);
+    const above = fn.mediatedBy ?? fn.parent;
+    if (above) return paths.function(above);
     // A VF stands beside its PF, whatever the number of its bus.
     const { domain, bus } = (fn.physfn ?? fn).address;
     return hostBridge(domain, bus);
@@ -53,6 +55,9 @@ export const paths = {
   serviceBus: 'sys/bus/pci_express',
   serviceDriver: (name: string) => `sys/bus/pci_express/drivers/${name}`,
   service: ({ port, name }: PortService) => `${paths.function(port)}/${name}`,
+  mdevBus: 'sys/bus/mdev',
+  mdevDriver: (name: string) => `sys/bus/mdev/drivers/${name}`,
+  mdevType: ({ parent, name }: MdevType) => `${paths.function(parent.fn)}/mdev_supported_types/${name}`,
   groups: 'sys/kernel/iommu_groups',
   group: (group: IommuGroup) => `${paths.groups}/${group.id}`,
   misc: (name: string) => `sys/devices/virtual/misc/${name}`,

@@ -34,6 +34,13 @@ export function staleBy(change: HostChange): Stale[] {
       return [count(paths.groups)];
     case 'group-removed':
       return [entry(paths.group(change.group)), count(paths.groups)];
+    case 'mdev-changed':
+      return [
+        count(paths.function(change.function.mediatedBy ?? change.function)),
+        count(paths.function(change.function)),
+      ];
+    case 'mdev-removed':
+      return [entry(paths.function(change.function)), count(paths.functionParent(change.function))];
     case 'slot-removed':
       return [entry(paths.slot(change.name))];
     case 'driver-bound':

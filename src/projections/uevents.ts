@@ -2,6 +2,7 @@
 import type { KobjectEvent } from '../host/events.js';
 import { paths } from './paths.js';
 import { variables } from './sysfs/function-identity.js';
+import { mdevVariables } from './sysfs/mdev.js';
 import { nodeVariables } from './sysfs/uevent.js';
 
 export interface Uevent {
@@ -10,7 +11,7 @@ export interface Uevent {
   readonly action: KobjectEvent['action'];
   /** Below /sys: `/devices/pci0000:00/0000:00:04.0`. */
   readonly devpath: string;
-  readonly subsystem: 'pci' | 'vfio-dev' | 'vfio' | 'slots';
+  readonly subsystem: 'pci' | 'mdev' | 'vfio-dev' | 'vfio' | 'slots';
   /** All of the message's KEY=VALUE pairs, in its order. */
   readonly properties: Readonly<Record<string, string>>;
 }
@@ -39,8 +40,14 @@ function describe(
 ): { path: string; subsystem: Uevent['subsystem']; lines: readonly string[] } {
   if (subject.kind === 'pci') {
     const { function: fn } = subject;
-    return { path: paths.function(fn), subsystem: 'pci', lines: variables(fn) };
+    return { path: paths.function(fn), subsystem: 'pci', lines: [...variables(fn), ...(subject.also ?? [])] };
   }
+  if (subject.kind === 'mdev')
+    return {
+      path: paths.function(subject.function),
+      subsystem: 'mdev',
+      lines: mdevVariables(subject.driver),
+    };
   // A kset without a filter lends its name (kobject_uevent_env()).
   if (subject.kind === 'slot') return { path: paths.slot(subject.name), subsystem: 'slots', lines: [] };
   const { name, minor } = subject;

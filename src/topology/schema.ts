@@ -2,6 +2,7 @@
  * The JSON schema (draft 2020-12) of a topology file. It says what may be written; whether it makes a machine is for
  * host/check.ts. Descriptions finish the sentence "expected …" in messages. Published as docs/topology.schema.json.
  */
+import { mdevApis } from '../host/description.js';
 import { functionSchema, migration } from './schema-function.js';
 import { flag, integer, object, oneOf, size, text } from './schema-parts.js';
 
@@ -39,6 +40,26 @@ const deviceId = object('an id that the driver matches', {
   override_only: flag,
 });
 
+const mdevType = {
+  ...object('a type of mediated devices', {
+    name: text('a name of letters, digits, - and _', '^[A-Za-z0-9_-]+$'),
+    pretty_name: text('a name for people'),
+    description: text('what it is'),
+    device_api: oneOf(...mdevApis),
+    cost: integer('what one of it takes, 1 and up', 1, 2 ** 31 - 1),
+    model: text('the name of a device model'),
+    options: { type: 'object', description: 'options of the model' },
+  }),
+  required: ['name'],
+};
+const mdevSchema = {
+  ...object('what a driver makes of its functions', {
+    capacity: integer('how much of it there is, 1 and up', 1, 2 ** 31 - 1),
+    types: { type: 'array', minItems: 1, items: mdevType, description: 'a list of types' },
+  }),
+  required: ['capacity', 'types'],
+};
+
 const driver = {
   ...object('a kernel driver', {
     name: text('a driver name', '^[A-Za-z0-9_-]+$'),
@@ -50,6 +71,7 @@ const driver = {
     dma_bits: integer('the width of DMA addresses in bits', 24, 64),
     sriov: oneOf('removes-vfs', 'leaves-vfs'),
     max_vfs: integer('1 to 65535 VFs', 1, 0xffff),
+    mdev: mdevSchema,
     vfio: object('what a variant driver of vfio-pci offers', {
       migration,
       dma_logging: flag,

@@ -68,6 +68,8 @@ function match(group: VfioGroup, text: string): VfioDevice {
     if (!text.startsWith(bdf)) continue;
     const options = text.slice(bdf.length);
     if (options !== '' && !options.startsWith(' ')) continue;
+    // Without a match of its own the name is all (vfio_device_get_from_name()).
+    if (device.fn.mediatedBy && options !== '') continue;
     validateToken(device, tokenOption(options));
     return device;
   }

@@ -44,6 +44,11 @@ export class Vfio implements DeviceRegistry {
     private readonly backends: VfioBackends,
   ) {
     for (const driver of vfioPciDrivers(this)) host.drivers.register(driver);
+    // vfio_register_emulated_iommu_dev(): its group is there already.
+    host.mdevs.driver = {
+      probe: (fn) => this.register(fn, { migration: undefined, dmaLogging: false }),
+      remove: (fn) => this.unregister(fn),
+    };
     host.changes.subscribe((change) => {
       if (change.kind === 'function-lost') this.lost(change.function);
     });
@@ -138,7 +143,8 @@ export class Vfio implements DeviceRegistry {
     const minor = this.groupMinors.take();
     // Its number was given away while its last user keeps it.
     if (known) this.releaseMinor(known);
-    const group = new VfioGroup(iommuGroup, iommuGroup.options.name === NOIOMMU, minor, this.tally);
+    const { name, emulated } = iommuGroup.options;
+    const group = new VfioGroup(iommuGroup, name === NOIOMMU && !emulated, minor, this.tally);
     this.groupsById.set(iommuGroup.id, group);
     this.groupsByMinor.set(minor, group);
     this.tellGroup('add', group);

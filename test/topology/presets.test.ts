@@ -99,7 +99,8 @@ describe('presets', () => {
 
 describe('examples', () => {
   const files = readdirSync('examples').filter((name) => name.endsWith('.yaml'));
-  it('are there', () => expect(files).toEqual(['dma-lab.yaml', 'two-sockets.yaml', 'variants.yaml']));
+  it('are there', () =>
+    expect(files).toEqual(['dma-lab.yaml', 'mdev.yaml', 'two-sockets.yaml', 'variants.yaml']));
 
   it.each(files)('%s starts', (name) => {
     const host = start(loadTopology(`examples/${name}`));

@@ -3,6 +3,7 @@ import { refuse } from '../../abi/errno.js';
 import type { Host } from '../../host/host.js';
 import type { IommuGroup } from '../../host/iommu-group.js';
 import type { IommufdFile } from '../contract.js';
+import { bindAccess } from './access.js';
 import { Context } from './context.js';
 import { bindDevice } from './device.js';
 import { readSize } from './operation.js';
@@ -24,7 +25,7 @@ export function openIommufd(host: Host): IommufdFile {
     release: () => context.put(),
     describe: () => 'iommufd',
     ioctlRow: (command) => iommufdIoctls.get(command >>> 0),
-    bind: (fn, group) => bindDevice(context, fn, group),
+    bind: (fn, group) => (group.options.emulated ? bindAccess(context) : bindDevice(context, fn, group)),
 
     enterCompat(group, noiommu) {
       if (compatGroups.has(group))

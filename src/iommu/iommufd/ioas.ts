@@ -17,8 +17,11 @@ export class Ioas {
 
   constructor(readonly id: number) {}
 
+  /** Attached by devices without hardware (struct iommufd_access). */
+  accesses = 0;
+
   get users(): number {
-    return this.hwpts.size;
+    return this.hwpts.size + this.accesses;
   }
 
   destroy(): void {

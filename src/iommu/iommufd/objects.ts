@@ -1,5 +1,6 @@
 /** The objects of one context, under one space of ids (iommufd_object, drivers/iommu/iommufd/main.c). */
 import { type ErrnoName, KernelError } from '../../abi/errno.js';
+import type { Access } from './access.js';
 import type { Device } from './device.js';
 import type { FaultQueue } from './fault-queue.js';
 import type { Hwpt } from './hwpt.js';
@@ -13,6 +14,7 @@ export interface ObjectKinds {
   hwpt: Hwpt;
   nested: NestedHwpt;
   device: Device;
+  access: Access;
   fault: FaultQueue;
   viommu: Viommu;
   vdevice: Vdevice;

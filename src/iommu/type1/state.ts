@@ -21,6 +21,8 @@ export class Type1State {
   readonly serial = new Serial();
   dirtyTracking = false;
   private readonly groups = new Set<IommuGroup>();
+  /** Of mediated devices: in no domain (emulated_iommu_groups). */
+  private readonly emulated = new Set<IommuGroup>();
   /** Of the domain that groups get: what the driver makes without being asked for more (iommu_paging_domain_alloc()). */
   private readonly shape: PageTableShape;
   /** Latched: a later change of the parameter is for later containers (vfio_iommu_type1_open()). */
@@ -36,11 +38,16 @@ export class Type1State {
 
   /** False once the last group left: what is still under way then keeps nothing. */
   get live(): boolean {
+    return this.groups.size + this.emulated.size > 0;
+  }
+
+  /** Without a domain nothing bounds sizes and places of mappings. */
+  get hasDomain(): boolean {
     return this.groups.size > 0;
   }
 
   get pageSizes(): bigint {
-    return this.live ? foldPageSizes(this.shape.pageSizes) : ANY_PAGE_SIZE;
+    return this.hasDomain ? foldPageSizes(this.shape.pageSizes) : ANY_PAGE_SIZE;
   }
 
   /** The granularity of mappings, in bytes. */
@@ -59,12 +66,12 @@ export class Type1State {
     const all = [...this.groups].every((group) =>
       [...group.functions].every((fn) => deviceHardware(iommu, fn).enforcesCoherency),
     );
-    return iommu.enforcesCoherency && all;
+    return (iommu.enforcesCoherency || !this.hasDomain) && all;
   }
 
   /** Where mappings may lie; each inside one of them. */
   get window(): readonly Range[] {
-    return this.live ? this.iova.reserved.gaps() : [];
+    return this.hasDomain ? this.iova.reserved.gaps() : [];
   }
 
   /**
@@ -74,7 +81,12 @@ export class Type1State {
   attach(group: IommuGroup): void {
     for (const area of this.iova.areas)
       if (area.vaddrInvalid) refuse('EBUSY', `the mapping at ${show(area)} has no address now`);
-    if (this.groups.has(group)) refuse('EINVAL', `group ${group.id} is attached already`);
+    if (this.groups.has(group) || this.emulated.has(group))
+      refuse('EINVAL', `group ${group.id} is attached already`);
+    if (group.options.emulated) {
+      this.emulated.add(group);
+      return;
+    }
     const { interruptRemapping } = this.host.iommu;
     const { addressWidth } = this.shape;
     const hard = hardRegions(group.options.reservedRegions);
@@ -96,12 +108,13 @@ export class Type1State {
 
   /** The window may grow again; the last group takes the mappings along (vfio_iommu_type1_detach_group()). */
   detach(group: IommuGroup): void {
-    if (!this.groups.delete(group)) throw new Error(`group ${group.id} is detached but was not attached`);
-    this.iova.reserved.remove(group);
+    if (this.groups.delete(group)) this.iova.reserved.remove(group);
+    else if (!this.emulated.delete(group))
+      throw new Error(`group ${group.id} is detached but was not attached`);
     if (!this.live) this.iova.clear();
   }
 
   release(): void {
-    for (const group of [...this.groups]) this.detach(group);
+    for (const group of [...this.groups, ...this.emulated]) this.detach(group);
   }
 }

@@ -17,6 +17,7 @@ const places: Readonly<Record<string, string>> = {
   ioatdma: 'kernel/drivers/dma/ioat/ioatdma',
   hisi_acc_vfio_pci: 'kernel/drivers/vfio/pci/hisilicon/hisi-acc-vfio-pci',
   iommufd: 'kernel/drivers/iommu/iommufd/iommufd',
+  mdev: 'kernel/drivers/vfio/mdev/mdev',
   mlx5_core: 'kernel/drivers/net/ethernet/mellanox/mlx5/core/mlx5_core',
   mlx5_vfio_pci: 'kernel/drivers/vfio/pci/mlx5/mlx5-vfio-pci',
   nvme: 'kernel/drivers/nvme/host/nvme',

@@ -5,6 +5,7 @@ import type { Model, PciBus } from '../context.js';
 import { type Children, type Entry, links, subdirectory } from '../kit/directory.js';
 import { busName, iommuName, paths } from '../paths.js';
 import { cdevs } from '../vfio-view.js';
+import { mdevParents } from './mdev.js';
 import { devicesByName, groupsByName, miscByName, miscDevices } from './vfio.js';
 
 function* allBuses(model: Model): Iterable<PciBus> {
@@ -50,6 +51,9 @@ export function classes(model: Model): Entry<void>[] {
   const withVfio = () => host.modules.has('vfio');
   return [
     subdirectory('iommu', [links(iommus, () => paths.iommu(host))]),
+    ...(host.mdevs.supported
+      ? [subdirectory<void>('mdev_bus', [links(mdevParents(model), paths.function)])]
+      : []),
     subdirectory('misc', [links(miscByName(model), ({ label }) => paths.misc(label))]),
     subdirectory('pci_bus', [links(busesByName(model), paths.bus)]),
     subdirectory('vfio', [links(groupsByName(model), paths.vfioGroup)], { when: withVfio }),

@@ -7,6 +7,7 @@ import { pciBus } from './bus.js';
 import { characterDevices, classes } from './classes.js';
 import { firmware } from './firmware.js';
 import { iommuGroups, iommuUnits } from './iommu.js';
+import { mdevBus } from './mdev.js';
 import { modules } from './modules.js';
 import { pciExpressBus } from './pci-express.js';
 import { busBelow, busDirectory, functionDirectory } from './pci-function.js';
@@ -47,7 +48,7 @@ function hostBridges(model: Model): Entry<void> {
 
 export function sysfs(model: Model): Entry<void>[] {
   return [
-    subdirectory('bus', [pciBus(model), pciExpressBus(model)]),
+    subdirectory('bus', [...mdevBus(model), pciBus(model), pciExpressBus(model)]),
     subdirectory('class', classes(model)),
     subdirectory('dev', [characterDevices(model)]),
     subdirectory(

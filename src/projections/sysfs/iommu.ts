@@ -42,7 +42,7 @@ function groupDirectory(model: Model): DirectoryClass<IommuGroup> {
   const members: Children<IommuGroup, PciFunction> = {
     names: (group) => [...group.functions].map((fn) => fn.bdf),
     find(group, name) {
-      const fn = findFunction(host, name);
+      const fn = findFunction(host, name) ?? host.mdevs.devices.get(name)?.fn;
       return fn?.iommuGroup === group ? fn : undefined;
     },
   };

@@ -19,6 +19,7 @@ import { reset } from './function-reset.js';
 import { resources } from './function-resources.js';
 import { sriov } from './function-sriov.js';
 import { functionPower, rescan, state } from './function-state.js';
+import { mediation } from './mdev.js';
 import { portServiceDirectories } from './pci-express.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
@@ -108,6 +109,7 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
         when: (fn) => vfio.deviceOf(fn) !== undefined,
         volatile: true,
       }),
+      ...mediation(model),
       portServiceDirectories(),
       directories(below, self),
     ],
