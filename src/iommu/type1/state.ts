@@ -46,6 +46,11 @@ export class Type1State {
     return this.groups.size > 0;
   }
 
+  /** No domain that would not (vfio_domains_have_enforce_cache_coherency()). */
+  private get emulatedOnly(): boolean {
+    return this.emulated.size > 0 && !this.hasDomain;
+  }
+
   get pageSizes(): bigint {
     return this.hasDomain ? foldPageSizes(this.shape.pageSizes) : ANY_PAGE_SIZE;
   }
@@ -66,7 +71,7 @@ export class Type1State {
     const all = [...this.groups].every((group) =>
       [...group.functions].every((fn) => deviceHardware(iommu, fn).enforcesCoherency),
     );
-    return (iommu.enforcesCoherency || !this.hasDomain) && all;
+    return this.emulatedOnly || (iommu.enforcesCoherency && all);
   }
 
   /** Where mappings may lie; each inside one of them. */
