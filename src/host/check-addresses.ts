@@ -65,11 +65,23 @@ function claimsOf(fn: FunctionPlan, { functions }: HostDescription): Claim[] {
     const space = kind === 'io' ? ('io' as const) : ('memory' as const);
     return { path: where, what, space, kind, start, end, alignment: BigInt(bar.size), fn };
   };
+  const { size, address } = fn.rom;
+  const rom: Claim = {
+    path: ['functions', i, 'romSize'],
+    what: 'its ROM',
+    space: 'memory',
+    kind: 'memory',
+    start: address,
+    end: address + BigInt(size),
+    alignment: BigInt(size),
+    fn,
+  };
   const sriovBars = row.sriov ? row.sriov.bars : undefined;
   return [
     ...fn.bars.flatMap((bar) =>
       bar ? [claim(bar, 1, path('bars', row.bars, bar.index), `BAR ${bar.index}`)] : [],
     ),
+    ...(fn.rom.address > 0n ? [rom] : []),
     ...fn.vfBars.flatMap((bar) =>
       bar ? [claim(bar, vfs, path('sriov', sriovBars, bar.index), `VF BAR ${bar.index}`)] : [],
     ),

@@ -1,6 +1,6 @@
 /** Places on the buses: every function once, below a root or a bridge, and bus numbers as a bus scan would give them. */
 import { parseBdf } from './bdf.js';
-import type { FunctionDescription, HostDescription } from './description.js';
+import type { BridgeKind, FunctionDescription, HostDescription } from './description.js';
 import { parseRootBus } from './plan.js';
 import type { Report } from './problem.js';
 
@@ -10,6 +10,7 @@ const busName = (domain: number, bus: number): string =>
 interface BridgeRow {
   readonly index: number;
   readonly bdf: string;
+  readonly kind: BridgeKind;
   /** Bus it stands on, and domain. */
   readonly domain: number;
   readonly bus: number;
@@ -27,16 +28,17 @@ export function checkBuses(description: HostDescription, report: Report): void {
   });
   const bridges = collectBridges(description.functions);
   checkBridges(bridges, roots, report);
-  const buses = new Set([...roots, ...bridges.map((row) => busName(row.domain, row.secondary))]);
-  checkPlaces(description.functions, buses, report);
+  const above = new Map(bridges.map((row) => [busName(row.domain, row.secondary), row]));
+  checkPlaces(description.functions, new Set([...roots, ...above.keys()]), report);
+  checkPorts(bridges, roots, above, report);
 }
 
 function collectBridges(functions: readonly FunctionDescription[]): BridgeRow[] {
   return functions.flatMap(({ bdf, bridge }, index) => {
     const address = parseBdf(bdf);
     if (!address || !bridge) return [];
-    const { secondary, subordinate } = bridge;
-    return [{ index, bdf, domain: address.domain, bus: address.bus, secondary, subordinate }];
+    const { kind, secondary, subordinate } = bridge;
+    return [{ index, bdf, kind, domain: address.domain, bus: address.bus, secondary, subordinate }];
   });
 }
 
@@ -93,6 +95,27 @@ function isBelow(row: BridgeRow, ancestor: BridgeRow, owners: ReadonlyMap<string
     if (up.bus >= up.secondary) return false;
   }
   return false;
+}
+
+/** The ports of PCI Express: links lead from a root complex to an upstream port, and from the downstream ports behind it. */
+function checkPorts(
+  bridges: readonly BridgeRow[],
+  roots: ReadonlySet<string>,
+  above: ReadonlyMap<string, BridgeRow>,
+  report: Report,
+): void {
+  for (const { index, bdf, kind, domain, bus } of bridges) {
+    const name = busName(domain, bus);
+    const parent = roots.has(name) ? undefined : above.get(name);
+    const where = parent ? `behind the ${parent.kind} ${parent.bdf}` : 'on a root bus';
+    const expect = (what: string) =>
+      report(['functions', index, 'bdf'], `${bdf} is ${where}: expected ${what}`);
+    if (kind === 'root-port' && parent) expect('a root port on a root bus');
+    if (kind === 'upstream-port' && parent?.kind !== 'root-port' && parent?.kind !== 'downstream-port')
+      expect('an upstream port behind a port');
+    if (kind === 'downstream-port' && parent?.kind !== 'upstream-port')
+      expect('a downstream port behind the upstream port of its switch');
+  }
 }
 
 function checkPlaces(

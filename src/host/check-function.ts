@@ -20,6 +20,9 @@ const PAGE_SIZE = 4096;
 /** A function's window of file offsets has room for sixteen regions, nine of which every device has. */
 const MOST_REGIONS = 7;
 
+/** PCI_CLASS_BRIDGE_PCI */
+const bridgeClass = 0x0604;
+
 export interface Known {
   readonly models: ModelLookup;
   readonly drivers: readonly string[];
@@ -41,6 +44,14 @@ export function checkFunction(given: FunctionDescription, known: Known, report: 
     sound = false;
     report(path, message);
   };
+  // The kernel takes neither for what it says it is (pci_setup_device(): "doesn't match header type").
+  if (given.class !== undefined && given.class >> 8 === bridgeClass && !given.bridge)
+    note(['class'], `${hex(given.class)}: a bridge needs its bridge key`);
+  if (given.bridge && shape.classCode >> 8 !== bridgeClass)
+    note(
+      [given.class === undefined ? 'bridge' : 'class'],
+      `${hex(shape.classCode)}: expected 0x0604xx for a bridge`,
+    );
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
   checkTrapped(shape, note);

@@ -35,6 +35,7 @@ function problemsOf(text: string): string[] {
   }
 }
 const functions = (...rows: string[]) => `functions:\n${rows.map((row) => `  - ${row}\n`).join('')}`;
+const port = '{ bdf: 0000:00:1c.0, vendor: 1, device: 1, bridge: { kind: root-port, secondary: 1 } }';
 
 describe('mistakes are told with place, value and what was expected', () => {
   it.each([
@@ -108,6 +109,50 @@ describe('mistakes are told with place, value and what was expected', () => {
       'a missing bridge',
       functions('{ bdf: 0000:05:00.0, model: engine }'),
       /^my\.yaml:2:12: functions\[0\]\.bdf: 0000:05:00\.0 is on bus 0000:05, which no bridge leads to/,
+    ],
+    [
+      'a root port below a port',
+      functions(
+        port,
+        '{ bdf: 0000:01:00.0, vendor: 1, device: 1, bridge: { kind: root-port, secondary: 2 } }',
+      ),
+      /^my\.yaml:3:12: .*expected a root port on a root bus$/,
+    ],
+    [
+      'a switch port without its switch',
+      functions(
+        '{ bdf: 0000:00:1c.0, vendor: 1, device: 1, bridge: { kind: downstream-port, secondary: 1 } }',
+      ),
+      /^my\.yaml:2:12: .*is on a root bus: expected a downstream port behind the upstream port of its switch$/,
+    ],
+    [
+      'an upstream port in the root complex',
+      functions('{ bdf: 0000:00:1c.0, vendor: 1, device: 1, bridge: { kind: upstream-port, secondary: 1 } }'),
+      /^my\.yaml:2:12: .*is on a root bus: expected an upstream port behind a port$/,
+    ],
+    [
+      'the class of a bridge without one',
+      functions('{ bdf: 0000:00:1c.0, vendor: 1, device: 1, class: 0x060400 }'),
+      /^my\.yaml:2:55: functions\[0\]\.class: 0x60400: a bridge needs its bridge key$/,
+    ],
+    [
+      'a bridge of another class',
+      functions(
+        '{ bdf: 0000:00:1c.0, vendor: 1, device: 1, class: 0x020000, bridge: { kind: pci, secondary: 1 } }',
+      ),
+      /^my\.yaml:2:55: functions\[0\]\.class: 0x20000: expected 0x0604xx for a bridge$/,
+    ],
+    [
+      'a ROM in the place of a BAR',
+      `firmware: captured
+${functions(`bdf: 0000:00:04.0
+    bars: [{ index: 0, kind: memory32, size: 64K }]
+    rom_size: 4K
+    config: |
+      00: 86 80 34 12 00 00 00 00 00 00 00 02 00 00 00 00
+      10: 00 00 00 e0
+      30: 00 80 00 e0`)}`,
+      /^my\.yaml:5:15: functions\[0\]\.rom_size: its ROM at 0xe0008000 overlaps BAR 0 of 0000:00:04\.0$/,
     ],
     [
       'an unknown model',
