@@ -308,6 +308,7 @@ void scenario_dirty(void)
 	dirty_bitmap(c, 0x10000, 0x40 * K4, 0xa5);
 	CALL(c, MAP_DMA, 32, RW, MEM, 0x16000, 2 * K4);
 	dirty_bitmap(c, 0x10000, 0x40 * K4, 0xa5);
+	dirty_bitmap(c, 0x16000, 0x40 * K4, 0);
 	CALL(c, UNMAP_DMA, 24, UNMAP_ALL);
 	CALL(c, MAP_DMA, 32, RW, MEM, 0x6000, 0x100 * K4);
 	dirty_bitmap(c, 0, 0x200 * K4, 0xa5);
