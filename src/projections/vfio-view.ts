@@ -20,6 +20,8 @@ export interface VfioDeviceView {
   readonly name: string;
   /** The N of vfioN; undefined for no-IOMMU devices: they have a directory in sysfs, but neither number nor node. */
   readonly cdevMinor: number | undefined;
+  /** Runtime PM lets it sleep while nobody has it open. */
+  readonly sleepsIdle: boolean;
   openCdev(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
 }
 

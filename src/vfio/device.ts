@@ -60,6 +60,8 @@ export class VfioDevice {
   readonly lock = new Lock();
   private ownToken: VfToken | undefined;
   readonly pfToken: VfToken | undefined;
+  /** By vfio_pci.disable_idle_d3 as it was when the driver was bound (vfio_pci_init_dev()); variants have no such parameter. */
+  readonly sleepsIdle: boolean;
   private current: { readonly open: OpenDevice; readonly binding: DeviceBinding } | undefined;
   private opens = 0;
   /** Open files, bound or not: what unregistering waits for. */
@@ -76,6 +78,8 @@ export class VfioDevice {
     readonly variant: VariantFeatures,
   ) {
     this.pfToken = fn.physfn && registry.deviceOf(fn.physfn)?.token;
+    this.sleepsIdle =
+      fn.driver?.module !== 'vfio_pci' || !boolParameter(registry.host, 'vfio_pci', 'disable_idle_d3');
     this.sleep();
   }
 
@@ -201,9 +205,8 @@ export class VfioDevice {
     if (this.opens === 0) this.sleep();
   }
 
-  /** Runtime PM puts a bound device that nobody has open into D3hot, unless vfio_pci.disable_idle_d3 says no. */
+  /** Runtime PM puts a bound device that nobody has open into D3hot. */
   private sleep(): void {
-    if (boolParameter(this.registry.host, 'vfio_pci', 'disable_idle_d3')) return;
-    this.fn.configure(() => setPowerState(this.fn, D3HOT));
+    if (this.sleepsIdle) this.fn.configure(() => setPowerState(this.fn, D3HOT));
   }
 }

@@ -19,10 +19,6 @@ export const differences: readonly SysfsDifference[] = [
     why: 'slots that are there at boot are older than the modules of built-in code',
   },
   {
-    line: /dmar0\/intel-iommu\/domains_used /,
-    why: 'groups are counted, not domains: an identity domain is shared by all there',
-  },
-  {
     line: /0000:00:02\.0\/irq /,
     why: 'firmware has told the line of the interrupt controller at once, not when the function is enabled first',
   },
@@ -39,9 +35,5 @@ export const differences: readonly SysfsDifference[] = [
   {
     line: /\/config@060 04 06 30 00 00 00 (11 20|04 02)/,
     why: "QEMU's root ports have no enable bit for changes of the link (SLTCTL bit 12)",
-  },
-  {
-    line: /\/power\/control |0000:07:01\.0\/power\/runtime_status /,
-    why: 'disable_idle_d3 counts for functions that are bound already, too',
   },
 ];

@@ -72,13 +72,15 @@ export class FakeVfio implements VfioView {
         open: () => ({ describe: () => `group ${name}` }),
       });
     const index = this.devices.size;
+    const sleepsIdle = !boolParameter(this.host, 'vfio_pci', 'disable_idle_d3');
     this.devices.set(index, {
       fn,
+      sleepsIdle,
       name: `vfio${index}`,
       cdevMinor: noiommu ? undefined : index,
       openCdev: () => ({ describe: () => `cdev ${fn.bdf}` }),
     });
-    if (!boolParameter(this.host, 'vfio_pci', 'disable_idle_d3')) setPowerState(fn, 3);
+    if (sleepsIdle) setPowerState(fn, 3);
   }
 
   private remove(fn: PciFunction): void {

@@ -215,6 +215,14 @@ describe('power', () => {
     const one = rig({ modules: { vfio_pci: { disable_idle_d3: true } } });
     expect(state(one)).toBe(0);
   });
+
+  test('disable_idle_d3 counts as it was at the bind', async () => {
+    const one = rig();
+    one.host.setParameter('vfio_pci', 'disable_idle_d3', true);
+    const { device, group } = await one.client.open();
+    one.client.close(device, group);
+    expect(state(one)).toBe(3);
+  });
 });
 
 test('no-IOMMU: IOMMU ioctls are ENOTTY, devices work, DMA goes to physical addresses of whoever opened it', async () => {

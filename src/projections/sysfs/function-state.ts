@@ -9,7 +9,7 @@ import {
 } from '../../abi/pci/index.js';
 import { disableFunction, enableFunction } from '../../host/enable.js';
 import { readExpress } from '../../host/express.js';
-import { boolParameter, type Host } from '../../host/host.js';
+import type { Host } from '../../host/host.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import type { Caller } from '../../vfs/caller.js';
 import type { Model } from '../context.js';
@@ -50,9 +50,8 @@ function sleeps(model: Model, fn: PciFunction, control: PowerState['control']): 
 const hasVfio = (model: Model, fn: PciFunction) => model.vfio.deviceOf(fn) !== undefined;
 
 export function functionPower(model: Model): (fn: PciFunction) => PowerState {
-  const idleD3 = () => !boolParameter(model.host, 'vfio_pci', 'disable_idle_d3');
   return (fn) => {
-    const control = model.vfio.deviceOf(fn) !== undefined && idleD3() ? 'auto' : 'on';
+    const control = model.vfio.deviceOf(fn)?.sleepsIdle ? 'auto' : 'on';
     const written = model.powerControls.get(fn) ?? control;
     return { control, status: sleeps(model, fn, written) ? 'suspended' : 'active' };
   };

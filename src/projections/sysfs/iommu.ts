@@ -22,23 +22,27 @@ import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
 
 /** iommu_group_store_type(). Groups of no-IOMMU and mediated devices are named and have no default domain. */
-function storeType({ groupTypes }: Model, group: IommuGroup, content: string, caller: Caller): void {
+function storeType(model: Model, group: IommuGroup, content: string, caller: Caller): void {
   if (!caller.capable('SYS_ADMIN') || !caller.capable('SYS_RAWIO'))
     refuse('EACCES', 'CAP_SYS_ADMIN and CAP_SYS_RAWIO are needed');
   if (group.options.name !== undefined) refuse('EINVAL', `group ${group.id} has no default domain`);
   const wanted = parseName(content);
   const type = wanted === 'auto' ? group.options.type : wanted;
   if (type !== 'DMA' && type !== 'DMA-FQ' && type !== 'identity') refuse('EINVAL', 'no such domain type');
-  const current = groupTypes.get(group) ?? group.options.type;
+  const current = typeOf(model, group);
   const lazier = current === 'DMA' && wanted === 'DMA-FQ';
   if (!lazier && (group.functions.size === 0 || !group.viable))
     refuse('EPERM', `group ${group.id} is in use`);
-  groupTypes.set(group, type);
+  model.groupTypes.set(group, type);
 }
+
+/** Of its default domain. */
+const typeOf = ({ groupTypes }: Model, group: IommuGroup): string =>
+  groupTypes.get(group) ?? group.options.type;
 
 /** /sys/kernel/iommu_groups/<n>. */
 function groupDirectory(model: Model): DirectoryClass<IommuGroup> {
-  const { host, groupTypes } = model;
+  const { host } = model;
   const members: Children<IommuGroup, PciFunction> = {
     names: (group) => [...group.functions].map((fn) => fn.bdf),
     find(group, name) {
@@ -50,7 +54,7 @@ function groupDirectory(model: Model): DirectoryClass<IommuGroup> {
     [
       subdirectory('devices', [links(members, paths.function)]),
       text('type', {
-        show: (group) => groupTypes.get(group) ?? group.options.type,
+        show: (group) => typeOf(model, group),
         store: (group, content, caller) => storeType(model, group, content, caller),
       }),
       text('reserved_regions', {
@@ -91,11 +95,19 @@ function domainCount(cap: string): number {
   return 2 ** (4 + 2 * Number(BigInt(`0x${cap}`) & 7n));
 }
 
-function registers(host: Host): Entry<Host> {
+/** Domains that have an id: one for each group, but for the identity domain, which has none (FLPT_DEFAULT_DID). */
+function domainsUsed(model: Model): number {
+  let count = 0;
+  for (const group of model.host.groups.values())
+    if (group.options.name === undefined && typeOf(model, group) !== 'identity') count++;
+  return count;
+}
+
+function registers(model: Model): Entry<Host> {
   const {
     kind,
     registers: { cap, ecap },
-  } = host.iommu;
+  } = model.host.iommu;
   if (kind === 'amd')
     return subdirectory('amd-iommu', [
       text('cap', { show: () => cap }),
@@ -107,7 +119,7 @@ function registers(host: Host): Entry<Host> {
     text('cap', { show: () => cap }),
     text('ecap', { show: () => ecap }),
     text('domains_supported', { show: () => domainCount(cap) }),
-    text('domains_used', { show: () => host.groups.size }),
+    text('domains_used', { show: () => domainsUsed(model) }),
   ]);
 }
 
@@ -126,7 +138,7 @@ export function iommuUnits(model: Model): Entry<void>[] {
   };
   const unit = new DirectoryClass<Host>([
     subdirectory('devices', [links(translated, paths.function)]),
-    registers(host),
+    registers(model),
     link('subsystem', () => paths.class('iommu')),
     power(model),
     deviceUevent(),

@@ -219,6 +219,13 @@ describe('power', () => {
     expect(shown).toEqual(['D0\n', 'active\n', 'on\n']);
   });
 
+  it('disable_idle_d3 is of no consequence for what is bound already', () => {
+    const { tree } = machine();
+    bindVfio(tree, bdf);
+    write(tree, '/sys/module/vfio_pci/parameters/disable_idle_d3', '1');
+    expect(read(tree, `${device}/power/control`)).toBe('auto\n');
+  });
+
   it('virtual devices have none to manage', () => {
     expect(read(machine().tree, '/sys/class/misc/vfio/power/runtime_status')).toBe('unsupported\n');
   });
