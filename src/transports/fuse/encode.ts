@@ -3,6 +3,9 @@ import { Dirent, FileType, fuseAttr, fuseKstatfs } from '../../abi/fuse/protocol
 import type { Attributes, VfsNode } from '../../vfs/node.js';
 import type { KnownNode } from './node-table.js';
 
+/** Bytes of a directory listing in one reply. */
+const largestPage = 1 << 20;
+
 /** Seconds the kernel may keep what can only change by going away with its directory. */
 const STATIC_TTL = 3600n;
 const BLOCK = 4096;
@@ -69,16 +72,20 @@ export interface DirectoryEntry {
   readonly known?: KnownNode;
 }
 
-/** One page of fuse_dirent or fuse_direntplus records. */
+/** A listing asks for 32 KiB at a time and mostly gets little: one place for all of them, as a reply is sent at once. */
+const scratch = Buffer.alloc(largestPage);
+
+/** One page of fuse_dirent or fuse_direntplus records; its reply is valid until the next page is begun. */
 export class DirectoryPage {
   private readonly bytes: Buffer;
   private used = 0;
 
+  /** `room`: at most largestPage is used. */
   constructor(
     room: number,
     private readonly plus: boolean,
   ) {
-    this.bytes = Buffer.alloc(room);
+    this.bytes = scratch.subarray(0, room);
   }
 
   fits(name: string): boolean {
@@ -89,6 +96,8 @@ export class DirectoryPage {
   add(entry: DirectoryEntry, next: number): void {
     const name = Buffer.from(entry.name);
     let at = this.used;
+    const size = this.recordSize(name.length);
+    this.bytes.fill(0, at, at + size);
     if (this.plus) {
       if (entry.known) writeEntry(this.bytes, at, entry.known);
       at += Dirent.entry;
@@ -98,7 +107,7 @@ export class DirectoryPage {
     this.bytes.writeUInt32LE(name.length, at + 16);
     this.bytes.writeUInt32LE(FileType[entry.kind].dirent, at + 20);
     name.copy(this.bytes, at + Dirent.header);
-    this.used += this.recordSize(name.length);
+    this.used += size;
   }
 
   get reply(): Buffer {

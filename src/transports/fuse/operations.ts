@@ -39,7 +39,7 @@ function readDirectory(session: FuseSession, request: FuseRequest, plus: boolean
   const { known, node } = directory(session, request);
   const fh = Number(request.body.readBigUInt64LE(0));
   const offset = Number(request.body.readBigUInt64LE(8));
-  const room = Math.min(request.body.readUInt32LE(16), 1 << 20);
+  const room = request.body.readUInt32LE(16);
   const open = session.files.get(fh)?.file;
   if (!(open instanceof OpenDirectory)) throw new KernelError('EBADF', 'not an open directory');
   if (offset === 0) open.names = session.dispatcher.names(known.path, node);
