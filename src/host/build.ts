@@ -68,7 +68,7 @@ class PretendHost implements Host {
   ) {
     this.iommu = resolveIommu(description.iommu);
     this.cpus = cpusOf(description.numaNodes);
-    this.vfio = { noncoherentCdev: true, ...description.vfio };
+    this.vfio = { noncoherentCdev: true, defaultProfile: 'transitional', ...description.vfio };
     const services: FunctionServices = {
       provider,
       hooks,

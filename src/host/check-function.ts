@@ -3,6 +3,7 @@ import type { FunctionShape } from '../devices/contract.js';
 import { parseBdf } from './bdf.js';
 import { checkImage } from './check-image.js';
 import { checkMigration } from './check-migration.js';
+import { checkProfiles } from './check-profiles.js';
 import { checkSriov } from './check-sriov.js';
 import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
 import { buildConfig } from './config-builder.js';
@@ -58,6 +59,7 @@ export function checkFunction(given: FunctionDescription, known: Known, report: 
   checkSriov(row, shape, note);
   const definition = findModel(known.models, row.model);
   checkMigration(row.migration, { bars: shape.bars, definition }, note);
+  checkProfiles(row.profiles, { bars: shape.bars, definition }, note);
   if (row.bridge && (row.migration || row.dmaLogging))
     note([row.migration ? 'migration' : 'dmaLogging'], 'a bridge has no vfio client');
   const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];

@@ -5,6 +5,7 @@ import { formatBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
 import { checkMigration } from './check-migration.js';
+import { checkProfiles } from './check-profiles.js';
 import { type CompleteDescription, type CompleteSriov, complete } from './completed.js';
 import type { HostDescription } from './description.js';
 import { isolationHead } from './grouping.js';
@@ -30,6 +31,7 @@ export function checkSriov(row: CompleteDescription, shape: FunctionShape, repor
   });
   checkMigration(sriov.migration, { bars, definition: undefined }, note);
   checkLegacyIo(sriov, bars, note);
+  checkProfiles(sriov.profiles, { bars, definition: undefined }, note);
   const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
   const captured = sriov.config && complete({ bdf: row.bdf, config: sriov.config, bars });
   const msix = sriov.msix ?? captured?.msix;

@@ -88,7 +88,7 @@ export function describeHost(host: Host) {
       physical_dma: physicalDma,
       registers: { ...registers },
     },
-    vfio: { noncoherent_cdev: host.vfio.noncoherentCdev },
+    vfio: { noncoherent_cdev: host.vfio.noncoherentCdev, default_profile: host.vfio.defaultProfile },
     modules: Object.fromEntries(
       [...host.modules.values()].map(({ name, parameters }) => [
         name,

@@ -51,6 +51,8 @@ export interface VfioOptions {
    * true, as in the kernel.
    */
   readonly noncoherentCdev?: boolean;
+  /** What a virtio network VF that can be both is until another profile is chosen; default transitional, as the kernel's driver does it. */
+  readonly defaultProfile?: 'native' | 'transitional';
 }
 
 /** A kernel driver that only holds its functions: name, ids, and whether it uses the DMA API. */
@@ -117,6 +119,22 @@ export interface VariantDescription {
   readonly legacyIo?: boolean;
   /** Only VFs get this, and only while one of these drivers has their PF; default: every device. */
   readonly vfsOf?: readonly string[];
+}
+
+/** A shape in which a device is given to its user: what it overrides of the device, as the description of the function has it. */
+export interface ProfileDescription {
+  /** Letters, digits, `_`, `.` and `-`. */
+  readonly name: string;
+  /** One line. */
+  readonly description?: string;
+  readonly vendor?: number;
+  readonly device?: number;
+  readonly subsystemVendor?: number;
+  readonly subsystemDevice?: number;
+  readonly class?: number;
+  readonly revision?: number;
+  readonly migration?: MigrationDescription | false;
+  readonly dmaLogging?: boolean;
 }
 
 /** What the PF of a virtio network VF can do for it by admin commands (VIRTIO_ADMIN_CMD_LEGACY_*). */
@@ -224,6 +242,7 @@ export interface SriovDescription {
   readonly dmaLogging?: boolean;
   /** Of virtio network VFs without a BAR 0. */
   readonly legacyIo?: LegacyIoDescription;
+  readonly profiles?: readonly ProfileDescription[];
 }
 
 /** The optional parts of the migration protocol; `stop-copy` is never left out. */
@@ -286,6 +305,9 @@ export interface FunctionDescription {
   readonly migration?: MigrationDescription | false;
   /** Lets a vfio client ask which pages the device wrote; default: as its driver says. */
   readonly dmaLogging?: boolean;
+
+  /** What it can be while a vfio driver has it; the first is what it is until another is chosen. In place of the driver's. */
+  readonly profiles?: readonly ProfileDescription[];
 
   /** Bound at start. Left out: whichever driver matches, as on a kernel that boots; `none`: stays unbound. */
   readonly driver?: string;

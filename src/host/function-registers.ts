@@ -14,6 +14,13 @@ const bridgeRegisters = [
   [0x20, 0x34],
 ] as const;
 
+/** Vendor and device, revision and class, subsystem. */
+const identityRegisters = [
+  [0x00, 0x04],
+  [0x08, 0x0c],
+  [0x2c, 0x30],
+] as const;
+
 export class FunctionRegisters {
   private built: ConfigSpace | undefined;
   /** Made to it before it was built. */
@@ -72,6 +79,14 @@ export class FunctionRegisters {
     const { bytes } = buildConfig(this.plan);
     const changed = this.plan.bridge ? bridgeRegisters : [];
     for (const [offset, end] of [[pci.PCI_HEADER_TYPE, pci.PCI_HEADER_TYPE + 1] as const, ...changed])
+      this.built.poke(offset, bytes.subarray(offset, end));
+  }
+
+  /** Other ids. */
+  refreshIdentity(): void {
+    if (!this.built) return;
+    const { bytes } = buildConfig(this.plan);
+    for (const [offset, end] of this.plan.bridge ? [] : identityRegisters)
       this.built.poke(offset, bytes.subarray(offset, end));
   }
 

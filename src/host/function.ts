@@ -3,7 +3,12 @@ import * as pci from '../abi/pci/index.js';
 import type { FunctionShape, ModelDefinition, WatchedRegister } from '../devices/contract.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
-import type { DmaCoherency, LegacyIoDescription, MigrationDescription } from './description.js';
+import type {
+  DmaCoherency,
+  LegacyIoDescription,
+  MigrationDescription,
+  ProfileDescription,
+} from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
 import { FunctionMemory, HostBar } from './function-memory.js';
@@ -17,6 +22,7 @@ import {
   type AttachedModel,
   type Bar,
   type Bridge,
+  type FunctionIds,
   noSinks,
   type PciFunction,
   type ResetMethod,
@@ -46,7 +52,8 @@ export interface FunctionServices {
 export class HostFunction implements PciFunction {
   readonly bdf: Bdf;
   readonly address: PciAddress;
-  readonly shape: FunctionShape;
+  /** As described; profiles override its ids. */
+  private readonly ownShape: FunctionShape;
   readonly bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
@@ -80,7 +87,7 @@ export class HostFunction implements PciFunction {
   ) {
     this.bdf = plan.bdf;
     this.address = plan.address;
-    this.shape = plan.shape;
+    this.ownShape = plan.shape;
     this.registers = new FunctionRegisters(plan);
     this.memory = new FunctionMemory(this, services.provider);
     this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
@@ -95,6 +102,16 @@ export class HostFunction implements PciFunction {
     this.modelState = plan.definition ? 'waiting' : 'none';
   }
 
+  get shape(): FunctionShape {
+    return this.plan.shape;
+  }
+  get profiles(): readonly ProfileDescription[] | undefined {
+    return this.plan.description.profiles;
+  }
+  identify(ids: Partial<FunctionIds>): void {
+    this.plan.shape = { ...this.ownShape, ...ids };
+    this.registers.refreshIdentity();
+  }
   get mediatedBy(): PciFunction | undefined {
     return this.plan.mediatedBy;
   }
@@ -250,6 +267,8 @@ export class HostFunction implements PciFunction {
     this.messages.forget();
     this.attached?.model.destroy?.();
     this.present = false;
+    // Whoever is found here next is as it comes from the factory.
+    this.plan.shape = this.ownShape;
     this.model = undefined;
     this.interrupts = undefined;
     this.memory.destroy();

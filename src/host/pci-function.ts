@@ -9,7 +9,13 @@ import type {
 import type { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
-import type { BridgeKind, DmaCoherency, LegacyIoDescription, MigrationDescription } from './description.js';
+import type {
+  BridgeKind,
+  DmaCoherency,
+  LegacyIoDescription,
+  MigrationDescription,
+  ProfileDescription,
+} from './description.js';
 import type { PciDriver } from './driver.js';
 import type { FunctionState } from './function-state.js';
 import type { IommuGroup } from './iommu-group.js';
@@ -87,6 +93,11 @@ export interface SriovState {
 /** Ways to reset one function, with the names of sysfs `reset_method`. */
 export type ResetMethod = 'flr' | 'af_flr' | 'pm' | 'bus';
 
+export type FunctionIds = Pick<
+  FunctionShape,
+  'vendor' | 'device' | 'subsystemVendor' | 'subsystemDevice' | 'classCode' | 'revision'
+>;
+
 export interface PciFunction {
   readonly bdf: Bdf;
   readonly address: PciAddress;
@@ -147,6 +158,10 @@ export interface PciFunction {
   /** What a vfio client is offered, whatever the driver; undefined: the driver says. */
   readonly migration: MigrationDescription | false | undefined;
   readonly dmaLogging: boolean | undefined;
+  /** Described ones; in place of those of its driver. */
+  readonly profiles: readonly ProfileDescription[] | undefined;
+  /** Other ids, in its registers and to whoever asks; what is left out is its own again. */
+  identify(ids: Partial<FunctionIds>): void;
   /** What the PF can do for a virtio network VF. */
   readonly legacyIo: LegacyIoDescription | undefined;
   /** A client has its VFIO device open; set and cleared by `vfio/`. */

@@ -37,7 +37,8 @@ export interface FunctionPlan {
   readonly definition: ModelDefinition | undefined;
   readonly bdf: Bdf;
   readonly address: PciAddress;
-  readonly shape: FunctionShape;
+  /** Ids change with the profile of the function. */
+  shape: FunctionShape;
   readonly bridge: BridgePlan | undefined;
   readonly bars: (BarPlan | undefined)[];
   readonly rom: { readonly size: number; address: bigint };

@@ -22,8 +22,18 @@ export function lastVfBus(pf: FunctionPlan): number {
 /** What a VF would be as a function of its own: ids, BARs and messages, but no INTx, no ROM and nothing to sleep with. */
 export function vfDescription(pf: FunctionPlan, index: number): FunctionDescription {
   const { description, shape } = pf;
-  const { vfDevice, vfClass, vfRevision, vfSubsystemDevice, bars, msix, migration, dmaLogging, config } =
-    description.sriov!;
+  const {
+    vfDevice,
+    vfClass,
+    vfRevision,
+    vfSubsystemDevice,
+    bars,
+    msix,
+    migration,
+    dmaLogging,
+    profiles,
+    config,
+  } = description.sriov!;
   // Captured registers of a VF say it themselves.
   const otherwise = <T>(value: T): T | undefined => (config ? undefined : value);
   return withoutUndefined<FunctionDescription>({
@@ -45,6 +55,7 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
     numaNode: description.numaNode,
     migration,
     dmaLogging,
+    profiles,
   });
 }
 

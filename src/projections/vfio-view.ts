@@ -22,6 +22,10 @@ export interface VfioDeviceView {
   readonly cdevMinor: number | undefined;
   /** Runtime PM lets it sleep while nobody has it open. */
   readonly sleepsIdle: boolean;
+  /** Shapes it can be given in, and the one it has; none: there is no choice. */
+  readonly profiles: readonly { readonly name: string; readonly description?: string }[];
+  readonly profile: string | undefined;
+  selectProfile(name: string): void;
   openCdev(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
 }
 

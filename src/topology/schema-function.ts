@@ -146,6 +146,23 @@ export const migration = required(
   'flags',
 );
 
+const profile = required(
+  object('a shape in which the device is given away', {
+    name: text('a name of letters, digits, _, . and -', '^[A-Za-z0-9_.-]+$'),
+    description: text('one line', '^[^\\n\\t]*$'),
+    vendor: id,
+    device: id,
+    subsystem_vendor: id,
+    subsystem_device: id,
+    class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
+    revision: integer('a revision from 0 to 0xff', 0, 0xff),
+    migration: orFalse(migration),
+    dma_logging: flag,
+  }),
+  'name',
+);
+const profiles: Schema = { ...list(profile, 'a list of profiles'), minItems: 1 };
+
 const legacyIo = required(
   object('where a virtio network VF with legacy I/O is notified', {
     notify: required(
@@ -178,6 +195,7 @@ const sriov = orFalse(
     migration: orFalse(migration),
     dma_logging: flag,
     legacy_io: legacyIo,
+    profiles,
   }),
 );
 
@@ -217,6 +235,7 @@ export const functionSchema: Schema = required(
     extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
     migration: orFalse(migration),
     dma_logging: flag,
+    profiles,
     driver: text('the name of a driver, or none'),
     driver_override: text('the name of a driver'),
     iommu_group: integer('a group number', 0, 2 ** 31 - 1),

@@ -101,7 +101,10 @@ export const topologySchema = {
       items: text('the CPUs of a node, like 0-3,8', '^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$'),
       description: 'a list with the CPUs of each node',
     },
-    vfio: object('policies of VFIO', { noncoherent_cdev: flag }),
+    vfio: object('policies of VFIO', {
+      noncoherent_cdev: flag,
+      default_profile: oneOf('native', 'transitional'),
+    }),
     root_buses: {
       type: 'array',
       minItems: 1,

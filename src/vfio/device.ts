@@ -2,8 +2,8 @@
  * A device registered with vfio (struct vfio_device): from the bind of a vfio driver until its unbind. Several open files may share its
  * one open state.
  */
-import { refuse } from '../abi/errno.js';
-import type { MigrationDescription } from '../host/description.js';
+import { KernelError, refuse } from '../abi/errno.js';
+import type { MigrationDescription, VariantDescription } from '../host/description.js';
 import { boolParameter, type Host } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
 import type { BoundDevice, DmaSpace, IommufdFile } from '../iommu/contract.js';
@@ -17,7 +17,9 @@ import { OpenDevice } from './open-device.js';
 import { D0, D3HOT, setPowerState } from './power.js';
 import type { Tally } from './tally.js';
 import { isPhysicalFunction, VfToken } from './token.js';
+import { variantFeatures } from './variants/features.js';
 import type { Overlay } from './variants/overlay.js';
+import { defaultProfile, type Profile, profilesOf, takeShape } from './variants/profiles.js';
 
 /** What an open device's DMA goes through: a container, or an iommufd. */
 export interface DeviceBinding {
@@ -52,6 +54,9 @@ export interface DeviceRegistry {
   readonly tally: Tally;
   readonly devices: ReadonlyMap<number, VfioDevice>;
   deviceOf(fn: PciFunction): VfioDevice | undefined;
+  readonly chosenProfiles: WeakMap<PciFunction, string>;
+  /** Its profile is another. */
+  reshaped(device: VfioDevice): void;
   /** Something that sysfs or devfs show of `fn` is different now. */
   changed(fn: PciFunction): void;
 }
@@ -67,6 +72,10 @@ export class VfioDevice {
   /** Open files, bound or not: what unregistering waits for. */
   private users = 0;
   private registered = true;
+  /** Shapes that it can be given to its user in; none: it is what it is. */
+  readonly profiles: readonly Profile[];
+  private active: Profile | undefined;
+  private features: VariantFeatures;
   private lastUserGone: (() => void) | undefined;
 
   constructor(
@@ -75,8 +84,12 @@ export class VfioDevice {
     readonly group: VfioGroup,
     /** X of vfio<X>: lowest free, machine-wide. */
     readonly index: number,
-    readonly variant: VariantFeatures,
+    private readonly driver: VariantDescription | undefined,
   ) {
+    this.profiles = profilesOf(fn, driver);
+    const chosen = this.profiles.find(({ name }) => name === registry.chosenProfiles.get(fn));
+    this.active = chosen ?? defaultProfile(this.profiles, registry.host);
+    this.features = this.active ? takeShape(fn, driver, this.active) : variantFeatures(fn, driver);
     this.pfToken = fn.physfn && registry.deviceOf(fn.physfn)?.token;
     this.sleepsIdle =
       fn.driver?.module !== 'vfio_pci' || !boolParameter(registry.host, 'vfio_pci', 'disable_idle_d3');
@@ -105,8 +118,29 @@ export class VfioDevice {
     return !vfio.noncoherentCdev && !(iommu.enforcesCoherency && this.fn.dmaCoherency === 'enforced');
   }
 
+  get variant(): VariantFeatures {
+    return this.features;
+  }
+
   get overlay(): Overlay | undefined {
-    return this.variant.overlay;
+    return this.features.overlay;
+  }
+
+  /** Name of the profile it has now. */
+  get profile(): string | undefined {
+    return this.active?.name;
+  }
+
+  /** EINVAL for an unknown name, EBUSY while anybody has it open; else it is that device at once, and whatever driver has it next. */
+  selectProfile(name: string): void {
+    const profile = this.profiles.find((one) => one.name === name);
+    if (!profile) throw new KernelError('EINVAL', `${this.fn.bdf} has no profile ${JSON.stringify(name)}`);
+    if (this.users > 0 || !this.registered) refuse('EBUSY', `${this.fn.bdf} is in use`);
+    if (profile === this.active) return;
+    this.features = takeShape(this.fn, this.driver, profile);
+    this.active = profile;
+    this.registry.chosenProfiles.set(this.fn, name);
+    this.registry.reshaped(this);
   }
 
   get openCount(): number {

@@ -58,7 +58,11 @@ export class OpenDevice {
     this.ioeventfds = new IoEventFds(this);
     const { migration, dmaLogging } = device.variant;
     this.migration =
-      migration && new Migration({ fn, config: this.config, backing: backingOf(fn) }, migration);
+      migration &&
+      new Migration(
+        { fn, config: this.config, backing: backingOf(fn), transitional: overlay !== undefined },
+        migration,
+      );
     const dmaLog = dmaLogging ? new DmaLog() : undefined;
     this.dmaLog = dmaLog;
     fn.sinks.dma = new IommuDma(

@@ -1,12 +1,11 @@
 /** vfio-pci and its variants as the PCI bus sees them (drivers/vfio/pci/vfio_pci.c, vfio_pci_core_register_device()). */
 import { refuse } from '../abi/errno.js';
+import type { VariantDescription } from '../host/description.js';
 import type { PciDriver } from '../host/driver.js';
 import { boolParameter } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
 import type { VariantDriver } from '../host/variant-drivers.js';
-import type { VariantFeatures } from './device.js';
 import { D0, setPowerState } from './power.js';
-import { variantFeatures } from './variants/features.js';
 import type { Vfio } from './vfio.js';
 
 const NAME = 'vfio-pci';
@@ -23,7 +22,7 @@ function vfioPci(vfio: Vfio): PciDriver {
     name: NAME,
     module: 'vfio_pci',
     ids: [{ overrideOnly: true }],
-    ...core(vfio, (fn) => variantFeatures(fn, undefined)),
+    ...core(vfio, undefined),
     /** vfio_pci_sriov_configure(): VFs go to vfio-pci alone, so that no host driver gets one from an untrusted PF's holder. */
     sriovConfigure(fn: PciFunction, count: number): void | Promise<void> {
       if (!boolParameter(vfio.host, 'vfio_pci', 'enable_sriov'))
@@ -42,17 +41,17 @@ function variant(vfio: Vfio, description: VariantDriver): PciDriver {
     module: description.module ?? description.name.replaceAll('-', '_'),
     // PCI_DRIVER_OVERRIDE_DEVICE_VFIO().
     ids: description.ids.map((id) => ({ ...id, overrideOnly: true })),
-    ...core(vfio, (fn) => variantFeatures(fn, description.vfio)),
+    ...core(vfio, description.vfio),
   };
 }
 
-function core(vfio: Vfio, features: (fn: PciFunction) => VariantFeatures) {
+function core(vfio: Vfio, variant: VariantDescription | undefined) {
   return {
     managesDma: true,
     probe(fn: PciFunction): void {
       if (fn.isBridge) refuse('EINVAL', `${fn.bdf} is a bridge`);
       if (fn.sriov && fn.sriov.numVfs > 0) refuse('EBUSY', `${fn.bdf} has VFs enabled`);
-      vfio.register(fn, features(fn));
+      vfio.register(fn, variant);
     },
     async remove(fn: PciFunction): Promise<void> {
       if (fn.sriov) await vfio.host.sriov.disable(fn);

@@ -3,6 +3,7 @@
  * then on binds and unbinds change what is here, and each change is told as `vfio-changed`.
  */
 import { refuse } from '../abi/errno.js';
+import type { VariantDescription } from '../host/description.js';
 import type { Host } from '../host/host.js';
 import type { IommuGroup } from '../host/iommu-group.js';
 import { Numbers } from '../host/numbers.js';
@@ -12,7 +13,7 @@ import type { OpenFile, OpenRequest } from '../vfs/node.js';
 import { noiommuAllowed, type Type1Factory } from './backend.js';
 import { Container } from './container.js';
 import { ContainerFile } from './container-file.js';
-import { type DeviceRegistry, type VariantFeatures, VfioDevice } from './device.js';
+import { type DeviceRegistry, VfioDevice } from './device.js';
 import { EventFds } from './eventfds.js';
 import { VfioGroup } from './group.js';
 import { vfioPciDrivers } from './pci-driver.js';
@@ -35,6 +36,8 @@ export class Vfio implements DeviceRegistry {
   private readonly devicesByFunction = new Map<PciFunction, VfioDevice>();
   /** All devices, those that are being unbound included. */
   private readonly allDevices = new Map<PciFunction, VfioDevice>();
+  /** Names of profiles; a function keeps its own whatever driver comes next. */
+  readonly chosenProfiles = new WeakMap<PciFunction, string>();
   private readonly indexes = new Numbers();
   private readonly groupMinors = new Numbers();
   private readonly groupsByMinor = new Map<number, VfioGroup>();
@@ -46,7 +49,7 @@ export class Vfio implements DeviceRegistry {
     for (const driver of vfioPciDrivers(this)) host.drivers.register(driver);
     // vfio_register_emulated_iommu_dev(): its group is there already.
     host.mdevs.driver = {
-      probe: (fn) => this.register(fn, { migration: undefined, dmaLogging: false }),
+      probe: (fn) => this.register(fn, undefined),
       remove: (fn) => this.unregister(fn),
     };
     host.changes.subscribe((change) => {
@@ -91,7 +94,7 @@ export class Vfio implements DeviceRegistry {
   }
 
   /** vfio_register_group_dev(): EINVAL for a function without an IOMMU group, unless no-IOMMU mode makes one. */
-  register(fn: PciFunction, variant: VariantFeatures): void {
+  register(fn: PciFunction, variant: VariantDescription | undefined): void {
     // device_iommu_capable(IOMMU_CAP_CACHE_COHERENCY): VFIO has no way to keep caches out of the user's way.
     if (
       fn.dmaCoherency === 'none' &&
@@ -130,6 +133,12 @@ export class Vfio implements DeviceRegistry {
     await group.unregister();
     if (group.noiommu) this.host.removeNoiommuGroup(fn);
     this.changed(fn);
+  }
+
+  /** vfio_device.dev, KOBJ_CHANGE: it is another device to its users now. */
+  reshaped(device: VfioDevice): void {
+    this.changed(device.fn);
+    this.tellDevice('change', device);
   }
 
   changed(fn: PciFunction): void {
@@ -178,7 +187,7 @@ export class Vfio implements DeviceRegistry {
     this.retireIfLost(device.group);
   }
 
-  private tellDevice(action: 'add' | 'remove', { fn, name, cdevMinor }: VfioDevice): void {
+  private tellDevice(action: 'add' | 'remove' | 'change', { fn, name, cdevMinor }: VfioDevice): void {
     this.host.uevents.emit({
       action,
       subject: { kind: 'vfio-device', function: fn, name, minor: cdevMinor },

@@ -78,6 +78,9 @@ export class FakeVfio implements VfioView {
       sleepsIdle,
       name: `vfio${index}`,
       cdevMinor: noiommu ? undefined : index,
+      profiles: [],
+      profile: undefined,
+      selectProfile() {},
       openCdev: () => ({ describe: () => `cdev ${fn.bdf}` }),
     });
     if (sleepsIdle) setPowerState(fn, 3);

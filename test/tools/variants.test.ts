@@ -59,3 +59,18 @@ test('its ids match nothing that is not overridden', async () => {
   );
   expect(out).toContain('refused');
 });
+
+test('a profile is chosen below the device that vfio makes of it, while nobody has it open', async () => {
+  const text = await output(
+    `driverctl --nosave set-override 0000:02:00.1 virtio_vfio_pci
+    cd /sys/bus/pci/devices/0000:02:00.1/vfio-dev/vfio*/profiles; cut -f1 available; cat current
+    echo native > current; cat current; { echo x > current; } 2>&1 | sed 's/.*: //'
+    exec 8</dev/vfio/devices/$(basename $(dirname $PWD)); { echo transitional > current; } 2>&1 | sed 's/.*: //'
+    exec 8<&-; echo transitional > current; cat current`,
+    topology,
+  );
+  expect(text.split('\n')).toEqual([
+    ...['native', 'native-no-migration', 'transitional', 'transitional-no-migration', 'transitional'],
+    ...['native', 'Invalid argument', 'Device or resource busy', 'transitional', ''],
+  ]);
+});

@@ -9,6 +9,7 @@ import {
   subdirectory,
   text,
 } from '../kit/directory.js';
+import { parseName } from '../kit/parse.js';
 import { paths } from '../paths.js';
 import { deviceNamed, groupNamed, type VfioDeviceView, type VfioGroupView } from '../vfio-view.js';
 import { power } from './power.js';
@@ -40,6 +41,20 @@ export function vfioDeviceDirectory(model: Model): DirectoryClass<VfioDeviceView
         cdevMinor === undefined
           ? undefined
           : { major: vfio.majors.device, minor: cdevMinor, name: `vfio/devices/${name}` },
+      ),
+      subdirectory<VfioDeviceView>(
+        'profiles',
+        [
+          text('available', {
+            show: ({ profiles }) =>
+              profiles.map(({ name, description }) => (description ? `${name}\t${description}` : name)),
+          }),
+          text('current', {
+            show: ({ profile }) => profile!,
+            store: (device, content) => device.selectProfile(parseName(content)),
+          }),
+        ],
+        { when: ({ profiles }) => profiles.length > 0 },
       ),
       link('device', ({ fn }) => paths.function(fn)),
       link('subsystem', () => paths.class('vfio-dev')),

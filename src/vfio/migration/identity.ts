@@ -5,7 +5,8 @@ import type { PciFunction } from '../../host/pci-function.js';
 const FORMAT_VERSION = 1;
 
 /** Compared as text, so that nothing of a client's is parsed: the first lines that differ tell why. */
-export function identityOf(fn: PciFunction): Buffer {
+/** `transitional`: with a legacy I/O BAR in front. */
+export function identityOf(fn: PciFunction, transitional = false): Buffer {
   const { shape } = fn;
   const hex = (value = 0): string => value.toString(16);
   const bars = fn.bars.flatMap((bar) => (bar ? `bar ${bar.index} ${bar.kind} ${hex(bar.size)}` : []));
@@ -15,6 +16,7 @@ export function identityOf(fn: PciFunction): Buffer {
     `device ${hex(shape.vendor)}:${hex(shape.device)} ${hex(shape.subsystemVendor)}:${hex(shape.subsystemDevice)}`,
     `class ${hex(shape.classCode)} revision ${hex(shape.revision)}`,
     `model ${fn.modelName ?? 'none'} ${fn.state.version}`,
+    ...(transitional ? ['transitional'] : []),
     ...bars,
     `msix ${msix ? `${msix.vectors} ${msix.bar} ${hex(msix.tableOffset)} ${hex(msix.pbaOffset)}` : 'none'}`,
     `msi ${msi ? `${msi.vectors} ${msi.maskable ?? false}` : 'none'}`,

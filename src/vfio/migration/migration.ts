@@ -33,6 +33,8 @@ export interface MigratingDevice {
   readonly fn: PciFunction;
   readonly config: VirtualConfig;
   readonly backing: OpenFile['backing'];
+  /** It has another face than its function. */
+  readonly transitional?: boolean;
 }
 
 /** A step: nothing, or the data_fd it opens. A refusal leaves the device where it was. */
@@ -160,7 +162,10 @@ export class Migration {
 
   async save(phase: 'copying' | 'complete'): Promise<OpenFile> {
     const pages = new CopiedPages(this.device.fn.state.memories());
-    const records = [record(Tag.IDENTITY, identityOf(this.device.fn)), ...(await pages.take())];
+    const records = [
+      record(Tag.IDENTITY, identityOf(this.device.fn, this.device.transitional)),
+      ...(await pages.take()),
+    ];
     if (phase === 'complete') records.push(...this.rest());
     const stream = new SaveStream(this.savedDevice(pages), records, phase);
     this.saving = { stream, pages };
@@ -175,7 +180,11 @@ export class Migration {
   load(): OpenFile {
     const { fn, backing } = this.device;
     const sizes = fn.state.memories().map(({ length }) => length);
-    this.resuming = new ResumeStream(new StateImage(identityOf(fn), sizes), fn.bdf, backing);
+    this.resuming = new ResumeStream(
+      new StateImage(identityOf(fn, this.device.transitional), sizes),
+      fn.bdf,
+      backing,
+    );
     return this.resuming;
   }
 

@@ -20,7 +20,7 @@ export function variantFeatures(fn: PciFunction, variant: VariantDescription | u
 }
 
 /** The drivers find their PF's by name (pci_iov_get_pf_drvdata()). */
-function isFor(fn: PciFunction, { vfsOf }: VariantDescription): boolean {
+export function isFor(fn: PciFunction, { vfsOf }: VariantDescription): boolean {
   if (!vfsOf) return true;
   const driver = fn.physfn?.driver;
   return driver !== undefined && vfsOf.includes(driver.name);
