@@ -167,6 +167,11 @@ export interface DeviceModel {
    * coalesced, and a trapped write to a watched register may be told twice: look at what the registers say, not at how often.
    */
   written?(bar: number, offset: number, width: number, seen: StoreSeen): void;
+  /**
+   * Take what was stored through a mapping, now: the host is about to answer from what it leads to (the line that an UNMASK looks at). On a
+   * bus, the read behind it would have waited for those stores.
+   */
+  attend?(): void;
   /** A trapped read is about to return these bytes: refresh them in `memory(bar)` first if they are computed. */
   reading?(bar: number, offset: number, width: number): void;
   /** Port I/O BARs, which have no pages. Reads of a model without this return all ones. */

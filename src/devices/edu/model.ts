@@ -72,6 +72,10 @@ export class EduModel implements DeviceModel {
     this.look(named && seen === 'trapped' ? offset : undefined);
   }
 
+  attend(): void {
+    if (!this.destroyed) this.look();
+  }
+
   /** What can't be written may have been, through a mapping. */
   reading(_bar: number, offset: number, width: number): void {
     if (this.destroyed) return;

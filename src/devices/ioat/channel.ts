@@ -168,7 +168,7 @@ export class IoatChannel implements DoorbellListener {
     return this.progress.runnable && !this.paused && !this.destroyed;
   }
 
-  private serve(): void {
+  serve(): void {
     if (this.destroyed) return;
     if (!this.doorbells.attend()) setImmediate(() => this.serve());
     if (!this.running && this.runnable) void this.run();

@@ -67,6 +67,12 @@ export class IoatModel implements DeviceModel {
     }
   }
 
+  attend(): void {
+    if (this.destroyed) return;
+    for (const channel of this.channels) channel.serve();
+    this.interrupts.attend();
+  }
+
   reset(): void {
     let from = 0;
     for (const [start, end] of this.msix) {

@@ -98,7 +98,9 @@ export class Intx {
     else this.unmask();
   }
 
+  /** pci_check_and_unmask_intx() reads it from the device, behind all stores that the client made before. */
   private get asserted(): boolean {
+    this.fn.model?.model.attend?.();
     return (this.fn.config.read(PCI_STATUS, 2) & PCI_STATUS_INTERRUPT) !== 0;
   }
 }

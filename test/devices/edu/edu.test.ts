@@ -59,6 +59,14 @@ describe('registers', () => {
     expect(context.clock.pending).toBe(0);
   });
 
+  it('take mapped stores when the host wants to know', () => {
+    context.trap(0, 0x60, 4, 1);
+    context.store(0, 0x64, 4, 1);
+    expect(context.line).toBe(true);
+    model.attend?.();
+    expect(context.line).toBe(false);
+  });
+
   it('read as ones where there is none', () => {
     expect([0x0c, 0x60, 0x64, 0xa0, 0xffffc].map(register)).toEqual(Array(5).fill(0xffffffff));
   });
