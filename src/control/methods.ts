@@ -75,6 +75,17 @@ function driverNamed({ host }: Machine, name: string): PciDriver {
   return refuse('ENOENT', `there is no driver ${name}${didYouMean(name, names)}`);
 }
 
+/** ENODEV for a function that no vfio driver has. */
+function device(machine: Machine, bdf: string) {
+  return machine.vfio.deviceOf(find(machine, bdf)) ?? refuse('ENODEV', `no vfio driver has ${bdf}`);
+}
+
+function profiles(machine: Machine, bdf: string) {
+  const { profiles: available, profile } = device(machine, bdf);
+  const rows = available.map(({ name, description }) => ({ name, description: description ?? null }));
+  return { bdf, current: profile ?? null, available: rows };
+}
+
 export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['host.describe', { params: named({}), call: ({ host }) => describeHost(host) }],
   [
@@ -149,6 +160,20 @@ export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
       ) {
         host.setParameter(module, parameter, value);
         return { module, parameter, value };
+      },
+    },
+  ],
+  [
+    'profile.list',
+    { params: named({ bdf }), call: (machine, { bdf }: { bdf: string }) => profiles(machine, bdf) },
+  ],
+  [
+    'profile.set',
+    {
+      params: named({ bdf, profile: text('the name of a profile') }),
+      call(machine, { bdf, profile }: { bdf: string; profile: string }) {
+        device(machine, bdf).selectProfile(profile);
+        return profiles(machine, bdf);
       },
     },
   ],
