@@ -38,8 +38,10 @@ export type Kobject =
 
 /** kobject_uevent(): told at the point where the kernel tells udev. */
 export interface KobjectEvent {
-  readonly action: 'add' | 'remove' | 'bind' | 'unbind' | 'change';
+  readonly action: 'add' | 'remove' | 'bind' | 'unbind' | 'change' | 'move' | 'online' | 'offline';
   readonly subject: Kobject;
+  /** Of an event that somebody wrote to a `uevent` file: `SYNTH_UUID=…` and his own variables (kobject_synth_uevent()). */
+  readonly synthetic?: readonly string[];
 }
 
 export class ChangeBus<T = HostChange> {

@@ -18,13 +18,18 @@ export interface Uevent {
 
 type Majors = { readonly group: number; readonly device: number };
 
-export function toUevent({ action, subject }: KobjectEvent, seqnum: number, majors: Majors): Uevent {
+export function toUevent(
+  { action, subject, synthetic = [] }: KobjectEvent,
+  seqnum: number,
+  majors: Majors,
+): Uevent {
   const { path, subsystem, lines } = describe(subject, majors);
   const devpath = path.replace(/^sys/, '');
   const pairs = [
     `ACTION=${action}`,
     `DEVPATH=${devpath}`,
     `SUBSYSTEM=${subsystem}`,
+    ...synthetic,
     ...lines,
     `SEQNUM=${seqnum}`,
   ];

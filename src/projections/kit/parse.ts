@@ -1,5 +1,7 @@
 /** The parsers that attribute writes use, each once (lib/kstrtox.c, lib/string_helpers.c). */
+
 import { refuse } from '../../abi/errno.js';
+import type { KobjectEvent } from '../../host/events.js';
 
 /** What a store() sees of a write: bytes up to the first NUL (sysfs appends one behind the data). */
 export function cString(text: string): string {
@@ -58,10 +60,21 @@ export function parseName(text: string): string {
 const hexDigits = (count: number) => `[0-9a-fA-F]{${count}}`;
 const uuid = [8, 4, 4, 4, 12].map(hexDigits).join('-');
 const synthetic = new RegExp(
-  `^(?:add|remove|change|move|online|offline|bind|unbind)(?: ${uuid}(?: [0-9A-Za-z]+=[0-9A-Za-z]+)*)?[\\n\\0]?$`,
+  `^(add|remove|change|move|online|offline|bind|unbind)(?: (${uuid})((?: [0-9A-Za-z]+=[0-9A-Za-z]+)*))?[\\n\\0]?$`,
 );
 
-/** kobject_synth_uevent(): refuses what is not an action with arguments. The netlink message itself has no place here. */
-export function checkUevent(text: string): void {
-  if (!synthetic.test(text)) refuse('EINVAL', `not a uevent action: ${JSON.stringify(text)}`);
+/** kobject_synth_uevent(): the action and its variables; EINVAL for what is none. */
+export function parseUevent(text: string): Required<Pick<KobjectEvent, 'action' | 'synthetic'>> {
+  const match = synthetic.exec(text) ?? refuse('EINVAL', `not a uevent action: ${JSON.stringify(text)}`);
+  const [, action, id = '0', args = ''] = match;
+  return {
+    action: action as KobjectEvent['action'],
+    synthetic: [
+      `SYNTH_UUID=${id}`,
+      ...args
+        .split(' ')
+        .filter(Boolean)
+        .map((pair) => `SYNTH_ARG_${pair}`),
+    ],
+  };
 }

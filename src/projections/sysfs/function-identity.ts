@@ -1,5 +1,6 @@
 /** What a function is: ids, class, and the strings made of them (drivers/pci/pci-sysfs.c, pci_uevent()). */
 import type { PciFunction } from '../../host/pci-function.js';
+import type { Model } from '../context.js';
 import { type Entry, text } from '../kit/directory.js';
 import { hex, upper } from '../kit/format.js';
 import { deviceUevent } from './uevent.js';
@@ -35,7 +36,7 @@ export function variables(fn: PciFunction): string[] {
 }
 
 /** lspci refuses to run at all when vendor, device, class or irq is missing; DPDK wants the newline. */
-export const identity: readonly Entry<PciFunction>[] = [
+export const identity = ({ host }: Model): Entry<PciFunction>[] => [
   text('vendor', { show: (fn) => hex(ids(fn).vendor, 4) }),
   text('device', { show: (fn) => hex(ids(fn).device, 4) }),
   text('subsystem_vendor', { show: (fn) => hex(ids(fn).subvendor, 4) }),
@@ -43,5 +44,5 @@ export const identity: readonly Entry<PciFunction>[] = [
   text('class', { show: (fn) => hex(fn.shape.classCode, 6) }),
   text('revision', { show: (fn) => hex(fn.shape.revision ?? 0, 2) }),
   text('modalias', { show: modalias }),
-  deviceUevent(variables),
+  deviceUevent(variables, { host, subject: (fn) => ({ kind: 'pci', function: fn }) }),
 ];

@@ -95,7 +95,7 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
   };
   return new DirectoryClass<PciFunction>(
     (self) => [
-      ...identity,
+      ...identity(model),
       ...state(model),
       ...links,
       ...resources(model),

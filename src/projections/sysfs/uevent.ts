@@ -1,15 +1,32 @@
 /** `uevent`: what udev knows of a device (section "uevent" of drivers/base/core.c: dev_uevent()). */
+import type { Kobject } from '../../host/events.js';
+import type { Host } from '../../host/host.js';
 import { type Entry, text } from '../kit/directory.js';
-import { checkUevent } from '../kit/parse.js';
+import { parseUevent } from '../kit/parse.js';
 
-/** The attribute of a device; an empty list is an empty file. */
-export function deviceUevent<S>(variables: (subject: S) => readonly string[] = () => []): Entry<S> {
-  return text('uevent', { show: variables, store: (_, content) => checkUevent(content) });
+/** Where events about objects of one sort go, and how such an object is called there. */
+export interface Told<S> {
+  readonly host: Host;
+  subject(object: S): Kobject;
+}
+
+/** The attribute of a device; an empty list is an empty file. What is written is told to subscribers of those objects that have any. */
+export function deviceUevent<S>(
+  variables: (subject: S) => readonly string[] = () => [],
+  told?: Told<S>,
+): Entry<S> {
+  return text('uevent', {
+    show: variables,
+    store(object, content) {
+      const event = parseUevent(content);
+      told?.host.uevents.emit({ ...event, subject: told.subject(object) });
+    },
+  });
 }
 
 /** Of a bus, driver or module: write-only. */
 export function plainUevent<S>(): Entry<S> {
-  return text('uevent', { store: (_, content) => checkUevent(content) });
+  return text('uevent', { store: (_, content) => void parseUevent(content) });
 }
 
 export interface NodeNumbers {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { list, mask } from '../../../src/projections/kit/format.js';
 import {
-  checkUevent,
   parseBool,
   parseInteger,
   parseName,
   parseNumber,
+  parseUevent,
 } from '../../../src/projections/kit/parse.js';
 import { relativeLink } from '../../../src/projections/kit/path.js';
 import { errno } from '../machine.js';
@@ -71,7 +71,7 @@ it('parseName drops one newline, and only one', () => {
   expect(parseName(' a')).toBe(' a');
 });
 
-describe('checkUevent (kobject_synth_uevent)', () => {
+describe('parseUevent (kobject_synth_uevent)', () => {
   const uuid = 'fe4d7c9d-b8c6-4a70-9ef1-3d8a58d18eed';
   it.each([
     '',
@@ -89,7 +89,7 @@ describe('checkUevent (kobject_synth_uevent)', () => {
     `add ${uuid}  A=b`,
     'add A=b',
     'add\0x',
-  ])('refuses %j', (text) => expect(() => checkUevent(text)).toThrow(errno('EINVAL')));
+  ])('refuses %j', (text) => expect(() => parseUevent(text)).toThrow(errno('EINVAL')));
   it.each([
     'add',
     'remove\n',
@@ -97,7 +97,7 @@ describe('checkUevent (kobject_synth_uevent)', () => {
     'bind',
     `change ${uuid}`,
     `change ${uuid.toUpperCase()} A=1 b2=C\n`,
-  ])('takes %j', (text) => expect(() => checkUevent(text)).not.toThrow());
+  ])('takes %j', (text) => expect(() => parseUevent(text)).not.toThrow());
 });
 
 describe('relativeLink (kernfs_get_target_path)', () => {
