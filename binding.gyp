@@ -43,7 +43,18 @@
     {
       'target_name': 'vfiofs-launch',
       'type': 'executable',
-      'sources': ['src/native/launch.cc'],
+      'sources': ['src/native/launch.cc', 'src/native/supervise-start.cc', 'src/native/supervised-calls.cc'],
+    },
+    {
+      'target_name': 'vfiofs-supervise',
+      'type': 'executable',
+      'sources': [
+        'src/native/notification.cc',
+        'src/native/supervise-main.cc',
+        'src/native/supervised-files.cc',
+        'src/native/supervised-task.cc',
+      ],
+      'ldflags': ['-static'],
     },
     {
       'target_name': 'vfiofs-graft',

@@ -19,6 +19,8 @@ export const defaultDirectory = fileURLToPath(new URL('../../mountpoints', impor
 export interface ViewOptions {
   /** A mounted host: its directory, or the last part of it; true: the only one there is. */
   readonly host?: string | true;
+  /** See Command in run/supervise.ts. */
+  readonly supervise: boolean;
 }
 
 export interface ContainerArgsOptions {
@@ -59,6 +61,12 @@ const { version, description } = JSON.parse(
   version: string;
   description: string;
 };
+
+const superviseOption = () =>
+  new Option(
+    '--no-supervise',
+    'leave stat and its like to the kernel: device nodes look like regular files then',
+  );
 
 function examples(...lines: string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
@@ -198,6 +206,7 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
     )
     .addArgument(topologyArgument())
     .addOption(hostOption())
+    .addOption(superviseOption())
     .addHelpText(
       'after',
       `${examples(
@@ -224,7 +233,8 @@ executed · 127 there is no such command`,
     )
     .addArgument(topologyArgument())
     .addOption(hostOption())
-    .addHelpText('after', examples('vfiofs shell', 'vfiofs shell two-nics', 'vfiofs shell --host lab'))
+    .addOption(superviseOption())
+    .addHelpText('after', examples('vfiofs shell', 'vfiofs shell sriov', 'vfiofs shell --host lab'))
     .action((topology: string | undefined, options: ViewOptions) => actions.shell(topology, options));
 
   const topology = program
@@ -256,7 +266,7 @@ executed · 127 there is no such command`,
     .command('presets')
     .description('Lists the topologies that come with vfiofs.')
     .addOption(jsonOption())
-    .addHelpText('after', examples('vfiofs topology presets', 'vfiofs run two-nics -- lspci') + exits)
+    .addHelpText('after', examples('vfiofs topology presets', 'vfiofs run sriov -- lspci') + exits)
     .action((options: { json?: boolean }) => actions.presets(options));
 
   program

@@ -24,7 +24,7 @@ export function run(
   words: readonly string[],
   options: ViewOptions,
 ): Promise<void> {
-  return runIn(topology, options, () => ({ words }));
+  return runIn(topology, options, () => ({ words, supervise: options.supervise }));
 }
 
 export async function shell(topology: string | undefined, options: ViewOptions): Promise<void> {
@@ -32,6 +32,6 @@ export async function shell(topology: string | undefined, options: ViewOptions):
     throw new UsageError('a shell needs a terminal', 'for scripts: vfiofs run -- sh script.sh');
   await runIn(topology, options, async ({ name, describe }) => {
     process.stdout.write(welcome(await describe(), name, process.stdout.columns));
-    return shellCommand(process.env, name);
+    return { ...shellCommand(process.env, name), supervise: options.supervise };
   });
 }

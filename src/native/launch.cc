@@ -1,6 +1,6 @@
 // vfiofs-launch [STEP…] -- CMD ARG…: makes a mount namespace, mounts in it what the steps say, and becomes
 // CMD. Descriptor 3 is /dev/fuse, opened by the daemon that started it; 4 takes the "ready". Exit codes as
-// those of env(1): 125, 126, 127.
+// those of env(1): 125, 126, 127. 5, if it is open, is the supervisor's line to whoever started us.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -15,9 +15,12 @@
 #include <cstring>
 #include <string>
 
+#include "supervise-start.h"
+
 namespace {
 constexpr int kFuse = 3;
 constexpr int kReady = 4;
+constexpr int kLine = 5;
 constexpr int kFailed = 125;
 constexpr int kNotExecutable = 126;
 constexpr int kNotFound = 127;
@@ -49,6 +52,14 @@ bool unmount(char** argument) { return umount2(argument[0], MNT_DETACH) == 0; }
 bool changeDirectory(char** argument) { return chdir(argument[0]) == 0; }
 bool dieWithParent(char**) { return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0; }
 
+// Last of the steps: what comes after it is supervised. Going on without is better than not at all, if it is said.
+bool supervise(char** argument) {
+  const char* what = argument[0];
+  int error = startSupervision(argument[0], kLine, &what);
+  if (error) fprintf(stderr, "vfiofs-launch: not supervised: %s: %s\n", what, strerror(error));
+  return true;
+}
+
 bool sayReady(char**) {
   constexpr char text[] = "ready\n";
   bool written = write(kReady, text, sizeof text - 1) == sizeof text - 1;
@@ -76,6 +87,7 @@ constexpr Step kSteps[] = {
     {"--umount", 1, "", unmount},
     {"--ready", 0, "", sayReady},
     {"--chdir", 1, "", changeDirectory},
+    {"--supervise", 1, "", supervise},
     {"--die-with-parent", 0, "", dieWithParent},
 };
 
@@ -127,6 +139,7 @@ int main(int count, char** arguments) {
   }
   close(kFuse);
   close(kReady);
+  close(kLine);
   resetSignals();
   execvp(arguments[command + 1], arguments + command + 1);
   fail(arguments[command + 1], errno == ENOENT ? kNotFound : kNotExecutable);

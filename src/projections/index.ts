@@ -13,12 +13,15 @@ export { toUevent, type Uevent } from './uevents.js';
 export type { VfioDeviceView, VfioGroupView, VfioView } from './vfio-view.js';
 export { hostMounts };
 
+/** linux/magic.h; devtmpfs is a tmpfs (shmem_init_fs_context()). */
+const Magic = { SYSFS: 0x62656572, TMPFS: 0x01021994, PROC: 0x9fa0 } as const;
+
 export function createRoot(options: ModelOptions): DirectoryNode {
   const model = createModel(options);
   const type = new DirectoryClass<void>([
-    subdirectory('sys', sysfs(model), { mode: 0o555 }),
-    subdirectory('dev', devfs(model)),
-    subdirectory('proc', procfs(model), { mode: 0o555 }),
+    subdirectory('sys', sysfs(model), { mode: 0o555, filesystem: Magic.SYSFS }),
+    subdirectory('dev', devfs(model), { filesystem: Magic.TMPFS }),
+    subdirectory('proc', procfs(model), { mode: 0o555, filesystem: Magic.PROC }),
     subdirectory('lib', [subdirectory('modules', moduleIndexes(model))]),
   ]);
   const root = type.at(undefined, { path: '', alive: () => true });

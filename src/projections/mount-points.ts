@@ -72,6 +72,7 @@ function overlay(base: DirectoryNode, points: Points): DirectoryNode {
     ...(base.key === undefined ? {} : { key: base.key }),
     ...(base.volatile ? { volatile: true } : {}),
     ...(base.steadyCount ? { steadyCount: true } : {}),
+    ...(base.filesystem ? { filesystem: base.filesystem } : {}),
     attributes() {
       const { nlink = 2, ...rest } = base.attributes();
       return { ...rest, nlink: nlink + added().length };

@@ -61,6 +61,7 @@ export function withReal(root: DirectoryNode, name: string, real: readonly RealE
     kind: 'directory',
     ...(fake.key === undefined ? {} : { key: fake.key }),
     ...(fake.steadyCount ? { steadyCount: true } : {}),
+    ...(fake.filesystem ? { filesystem: fake.filesystem } : {}),
     attributes: () => fake.attributes(),
     lookup: (child) => fake.lookup(child) ?? nodes.get(child),
     names: () => new Set([...fake.names(), ...nodes.keys()]),

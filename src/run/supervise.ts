@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { native } from '../native/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
+import { watchSupervisor } from './lifeline.js';
 import type { ViewShape } from './shape.js';
 import { UserError } from './user-error.js';
 import { type Beside, findStage, lookBeside, realKind, viewSteps } from './view.js';
@@ -31,6 +32,8 @@ export interface Command {
   readonly words: readonly string[];
   /** Default: ours. */
   readonly environment?: NodeJS.ProcessEnv;
+  /** Calls that tell what a file is are answered as a real host would; default true. */
+  readonly supervise?: boolean;
 }
 
 const launcher = fileURLToPath(new URL('../../build/Release/vfiofs-launch', import.meta.url));
@@ -69,7 +72,10 @@ function mounted(child: ChildProcess): Promise<void> {
  * Runs a command in a view that `server` serves. Standard input, output and error are ours. Exit codes of the launcher itself are those
  * of env(1): 125 it failed, 126 the command can't be executed, 127 it was not found.
  */
-export async function runCommand(server: ViewServer, { words, environment }: Command): Promise<Exit> {
+export async function runCommand(
+  server: ViewServer,
+  { words, environment, supervise = true }: Command,
+): Promise<Exit> {
   try {
     accessSync(launcher, access.X_OK);
   } catch (cause) {
@@ -84,13 +90,18 @@ export async function runCommand(server: ViewServer, { words, environment }: Com
     mountOptions: FuseSession.mountOptions,
     shape,
     real: realKind,
+    supervised: supervise,
     workingDirectory: process.cwd(),
   });
   const fuse = native().openFuse();
   const child = spawn(launcher, [...steps, '--', ...words], {
-    stdio: ['inherit', 'inherit', 'inherit', fuse, 'pipe'],
+    stdio: ['inherit', 'inherit', 'inherit', fuse, 'pipe', supervise ? 'pipe' : 'ignore'],
     ...(environment && { env: environment }),
   });
+  const stopWatching =
+    supervise && child.pid !== undefined
+      ? watchSupervisor((child.stdio as unknown[])[5] as Readable, child.pid)
+      : () => undefined;
   const stopForwarding = forwardSignals(child);
   try {
     const end = ended(child);
@@ -107,6 +118,7 @@ export async function runCommand(server: ViewServer, { words, environment }: Com
     throw error;
   } finally {
     stopForwarding();
+    stopWatching();
   }
 }
 

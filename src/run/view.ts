@@ -28,6 +28,8 @@ export interface ViewOptions {
   readonly library?: string | undefined;
   /** Kind of a real path; undefined when there is none. */
   readonly real: (path: string) => 'file' | 'directory' | undefined;
+  /** The command's calls are answered by a supervisor where the kernel alone would say what FUSE is. */
+  readonly supervised?: boolean;
   /** Where the command starts, when that lies in what is covered. */
   readonly workingDirectory?: string;
 }
@@ -83,5 +85,6 @@ export function viewSteps(options: ViewOptions): string[] {
   const start = options.workingDirectory;
   if (start !== undefined && covered.some((path) => start === path || start.startsWith(`${path}/`)))
     steps.push('--chdir', start);
+  if (options.supervised) steps.push('--supervise', '/sys');
   return steps;
 }

@@ -40,6 +40,8 @@ export interface DirectoryNode extends NodeBase {
   readonly steadyCount?: boolean;
   /** The names stay as they are as long as the directory lives: a listing may be cached. */
   readonly fixedNames?: boolean;
+  /** f_type of the file system that it is the root of on a real host (linux/magic.h). */
+  readonly filesystem?: number;
   /** Names, in any order, without `.` and `..`. */
   names(): Iterable<string>;
 }

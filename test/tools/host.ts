@@ -11,6 +11,9 @@ export { build, root };
 
 export const presets = ['default', 'minimal', 'multifunction-group', 'no-iommu', 'sriov'];
 
+/** libudev trusts no file system but sysfs, and a plain mount is FUSE. */
+const trusting = { SYSTEMD_DEVICE_VERIFY_SYSFS: '0' };
+
 /** A shell script under `run`; it ends at the first command that fails. */
 export async function sh(script: string, preset = 'default'): Promise<Ended> {
   return vfiofs(['run', preset, '--', 'bash', '-ec', script], { env: plainLocale });
@@ -24,7 +27,7 @@ export async function output(script: string, preset?: string): Promise<string> {
   return out;
 }
 
-const plainLocale = { LC_ALL: 'C.UTF-8', SYSTEMD_DEVICE_VERIFY_SYSFS: '0' };
+const plainLocale = { LC_ALL: 'C.UTF-8' };
 
 /** A mounted host for the time of `use`, which is given the directory. */
 export async function mounted<T>(preset: string, use: (directory: string) => T | Promise<T>): Promise<T> {
@@ -47,7 +50,7 @@ export function program(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
 ): Promise<string> {
-  return start(args, { program: command, env: { ...plainLocale, ...env } }).ended.then(
+  return start(args, { program: command, env: { ...plainLocale, ...trusting, ...env } }).ended.then(
     ({ code, out, err }) => {
       if (code !== 0 || err !== '') throw new Error(`${command} ${args.join(' ')}: ${code}\n${out}\n${err}`);
       return out;

@@ -75,14 +75,6 @@ describe('udevadm', () => {
     expect(text.trimEnd().split('\n')).toHaveLength(8);
     expect(text).toContain('/sys/devices/pci0000:00/0000:00:1d.0/0000:02:00.0\n');
   });
-
-  test('without the variable it trusts no file system but sysfs (docs/differences.md)', async () => {
-    const { code, err } = await sh(
-      'unset SYSTEMD_DEVICE_VERIFY_SYSFS; udevadm info /sys/bus/pci/devices/0000:01:00.0',
-    );
-    expect(code).not.toBe(0);
-    expect(err).toContain('No such device');
-  });
 });
 
 describe('lshw', () => {

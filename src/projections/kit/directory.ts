@@ -35,6 +35,8 @@ export interface DirectoryOptions<S> {
   key?(subject: S): unknown;
   /** The directory can go while its parent stays, and nobody says so. */
   readonly volatile?: boolean;
+  /** See DirectoryNode. */
+  readonly filesystem?: number;
   /** stale.ts tells of every change of its link count. */
   readonly countTold?: boolean;
 }
@@ -71,6 +73,7 @@ class TableDirectory<S> implements DirectoryNode {
   readonly key?: unknown;
   readonly volatile?: boolean;
   readonly steadyCount: boolean;
+  readonly filesystem?: number;
   private readonly place: Place;
 
   constructor(
@@ -78,10 +81,11 @@ class TableDirectory<S> implements DirectoryNode {
     private readonly subject: S,
     place: Place,
   ) {
-    const { alive, key, volatile } = type.options;
+    const { alive, key, volatile, filesystem } = type.options;
     this.place = alive ? { path: place.path, alive: () => alive(subject) && place.alive() } : place;
     if (key) this.key = key(subject);
     if (volatile) this.volatile = true;
+    if (filesystem) this.filesystem = filesystem;
     this.steadyCount = type.steadyCount;
   }
 

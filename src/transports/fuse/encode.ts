@@ -1,6 +1,7 @@
 /** Reply bodies: attributes, entries, directory pages. */
 import { Dirent, FileType, fuseAttr, fuseKstatfs } from '../../abi/fuse/protocol.js';
 import type { Attributes, VfsNode } from '../../vfs/node.js';
+import { inodeNumber } from './inode-number.js';
 import type { KnownNode } from './node-table.js';
 
 /** Bytes of a directory listing in one reply. */
@@ -16,7 +17,7 @@ const birth = BigInt(Math.floor(Date.now() / 1000));
 function attr(node: VfsNode, id: number) {
   const attributes: Attributes = node.attributes();
   return {
-    ino: BigInt(id),
+    ino: BigInt(inodeNumber(id, attributes.device)),
     size: BigInt(attributes.size ?? 0),
     blocks: 0n,
     atime: birth,
@@ -66,11 +67,17 @@ export function entryReply(known: KnownNode): Buffer {
 
 export interface DirectoryEntry {
   readonly name: string;
-  readonly kind: VfsNode['kind'];
-  readonly ino: number;
+  readonly node: VfsNode;
+  /** The id of the node; 0 while nobody has looked it up. */
+  readonly id: number;
   /** Set in READDIRPLUS pages: the kernel takes a reference. */
   readonly known?: KnownNode;
 }
+
+/** d_ino of an entry nobody has looked up yet (fuse_dirent wants one; libfuse uses the same). */
+const UNKNOWN_INO = 0xffffffff;
+/** DT_CHR. The kernel passes it on, so that `find -type c` finds what it would. */
+const CHARACTER_DEVICE = 2;
 
 /** A listing asks for 32 KiB at a time and mostly gets little: one place for all of them, as a reply is sent at once. */
 const scratch = Buffer.alloc(largestPage);
@@ -102,10 +109,11 @@ export class DirectoryPage {
       if (entry.known) writeEntry(this.bytes, at, entry.known);
       at += Dirent.entry;
     }
-    this.bytes.writeBigUInt64LE(BigInt(entry.ino), at);
+    const device = entry.node.kind === 'file' ? entry.node.attributes().device : undefined;
+    this.bytes.writeBigUInt64LE(BigInt(entry.id ? inodeNumber(entry.id, device) : UNKNOWN_INO), at);
     this.bytes.writeBigUInt64LE(BigInt(next), at + 8);
     this.bytes.writeUInt32LE(name.length, at + 16);
-    this.bytes.writeUInt32LE(FileType[entry.kind].dirent, at + 20);
+    this.bytes.writeUInt32LE(device ? CHARACTER_DEVICE : FileType[entry.node.kind].dirent, at + 20);
     name.copy(this.bytes, at + Dirent.header);
     this.used += size;
   }
@@ -119,16 +127,24 @@ export class DirectoryPage {
   }
 }
 
-/** fuse_statfs_out of an empty file system, as sysfs reports itself. */
-export const statfsReply: Buffer = fuseKstatfs.encode({
-  blocks: 0n,
-  bfree: 0n,
-  bavail: 0n,
-  files: 0n,
-  ffree: 0n,
-  bsize: BLOCK,
-  namelen: 255,
-  frsize: BLOCK,
-  padding: 0,
-  spare: Buffer.alloc(24),
-});
+/**
+ * fuse_statfs_out of an empty file system, as sysfs reports itself. The kernel says FUSE of its type, whatever stands here; so what it stands
+ * for is the number of its free inodes (nobody asks an empty one), where src/native/supervised-files.cc finds it.
+ */
+export function statfsReply(known: KnownNode): Buffer {
+  let tree = known;
+  while (tree.parent?.parent) tree = tree.parent;
+  const filesystem = tree.node.kind === 'directory' ? tree.node.filesystem : undefined;
+  return fuseKstatfs.encode({
+    blocks: 0n,
+    bfree: 0n,
+    bavail: 0n,
+    files: 0n,
+    ffree: BigInt(filesystem ?? 0),
+    bsize: BLOCK,
+    namelen: 255,
+    frsize: BLOCK,
+    padding: 0,
+    spare: Buffer.alloc(24),
+  });
+}

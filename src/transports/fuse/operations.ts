@@ -48,26 +48,21 @@ function readDirectory(session: FuseSession, request: FuseRequest, plus: boolean
     const name = next < 2 ? ['.', '..'][next]! : open.names[next - 2]!;
     if (!page.fits(name)) break;
     if (next < 2) {
-      page.add(
-        { name, kind: 'directory', ino: next === 0 ? known.id : (known.parent?.id ?? known.id) },
-        next + 1,
-      );
+      const directory = next === 0 ? known : (known.parent ?? known);
+      page.add({ name, node: directory.node, id: directory.id }, next + 1);
       continue;
     }
     const child = node.lookup(name);
     if (!child) continue; // gone since the names were taken
     if (plus) {
       const kept = session.nodes.remember(known, name, child);
-      page.add({ name, kind: child.kind, ino: kept.id, known: kept }, next + 1);
+      page.add({ name, node: child, id: kept.id, known: kept }, next + 1);
     } else {
-      page.add({ name, kind: child.kind, ino: known.children?.get(name)?.id ?? UNKNOWN_INO }, next + 1);
+      page.add({ name, node: child, id: known.children?.get(name)?.id ?? 0 }, next + 1);
     }
   }
   request.reply(page.reply);
 }
-
-/** d_ino of an entry nobody has looked up yet (fuse_dirent wants one; libfuse uses the same). */
-const UNKNOWN_INO = 0xffffffff;
 
 export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>([
   [
@@ -150,7 +145,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
       request.reply();
     },
   ],
-  [Opcode.STATFS, (_session, request) => request.reply(statfsReply)],
+  [Opcode.STATFS, (session, request) => request.reply(statfsReply(session.known(request)))],
   [Opcode.INIT, (session, request) => session.initialise(request)],
   [Opcode.DESTROY, (_session, request) => request.reply()],
   [

@@ -1,0 +1,19 @@
+// What the launcher, the supervisor and the daemon agree on.
+#pragma once
+
+#include <cstdint>
+
+// Descriptors of vfiofs-supervise: where the launcher hands it the listener, and its line to the process that runs it all.
+constexpr int kListenerSocket = 3;
+constexpr int kLifeline = 4;
+// Said on the lifeline before an orderly end: nobody is left to supervise.
+constexpr char kOver[] = "over\n";
+
+// ioctl numbers of ours on files of a pretend host, without size and direction bits, so that FUSE passes them on as they are. A filter of ours
+// traps the first: told to the supervisor that is there already, it makes the file system of the descriptor one of those supervised.
+constexpr unsigned kSuperviseThis = 0x0000eff6;
+
+// Inode numbers say which character device a file stands for, as FUSE can't say it otherwise (src/transports/fuse/inode-number.ts).
+constexpr uint64_t kDeviceInode = uint64_t{1} << 52;
+constexpr unsigned inodeMajor(uint64_t inode) { return inode >> 43 & 0x1ff; }
+constexpr unsigned inodeMinor(uint64_t inode) { return inode >> 23 & 0xfffff; }

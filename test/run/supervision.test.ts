@@ -1,0 +1,182 @@
+/** Supervision in bad company: many children, dying threads, filters, supervisors and daemons that are killed, `run` under `run`. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { build, gone, root, start, vfiofs } from '../cli/program.js';
+
+const files = mkdtempSync(join(tmpdir(), 'vfiofs-supervision-'));
+
+beforeAll(build);
+afterAll(() => rmSync(files, { recursive: true }));
+
+const python = (script: string) => vfiofs(['run', '--', 'python3', '-c', script]);
+const kind = `
+import os, stat, sys, signal, threading, ctypes, struct, errno
+def good(): return stat.S_ISCHR(os.stat('/dev/vfio/vfio').st_mode)
+`;
+
+/** The supervisor started for `pid`, a `vfiofs run`: its child, though it did not start it. */
+function supervisorOf(pid: number): number {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  const found = children.find((child) => readFileSync(`/proc/${child}/comm`, 'utf8') === 'vfiofs-supervis\n');
+  expect(found, `a supervisor among ${children}`).toBeDefined();
+  return found as number;
+}
+
+describe('clients', () => {
+  test('a thousand children', async () => {
+    const { code, out, err } = await python(`${kind}
+children = [os.fork() or os._exit(0 if good() else 1) for _ in range(1000)]
+print(sum(os.waitpid(child, 0)[1] == 0 for child in children))
+`);
+    expect({ code, out, err }).toEqual({ code: 0, out: '1000\n', err: '' });
+  });
+
+  test('children and threads that are killed while they wait', async () => {
+    const { code, out, err } = await python(`${kind}
+def busy():
+    while True: good()
+for _ in range(40):
+    child = os.fork()
+    if child == 0:
+        for _ in range(3): threading.Thread(target=busy).start()
+        busy()
+    for _ in range(20): good()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+print(good())
+`);
+    expect({ code, out, err }).toEqual({ code: 0, out: 'True\n', err: '' });
+  });
+
+  test('signals come through, and break nothing', async () => {
+    const { code, out, err } = await python(`${kind}
+seen = 0
+def count(*_):
+    global seen
+    seen += 1
+signal.signal(signal.SIGALRM, count)
+signal.siginterrupt(signal.SIGALRM, False)
+signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+looks = sum(good() for _ in range(5000))
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(looks, seen > 10)
+`);
+    expect({ code, out, err }).toEqual({ code: 0, out: '5000 True\n', err: '' });
+  });
+
+  test('a filter of their own is obeyed, a listener refused', async () => {
+    const { code, out, err } = await python(`${kind}
+libc = ctypes.CDLL(None, use_errno=True)
+def install(flags, *code):
+    program = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *line) for line in code))
+    filter = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', len(code), ctypes.addressof(program)))
+    return libc.syscall(317, 1, flags, filter), ctypes.get_errno()
+allow = (6, 0, 0, 0x7fff0000)
+# getpgid is EDOM, everything else goes on
+print(install(0, (0x20, 0, 0, 0), (0x15, 0, 1, 121), (6, 0, 0, 0x50000 | errno.EDOM), allow))
+try: os.getpgid(0)
+except OSError as error: print(error.errno == errno.EDOM)
+print(good())
+print(install(8, allow)[1] == errno.EBUSY)
+`);
+    expect({ code, out, err }).toEqual({ code: 0, out: '(0, 0)\nTrue\nTrue\nTrue\n', err: '' });
+  });
+
+  test('nobody unknown among their children', async () => {
+    const { out } = await python(`${kind}
+try: os.waitpid(-1, os.WNOHANG)
+except ChildProcessError: print('none')
+`);
+    expect(out).toBe('none\n');
+  });
+
+  test('a file system whose server is supervised, too', async () => {
+    // The server's own calls are answered while others wait for it.
+    const { code, out, err } = await vfiofs(
+      [
+        ...['run', '--', 'bash', '-ec'],
+        `mkdir -p $TMPDIR/inner; trap 'kill $daemon; wait' EXIT
+        node ${join(root, 'dist/cli/main.js')} mount sriov --at $TMPDIR/inner --control $TMPDIR/inner.sock --transport fuse-native > /dev/null &
+        daemon=$!
+        until mountpoint -q $TMPDIR/inner; do kill -0 $daemon; sleep 0.05; done
+        for i in 1 2 3 4 5 6 7 8; do stat $TMPDIR/inner/sys/bus/pci/devices/* > /dev/null & jobs+=($!); done
+        wait "\${jobs[@]}"
+        stat -c %F /dev/vfio/vfio`,
+      ],
+      { env: { TMPDIR: files } },
+    );
+    expect({ code, err, out }).toEqual({ code: 0, err: '', out: 'character special file\n' });
+  });
+});
+
+describe('run under run', () => {
+  const nested = (...command: string[]) => [
+    ...['run', 'minimal', '--', process.execPath, join(root, 'dist/cli/main.js'), 'run', 'default', '--'],
+    ...command,
+  ];
+
+  test('the outer supervisor answers for both', async () => {
+    const { code, out, err } = await vfiofs(
+      nested('bash', '-c', 'stat -c %F /dev/vfio/1; stat -f -c %T /sys; ls /sys/bus/pci/devices | wc -l'),
+    );
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toMatch(/^character special file\nsysfs\n([89]|\d\d)\n$/);
+  });
+
+  test('under somebody else who listens it goes on without, and says so', async () => {
+    const listen = `
+import ctypes, os, struct, sys
+code = struct.pack('HBBI', 6, 0, 0, 0x7fff0000)
+program = ctypes.create_string_buffer(code)
+filter = ctypes.create_string_buffer(struct.pack('HxxxxxxQ', 1, ctypes.addressof(program)))
+os.set_inheritable(ctypes.CDLL(None).syscall(317, 1, 8, filter), True)
+os.execv(sys.argv[1], sys.argv[1:])`;
+    const { code, out, err } = await start(
+      [
+        ...['-c', listen, process.execPath, join(root, 'dist/cli/main.js'), 'run', '--'],
+        ...['stat', '-c', '%F', '/dev/vfio/vfio'],
+      ],
+      { program: 'python3' },
+    ).ended;
+    expect({ code, out }).toEqual({ code: 0, out: 'regular empty file\n' });
+    expect(err).toMatch(/^vfiofs-launch: not supervised: seccomp \(somebody listens.*busy\n$/);
+  });
+});
+
+describe('an end of the other side', () => {
+  test('a killed supervisor takes the command and its children with it, and it is said why', async () => {
+    const running = start(['run', '--', 'bash', '-c', 'sleep 1000 & echo pid=$!; wait']);
+    await running.prints('pid=');
+    process.kill(supervisorOf(running.pid), 'SIGKILL');
+    const { code, signal, out, err } = await running.ended;
+    expect({ code, signal }, err).toEqual({ code: null, signal: 'SIGKILL' });
+    expect(err).toBe('vfiofs: the supervisor of the command ended; so does the command\n');
+    await gone(Number(/pid=(\d+)/.exec(out)?.[1]));
+  });
+
+  test('what outlives the command gets an answer, and the supervisor goes with the last of it', async () => {
+    const file = join(files, 'orphan');
+    // By then the file system is dead, too: ENOTCONN, not ENOSYS nor a wait.
+    const orphan = 'while [ -e /proc/$0 ]; do sleep 0.02; done; stat -c %F /etc/passwd; stat /sys';
+    const running = start([
+      ...['run', '--', 'bash', '-c'],
+      `setsid bash -c '${orphan}' $PPID > ${file} 2>&1 & echo up; read`,
+    ]);
+    await running.prints('up');
+    const supervisor = supervisorOf(running.pid);
+    expect(await running.ended).toMatchObject({ code: 1, err: '' });
+    await gone(supervisor);
+    expect(readFileSync(file, 'utf8')).toMatch(/^regular file\nstat: .*not connected\n$/);
+  });
+
+  test('a killed daemon leaves no supervisor', async () => {
+    const running = start(['run', '--', 'bash', '-c', 'echo up; exec sleep 1000']);
+    await running.prints('up');
+    const supervisor = supervisorOf(running.pid);
+    running.kill('SIGKILL');
+    await running.ended;
+    await gone(supervisor);
+  });
+});
