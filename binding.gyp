@@ -51,7 +51,9 @@
       'sources': [
         'src/native/notification.cc',
         'src/native/supervise-main.cc',
+        'src/native/proc-file.cc',
         'src/native/supervised-files.cc',
+        'src/native/supervised-ioctls.cc',
         'src/native/supervised-task.cc',
       ],
       'ldflags': ['-static'],

@@ -1,5 +1,6 @@
 #include "notification.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 
 namespace {
@@ -12,3 +13,12 @@ void Notification::succeed(int64_t result) const { send(listener_, {id_, result,
 void Notification::fail(int error) const { send(listener_, {id_, 0, -error, 0}); }
 
 bool Notification::isWaiting() const { return ioctl(listener_, SECCOMP_IOCTL_NOTIF_ID_VALID, &id_) == 0; }
+
+long Notification::give(int fd, bool result) const {
+  seccomp_notif_addfd gift{};
+  gift.id = id_;
+  gift.flags = result ? SECCOMP_ADDFD_FLAG_SEND : 0;
+  gift.srcfd = static_cast<uint32_t>(fd);
+  gift.newfd_flags = O_CLOEXEC;
+  return ioctl(listener_, SECCOMP_IOCTL_NOTIF_ADDFD, &gift);
+}

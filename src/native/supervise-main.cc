@@ -1,7 +1,6 @@
 // vfiofs-supervise DIRECTORY: answers the trapped calls of a command and its children (seccomp_unotify(2)). The file system of DIRECTORY is the
 // pretend host's. A process of its own, because its threads look at files of that file system, which the daemon's must never do. Lives as
 // long as there is anybody to supervise, even when the daemon is dead: the command's children would else find no stat(2) any more (ENOSYS).
-#include <linux/magic.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -9,7 +8,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,6 +21,7 @@
 #include "notification.h"
 #include "seccomp.h"
 #include "supervised-files.h"
+#include "supervised-ioctls.h"
 #include "supervision.h"
 
 namespace {
@@ -42,18 +41,6 @@ std::atomic<int> threads{0};
   _exit(1);
 }
 
-// A pretend host inside the one we are of (a nested `vfiofs run`): its launcher asks by this.
-void answerSuperviseThis(Notification& call) {
-  char place[64];
-  struct stat directory;
-  struct statfs filesystem;
-  bool ours = call.task.place(call.descriptor(0), "", place, sizeof place) && stat(place, &directory) == 0 &&
-              statfs(place, &filesystem) == 0 && filesystem.f_type == FUSE_SUPER_MAGIC && call.isWaiting();
-  if (!ours) return call.goOn();
-  addOwnFilesystem(directory.st_dev);
-  call.succeed(0);
-}
-
 struct Row {
   int number;
   void (*answer)(Notification& call);
@@ -62,7 +49,7 @@ struct Row {
 constexpr Row kRows[] = {
     {SYS_stat, answerStat},     {SYS_lstat, answerStat},   {SYS_fstat, answerStat},
     {SYS_newfstatat, answerStat}, {SYS_statx, answerStat},   {SYS_statfs, answerStatfs},
-    {SYS_fstatfs, answerStatfs},  {SYS_ioctl, answerSuperviseThis},
+    {SYS_fstatfs, answerStatfs},  {SYS_ioctl, answerIoctl},
 };
 
 void answer(Notification& call) {
@@ -83,6 +70,8 @@ bool comeFirst() {
 void endWhenOver(int patience) {
   pollfd listening{listener, 0, 0};
   if (poll(&listening, 1, patience) <= 0) return;
+  static std::atomic<bool> told{false};
+  while (told.exchange(true)) pause();  // the other thread ends the process
   // Nobody may be there to hear it.
   (void)!write(kLifeline, kOver, sizeof kOver - 1);
   _exit(0);

@@ -16,7 +16,13 @@ namespace {
 constexpr unsigned kCalls[] = {SYS_stat,   SYS_lstat,   SYS_fstat, SYS_newfstatat,
                                SYS_statx,  SYS_statfs, SYS_fstatfs};
 // Of ioctl, these commands only.
-constexpr unsigned kCommands[] = {kSuperviseThis};
+constexpr unsigned kCommands[] = {
+    kSuperviseThis,
+    0x3b6a,  // VFIO_GROUP_GET_DEVICE_FD
+    0x3b75,  // VFIO_DEVICE_FEATURE: a migration's data_fd
+    0x3b8e,  // IOMMU_FAULT_QUEUE_ALLOC
+    0x3b93,  // IOMMU_VEVENTQ_ALLOC
+};
 
 // Which of the next instructions follows: `count` beyond the next one.
 sock_filter jumpIfEqual(unsigned value, size_t count) {

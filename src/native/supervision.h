@@ -13,6 +13,21 @@ constexpr char kOver[] = "over\n";
 // traps the first: told to the supervisor that is there already, it makes the file system of the descriptor one of those supervised.
 constexpr unsigned kSuperviseThis = 0x0000eff6;
 
+// The others are the supervisor's, on a copy of the client's descriptor, and the daemon's to answer (src/client/errand.ts): carry an ioctl out for the
+// thread that waits in it, whose argument and memory are that thread's. What is promised is opened through /proc/self/fd of the same thread.
+constexpr unsigned kActFor = 0x0000eff7;
+struct ActFor {
+  uint32_t tid;
+  uint32_t command;
+  uint64_t argument;
+  int32_t result;
+  uint32_t opens;
+  uint32_t flags;
+  uint32_t delivers;
+};
+// The number of the new descriptor in the client, or -errno. Returns what the client's ioctl does.
+constexpr unsigned kDeliver = 0x0000eff8;
+
 // Inode numbers say which character device a file stands for, as FUSE can't say it otherwise (src/transports/fuse/inode-number.ts).
 constexpr uint64_t kDeviceInode = uint64_t{1} << 52;
 constexpr unsigned inodeMajor(uint64_t inode) { return inode >> 43 & 0x1ff; }

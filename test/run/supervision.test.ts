@@ -147,7 +147,13 @@ os.execv(sys.argv[1], sys.argv[1:])`;
 
 describe('an end of the other side', () => {
   test('a killed supervisor takes the command and its children with it, and it is said why', async () => {
-    const running = start(['run', '--', 'bash', '-c', 'sleep 1000 & echo pid=$!; wait']);
+    const running = start([
+      'run',
+      '--',
+      'bash',
+      '-c',
+      'sleep 1000 & until grep -q sleep /proc/$!/comm; do :; done; echo pid=$!; wait',
+    ]);
     await running.prints('pid=');
     process.kill(supervisorOf(running.pid), 'SIGKILL');
     const { code, signal, out, err } = await running.ended;

@@ -12,6 +12,7 @@ import {
   POLL_SCHEDULE_NOTIFY,
   TransferIn,
 } from '../../abi/fuse/protocol.js';
+import { ACT_FOR_COMMAND, DELIVER_COMMAND } from '../../client/errand.js';
 import { PROBE_COMMAND } from '../../client/probe.js';
 import { andThen } from '../../vfs/caller.js';
 import { NewDescriptor, type OpenFile, Poll } from '../../vfs/node.js';
@@ -21,7 +22,7 @@ import type { KnownNode } from './node-table.js';
 import type { FuseRequest } from './request.js';
 import type { FuseSession } from './session.js';
 
-function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
+export function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
   const known = session.files.get(request.body.readUInt32LE(0) + request.body.readUInt32LE(4) * 2 ** 32);
   if (!known) throw new KernelError('EBADF', 'no such open file');
   return known;
@@ -30,7 +31,7 @@ function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
 export function open(session: FuseSession, request: FuseRequest): void | Promise<void> {
   const known = session.known(request);
   if (known.node.kind !== 'file') throw new KernelError('EISDIR', `${known.path} is not a file`);
-  const grafted = session.grafts.take(request.tid, known.id);
+  const grafted = session.grafts.take(request.tid, known.id) ?? session.errands.take(request.tid, known.id);
   if (grafted) return replyOpened(session, request, known, grafted);
   const { flags } = fuseOpenIn.decode(request.body);
   const file = session.dispatcher.open(known.path, known.node, openRequest(flags), session.callerOf(request));
@@ -117,6 +118,9 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
   const argument = request.body.readBigUInt64LE(IoctlIn.argument);
   if (command === PROBE_COMMAND && session.probes.arrived(request.tid, argument, file))
     return replyIoctl(request, 0);
+  if (command === ACT_FOR_COMMAND) return session.errands.act(session, request, argument);
+  if (command === DELIVER_COMMAND)
+    return session.errands.deliver(request, Number(BigInt.asIntN(32, argument)));
   const caller = session.callerOf(request);
   if (request.body.readUInt32LE(IoctlIn.flags) & IOCTL_COMPAT)
     return session.dispatcher.refuse(

@@ -14,7 +14,8 @@ interface Expected {
   file: OpenFile | undefined;
 }
 
-const accessMode = { read: 0, write: OpenFlag.WRONLY, both: OpenFlag.RDWR } as const;
+/** open(2) flags of a descriptor's access. */
+export const accessMode = { read: 0, write: OpenFlag.WRONLY, both: OpenFlag.RDWR } as const;
 
 /** Each graft is a process for a millisecond: more than this many at once only wait for the same processors. */
 const AT_ONCE = 16;

@@ -21,6 +21,7 @@ import { type FuseChannel, native } from '../../native/index.js';
 import type { Dispatcher } from '../../vfs/dispatch.js';
 import type { DirectoryNode } from '../../vfs/node.js';
 import { Backings } from './backings.js';
+import { Errands } from './errands.js';
 import { FileTable, type KnownFile } from './file-table.js';
 import { Grafts } from './grafts.js';
 import { KernelCache } from './kernel-cache.js';
@@ -73,6 +74,7 @@ export class FuseSession {
   readonly fd: number;
   readonly probes: Probes;
   readonly grafts = new Grafts();
+  readonly errands = new Errands();
   readonly backings: Backings;
   readonly inFlight = new Map<number, FuseRequest>();
   readonly tally: Tally = { received: 0, answered: 0 };

@@ -1,0 +1,91 @@
+#include "supervised-ioctls.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "proc-file.h"
+#include "supervised-files.h"
+#include "supervision.h"
+
+namespace {
+constexpr unsigned kThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
+
+class Descriptor {
+ public:
+  explicit Descriptor(long fd) : fd_(static_cast<int>(fd)) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// Another descriptor of the file that the task means by `fd`; -1 when there is none.
+long copyOf(pid_t tid, int fd) {
+  Descriptor thread(syscall(SYS_pidfd_open, tid, kThread));
+  if (thread.get() >= 0) return syscall(SYS_pidfd_getfd, thread.get(), fd, 0);
+  Descriptor process(syscall(SYS_pidfd_open, threadGroupOf(tid), 0));
+  return process.get() < 0 ? -1 : syscall(SYS_pidfd_getfd, process.get(), fd, 0);
+}
+
+bool isOwn(int fd) {
+  struct stat file;
+  return fd >= 0 && fstat(fd, &file) == 0 && isOwnFilesystem(file.st_dev);
+}
+
+// A pretend host inside the one we are of (a nested `vfiofs run`): its launcher asks by this.
+void superviseThis(Notification& call) {
+  char place[64];
+  struct stat directory;
+  struct statfs filesystem;
+  bool ours = call.task.place(call.descriptor(0), "", place, sizeof place) && stat(place, &directory) == 0 &&
+              statfs(place, &filesystem) == 0 && filesystem.f_type == FUSE_SUPER_MAGIC && call.isWaiting();
+  if (!ours) return call.goOn();
+  addOwnFilesystem(directory.st_dev);
+  call.succeed(0);
+}
+
+// Opens what the daemon has promised, and gives it to the caller.
+void install(Notification& call, int file, const ActFor& act) {
+  char path[32];
+  snprintf(path, sizeof path, "self/fd/%d", file);
+  Descriptor opened(open(path, static_cast<int>(act.flags) | O_CLOEXEC));
+  int error = opened.get() < 0 ? errno : 0;
+  long given = error ? -1 : call.give(opened.get(), !act.delivers);
+  if (!error && given < 0) error = errno;
+  if (!error && !act.delivers) return;
+  int result = 0;
+  // The daemon tells the caller the number by itself, or takes its promise back.
+  if (error || act.delivers) result = ioctl(file, kDeliver, error ? -static_cast<long>(error) : given);
+  if (!error && result < 0) error = errno;
+  if (error) return call.fail(error);
+  call.succeed(result);
+}
+}  // namespace
+
+void answerIoctl(Notification& call) {
+  auto command = static_cast<unsigned>(call.argument(1));
+  if (command == kSuperviseThis) return superviseThis(call);
+  // The file is held by a descriptor of ours while the caller waits, whatever its other threads close.
+  Descriptor file(copyOf(call.task.tid(), call.descriptor(0)));
+  if (!isOwn(file.get()) || !call.isWaiting()) return call.goOn();
+  ActFor act{};
+  act.tid = static_cast<uint32_t>(call.task.tid());
+  act.command = command;
+  act.argument = call.argument(2);
+  if (ioctl(file.get(), kActFor, &act) < 0) return call.fail(errno);
+  if (act.opens) return install(call, file.get(), act);
+  call.succeed(act.result);
+}
