@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asArguments, highestMemlock } from '../../src/run/containers.js';
 import { build, mountPoint, root, start, vfiofs } from '../cli/program.js';
 
-const directory = mkdtempSync(join(tmpdir(), 'vfiofs-containers-'));
+// Podman wants its run root in 50 characters.
+const directory = mkdtempSync(join(tmpdir(), 'c-'));
 const rootfs = join(directory, 'rootfs');
 const place = mountPoint();
 const client = 'ioat-cdev-static';

@@ -154,7 +154,12 @@ describe('no-IOMMU groups', () => {
     host.changes.subscribe((change) => void seen.push(change.kind));
     const fn = [...host.functions.values()][0]!;
     const group = host.createNoiommuGroup(fn);
-    expect(group.options).toEqual({ name: 'vfio-noiommu', type: 'unknown', reservedRegions: [] });
+    expect(group.options).toEqual({
+      name: 'vfio-noiommu',
+      emulated: false,
+      type: 'unknown',
+      reservedRegions: [],
+    });
     expect([group.id, fn.iommuGroup, group.pages, host.tainted]).toEqual([0, group, fn.pages, 64]);
     const { pages } = fn;
     host.removeNoiommuGroup(fn);
