@@ -53,6 +53,10 @@ export function start(
     err += text;
     changed();
   });
+  // A program may end without having read what it was given.
+  child.stdin.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   child.stdin.end(options.input ?? '');
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);

@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asArguments, highestMemlock } from '../../src/run/containers.js';
 import { build, mountPoint, root, start, vfiofs } from '../cli/program.js';
+import { inContainer, limits, podmanIn } from './podman.js';
 
 // Podman wants its run root in 50 characters.
 const directory = mkdtempSync(join(tmpdir(), 'c-'));
@@ -13,24 +14,9 @@ const rootfs = join(directory, 'rootfs');
 const place = mountPoint();
 const client = 'ioat-cdev-static';
 
-/** What podman writes stays in our directory. The limits are those that an unprivileged outer container may set, too. */
-const podman = [
-  ...[
-    '--root',
-    join(directory, 'storage'),
-    '--runroot',
-    join(directory, 'run'),
-    '--tmpdir',
-    join(directory, 'tmp'),
-  ],
-  ...['--runtime', 'runc', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'],
-];
-const limits = ['--network', 'none', '--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=4096:4096'];
-const run = (args: readonly string[], from: readonly string[], script: string) =>
-  start([...podman, 'run', '--rm', ...limits, ...args, '--rootfs', ...from, 'sh', '-c', script], {
-    program: 'podman',
-  });
-const contained = (args: readonly string[], script: string) => run(args, [rootfs], script).ended;
+const run = (args: readonly string[], from: string, script: string) =>
+  inContainer(directory, args, from, ['sh', '-c', script]);
+const contained = (args: readonly string[], script: string) => run(args, rootfs, script).ended;
 
 async function containerArgs(...more: string[]): Promise<string[]> {
   const { out, err, code } = await vfiofs(['container-args', place.path, ...more]);
@@ -132,7 +118,7 @@ describe('a mounted host in a container', () => {
       `memlock=${asArguments({ mounts: [], memlock: highestMemlock() })[1]!.replace('memlock=', '')}`,
     ];
     const command = [
-      ...podman,
+      ...podmanIn(directory),
       'run',
       '--rm',
       ...limits,
@@ -179,7 +165,7 @@ mkdir -p /etc/cdi && cp ${spec} /etc/cdi/vfiofs.json && exec podman "$@"`;
 test('a host inside a container needs /dev/fuse and CAP_SYS_ADMIN, and nothing else', async () => {
   const script = `${root}/scripts/vfiofs run -- sh -c 'lspci -ns 04.0; ${root}/build/clients/ioat-group --size 2'`;
   const only = ['--device', '/dev/fuse', '--cap-drop', 'all', '--ulimit', 'memlock=8388608:8388608'];
-  const from = ['/:O'];
+  const from = '/:O';
   const { out, err, code } = await run([...only, '--cap-add', 'SYS_ADMIN'], from, script).ended;
   expect({ err, code }).toEqual({ err: '', code: 0 });
   expect(out).toContain('00:04.0 0880: 8086:2021');
