@@ -121,18 +121,23 @@ export interface VariantDescription {
   readonly vfsOf?: readonly string[];
 }
 
-/** A shape in which a device is given to its user: what it overrides of the device, as the description of the function has it. */
-export interface ProfileDescription {
-  /** Letters, digits, `_`, `.` and `-`. */
-  readonly name: string;
-  /** One line. */
-  readonly description?: string;
+/** What a function says it is (PCI Local Bus 3.0, section 6.2.1). */
+export interface IdentityDescription {
   readonly vendor?: number;
   readonly device?: number;
   readonly subsystemVendor?: number;
   readonly subsystemDevice?: number;
+  /** 24 bits. */
   readonly class?: number;
   readonly revision?: number;
+}
+
+/** A shape in which a device is given to its user: what it overrides of the device, as the description of the function has it. */
+export interface ProfileDescription extends IdentityDescription {
+  /** Letters, digits, `_`, `.` and `-`. */
+  readonly name: string;
+  /** One line. */
+  readonly description?: string;
   readonly migration?: MigrationDescription | false;
   readonly dmaLogging?: boolean;
 }
@@ -257,7 +262,7 @@ export interface MigrationDescription {
  * One function. With `model` the shape comes from the model and the fields here override it (all but the BARs); without,
  * the function is inert: it has its ids, its BAR memory, and does nothing.
  */
-export interface FunctionDescription {
+export interface FunctionDescription extends IdentityDescription {
   /** Full BDF, lower case: `0000:00:04.0`. */
   readonly bdf: string;
   readonly model?: string;
@@ -268,13 +273,6 @@ export interface FunctionDescription {
    * all the same wins. What belongs to the machine they were captured from (addresses, bus numbers, what drivers wrote) does not count.
    */
   readonly config?: Uint8Array;
-  readonly vendor?: number;
-  readonly device?: number;
-  readonly subsystemVendor?: number;
-  readonly subsystemDevice?: number;
-  /** 24 bits. */
-  readonly class?: number;
-  readonly revision?: number;
   readonly bars?: readonly BarDescription[];
   /** Expansion ROM BAR in bytes, a power of two from 2 KiB; default: what `rom` fits in. */
   readonly romSize?: number;

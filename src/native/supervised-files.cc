@@ -99,6 +99,25 @@ bool statAsDevice(const char* place, int flags, const Question& question, const 
   answer.st_rdev = makedev(inodeMajor(answer.st_ino), inodeMinor(answer.st_ino));
   return call.isWaiting() && call.task.write(question.answer, &answer, sizeof answer);
 }
+// Has `answer` answer about a file of ours whose st_ino has all bits of `wanted`, in the task's root and with its rights; any other
+// file is the kernel's. Whatever goes wrong here goes wrong for the caller, too, and with the right errno.
+template <typename Answer>
+void answerOwn(Notification& call, Answer answer, uint64_t wanted) {
+  Question question = questionOf(call);
+  char place[kPathRoom];
+  int flags;
+  bool answered = false;
+  if (locate(call.task, question, place, &flags)) {
+    RootOf root(call.task);
+    uint64_t inode;
+    if (root.entered() && findOwn(place, flags, &inode) && (inode & wanted) == wanted) {
+      RightsOf rights(call.task);
+      answered = rights.taken() && answer(question, place, flags);
+    }
+  }
+  if (answered) return call.succeed(0);
+  call.goOn();
+}
 }  // namespace
 
 void addOwnFilesystem(dev_t device) {
@@ -118,44 +137,20 @@ bool isOwnFilesystem(dev_t device) {
   return false;
 }
 
+// The kernel's own answer is right for all but the files that stand for devices.
 void answerStat(Notification& call) {
-  Question question = questionOf(call);
-  char place[kPathRoom];
-  int flags;
-  bool answered = false;
-  if (locate(call.task, question, place, &flags)) {
-    RootOf root(call.task);
-    uint64_t inode;
-    // The kernel's own answer is right for all but the files that stand for devices.
-    if (root.entered() && findOwn(place, flags, &inode) && (inode & kDeviceInode)) {
-      RightsOf rights(call.task);
-      answered = rights.taken() && statAsDevice(place, flags, question, call);
-    }
-  }
-  // Whatever went wrong above goes wrong for the caller, too, and with the right errno.
-  if (answered) return call.succeed(0);
-  call.goOn();
+  answerOwn(call, [&call](const Question& question, const char* place, int flags) {
+    return statAsDevice(place, flags, question, call);
+  }, kDeviceInode);
 }
 
 void answerStatfs(Notification& call) {
-  Question question = questionOf(call);
-  char place[kPathRoom];
-  int flags;
-  bool answered = false;
-  if (locate(call.task, question, place, &flags)) {
-    RootOf root(call.task);
-    uint64_t inode;
-    if (root.entered() && findOwn(place, flags, &inode)) {
-      RightsOf rights(call.task);
-      struct statfs answer;
-      if (rights.taken() && statfs(place, &answer) == 0 && answer.f_ffree) {
-        // The daemon's word for what the file system at this place is (src/transports/fuse/encode.ts).
-        answer.f_type = static_cast<long>(answer.f_ffree);
-        answer.f_ffree = 0;
-        answered = call.isWaiting() && call.task.write(question.answer, &answer, sizeof answer);
-      }
-    }
-  }
-  if (answered) return call.succeed(0);
-  call.goOn();
+  answerOwn(call, [&call](const Question& question, const char* place, int) {
+    struct statfs answer;
+    if (statfs(place, &answer) < 0 || !answer.f_ffree) return false;
+    // The daemon's word for what the file system at this place is (src/transports/fuse/encode.ts).
+    answer.f_type = static_cast<long>(answer.f_ffree);
+    answer.f_ffree = 0;
+    return call.isWaiting() && call.task.write(question.answer, &answer, sizeof answer);
+  }, 0);
 }

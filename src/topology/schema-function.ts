@@ -137,6 +137,15 @@ const vitalData: Schema = {
 };
 
 const id = integer('a 16-bit id, like 0x8086', 0, 0xffff);
+/** Keys of IdentityDescription. */
+const identity = {
+  vendor: id,
+  device: id,
+  subsystem_vendor: id,
+  subsystem_device: id,
+  class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
+  revision: integer('a revision from 0 to 0xff', 0, 0xff),
+};
 const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
 
 export const migration = required(
@@ -150,12 +159,7 @@ const profile = required(
   object('a shape in which the device is given away', {
     name: text('a name of letters, digits, _, . and -', '^[A-Za-z0-9_.-]+$'),
     description: text('one line', '^[^\\n\\t]*$'),
-    vendor: id,
-    device: id,
-    subsystem_vendor: id,
-    subsystem_device: id,
-    class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
-    revision: integer('a revision from 0 to 0xff', 0, 0xff),
+    ...identity,
     migration: orFalse(migration),
     dma_logging: flag,
   }),
@@ -209,12 +213,7 @@ export const functionSchema: Schema = required(
     options: { type: 'object', description: 'options of the model' },
     config: registers,
     config_file: registerFile,
-    vendor: id,
-    device: id,
-    subsystem_vendor: id,
-    subsystem_device: id,
-    class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
-    revision: integer('a revision from 0 to 0xff', 0, 0xff),
+    ...identity,
     bars: list(bar, 'a list of base address registers'),
     rom_size: size,
     rom: bytes,

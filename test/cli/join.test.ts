@@ -25,6 +25,7 @@ afterAll(async () => {
   rmSync(directory, { recursive: true });
 });
 
+const bash = (script: string, host = name) => start(['run', '--host', host, '--', 'bash', '-c', script]);
 const inside = (script: string, host = name) => vfiofs(['run', '--host', host, '--', 'sh', '-c', script]);
 const ctl = async (method: string, params: object = {}) =>
   JSON.parse((await vfiofs(['ctl', method, JSON.stringify(params), '--at', place.path])).out);
@@ -53,15 +54,9 @@ describe('which host', () => {
 
 describe('one host for many', () => {
   test('a write in one view is seen in the other and at the mount', async () => {
-    const watcher = start([
-      'run',
-      '--host',
-      name,
-      '--',
-      'bash',
-      '-c',
+    const watcher = bash(
       `cat /sys/bus/pci/devices/${bdf}/driver_override; echo up; until [ ! -e /sys/bus/pci/devices/${bdf}/driver ]; do read -t 0.02 x <> <(:); done; readlink /sys/bus/pci/devices/${bdf}/driver || echo unbound`,
-    ]);
+    );
     await watcher.prints('up');
     const { code } = await inside(
       `readlink -f /sys/bus/pci/devices/${bdf}/driver; echo ${bdf} > /sys/bus/pci/drivers/vfio-pci/unbind`,
@@ -72,15 +67,9 @@ describe('one host for many', () => {
   });
 
   test('what is plugged in at the control socket appears below /sys and /dev/vfio of a view', async () => {
-    const view = start([
-      'run',
-      '--host',
-      name,
-      '--',
-      'bash',
-      '-c',
+    const view = bash(
       'echo up; until [ -e /dev/vfio/devices/vfio1 ]; do read -t 0.02 x <> <(:); done; ls /sys/bus/pci/devices',
-    ]);
+    );
     await view.prints('up');
     await ctl('function.add', { bdf: '0000:00:09.0', model: 'ioat', driver: 'vfio-pci' });
     expect((await view.ended).out).toContain('0000:00:09.0');
@@ -96,15 +85,7 @@ describe('one host for many', () => {
   });
 
   test('the only client of a group in one view keeps it from the other', async () => {
-    const holder = start([
-      'run',
-      '--host',
-      name,
-      '--',
-      'bash',
-      '-c',
-      'exec 7<>/dev/vfio/1; echo up; exec sleep 1000',
-    ]);
+    const holder = bash('exec 7<>/dev/vfio/1; echo up; exec sleep 1000');
     await holder.prints('up');
     const other = await inside('exec 7<>/dev/vfio/1');
     expect(other.code).not.toBe(0);
@@ -171,15 +152,10 @@ test('a host that is killed: its mounts answer ENOTCONN, the command is told and
   const { out } = await vfiofs(['mount', '--at', killed, '--background', '--json']);
   const host = JSON.parse(out) as { pid: number };
   expect(host.pid).not.toBe(pid);
-  const view = start([
-    'run',
-    '--host',
-    killed,
-    '--',
-    'bash',
-    '-c',
+  const view = bash(
     'echo up; while cat /sys/bus/pci/devices/0000:00:04.0/vendor; do read -t 0.02 x <> <(:); done; read -t 0.5 x <> <(:); cat /sys/bus/pci/devices/0000:00:04.0/vendor; echo alive',
-  ]);
+    killed,
+  );
   await view.prints('up');
   process.kill(host.pid, 'SIGKILL');
   const { out: said, err } = await view.ended;
