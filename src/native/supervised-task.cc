@@ -87,7 +87,8 @@ bool prepareViews() {
   return proc >= 0 && ownRoot >= 0 && fchdir(proc) == 0 && identify("/", &ownRootIdentity);
 }
 
-bool prepareThread() { return unshare(CLONE_FS) == 0; }
+// A new thread shares root and directory with the one that started it, which may by now be in another task's root.
+bool prepareThread() { return unshare(CLONE_FS) == 0 && enterRoot(ownRoot); }
 
 bool Task::readString(uint64_t address, char* text, size_t size) const {
   size_t used = 0;

@@ -89,6 +89,19 @@ describe('a view of files of its own', () => {
     ]);
   });
 
+  test('nobody gets the answer for the root of another', async () => {
+    // Each program's call comes while others, of another root, are being answered; new threads answer some of them.
+    const out = await output(`
+      mkdir -p $T/jail/dev; mount --rbind /dev $T/jail/dev; cp ${what} $T/jail/what
+      for i in 1 2 3 4; do
+        (for k in $(seq 40); do chroot $T/jail /what /dev/vfio/vfio | grep '^stat [0-9-]'; done >$T/jailed.$i) &
+        (for k in $(seq 40); do stat -c '%F' /dev/vfio/vfio; done >$T/free.$i) &
+      done
+      wait
+      sort $T/jailed.* $T/free.* | uniq -c`);
+    expect(out.trim().split(/\s*\n\s*/)).toEqual(['160 character special file', '160 stat 0 20666 10:196']);
+  });
+
   test('nobody learns what its own rights would not show it', async () => {
     const out = await output(`
       mkdir -m 700 $T/closed; mkdir -m 750 $T/half; chgrp 4321 $T/half; chmod 755 $T
