@@ -13,10 +13,12 @@ const SPLIT_BYTES = 1024 * 1024;
 export class Pinned implements PinnedRange {
   readonly length: bigint;
   readonly shared: boolean;
+  readonly device: boolean;
 
   constructor(readonly handle: PinHandle) {
     this.length = BigInt(handle.length);
     this.shared = handle.shared;
+    this.device = handle.device;
   }
 
   read(offset: bigint, length: number): MaybeAsync<Buffer> {

@@ -11,6 +11,8 @@ export interface Source {
   readonly vaddr: bigint;
   /** Memory of a file: whoever uses it, it is nobody's (IOPT_ADDRESS_FILE). */
   readonly file?: boolean;
+  /** Mapped BARs may be among it (follow_fault_pfn()); otherwise RAM alone can be pinned (pin_user_pages()). */
+  readonly bars?: boolean;
   /** Mapped for writing by the client: a copy of a read-only mapping can't become writable (iopt_pages.writable). */
   readonly writable: boolean;
   /** Whose RLIMIT_MEMLOCK the pages count against while they are pinned. */
@@ -35,7 +37,8 @@ class Hold {
     private readonly payer: Payer | undefined,
   ) {
     try {
-      this.uncharge = payer?.charge(start, range.length);
+      // BARs cost nothing (is_invalid_reserved_pfn()).
+      if (!range.device) this.uncharge = payer?.charge(start, range.length);
     } catch (error) {
       range.release();
       throw error;
@@ -128,6 +131,10 @@ export class Area implements Range {
         range.release();
         if (!this.killed) refuse('EFAULT', 'the process exited while its memory was pinned');
         return;
+      }
+      if (range.device && !source.bars) {
+        range.release();
+        refuse('EFAULT', 'a mapped BAR is no memory that can be pinned');
       }
       if (!this.hold?.movedTo(range, source.vaddr, source.payer)) {
         const hold = new Hold(range, source.vaddr, source.payer);

@@ -90,6 +90,8 @@ export interface PinHandle {
   readonly length: number;
   /** True when all of it is mapped into the daemon. */
   readonly shared: boolean;
+  /** True when a mapped BAR of a pretend host is among it. */
+  readonly device: boolean;
   /** Synchronous where the part is shared or resident; -1: not resident, use transfer. Throws EFAULT. */
   read(offset: number, target: Uint8Array): number;
   write(offset: number, source: Uint8Array): number;

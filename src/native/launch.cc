@@ -15,6 +15,7 @@
 #include <cstring>
 #include <string>
 
+#include "host-filesystem.h"
 #include "supervise-start.h"
 
 namespace {
@@ -39,7 +40,7 @@ constexpr int kNotFound = 127;
 bool mountFuse(char** argument) {
   std::string data = "fd=" + std::to_string(kFuse);
   if (*argument[2]) data += std::string(",") + argument[2];
-  return mount(argument[1], argument[0], "fuse.vfiofs", MS_NOSUID | MS_NODEV, data.c_str()) == 0;
+  return mount(argument[1], argument[0], kHostFilesystem, MS_NOSUID | MS_NODEV, data.c_str()) == 0;
 }
 bool bind(char** argument) { return mount(argument[0], argument[1], nullptr, MS_BIND, nullptr) == 0; }
 bool bindAll(char** argument) { return mount(argument[0], argument[1], nullptr, MS_BIND | MS_REC, nullptr) == 0; }

@@ -15,6 +15,8 @@
 #include <memory>
 #include <string>
 
+#include "host-filesystem.h"
+
 namespace {
 using File = std::unique_ptr<FILE, int (*)(FILE*)>;
 
@@ -125,8 +127,14 @@ int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result) 
   return 0;
 }
 
-SharedMemoryDevices::SharedMemoryDevices(pid_t pid) {
-  devices_ = knownInternalDevices();
+MappedFilesystems::MappedFilesystems(pid_t pid) {
+  memory_ = knownInternalDevices();
+  learn(pid);
+  // A descriptor may have come from where the host is mounted.
+  learn(getpid());
+}
+
+void MappedFilesystems::learn(pid_t pid) {
   File file = openProc(pid, "mountinfo");
   if (!file) return;
   eachLine(file.get(), [&](const char* line) {
@@ -135,11 +143,11 @@ SharedMemoryDevices::SharedMemoryDevices(pid_t pid) {
     const char* dash = strstr(line, " - ");
     if (!dash || sscanf(line, "%*u %*u %u:%u", &major, &minor) != 2) return true;
     std::string type(dash + 3, strcspn(dash + 3, " \n"));
-    if (type == "tmpfs" || type == "hugetlbfs") devices_.push_back(makedev(major, minor));
+    if (type == "tmpfs" || type == "hugetlbfs") memory_.push_back(makedev(major, minor));
+    if (type == kHostFilesystem) hosts_.push_back(makedev(major, minor));
     return true;
   });
 }
 
-bool SharedMemoryDevices::contains(dev_t device) const {
-  return isAmong(devices_, device);
-}
+bool MappedFilesystems::isMemory(dev_t device) const { return isAmong(memory_, device); }
+bool MappedFilesystems::isHost(dev_t device) const { return isAmong(hosts_, device); }

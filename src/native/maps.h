@@ -35,14 +35,19 @@ int queryVma(int maps, uint64_t address, Vma* result);
 // every process.
 bool isInternalMemory(dev_t device);
 
-// Tells tmpfs and hugetlbfs, whose files any thread may open and map without waiting for anybody, from
-// everything else, which is never even opened: it could be a file of this daemon's own mount. By device
-// number, since names are the client's to choose.
-class SharedMemoryDevices {
+// Tells the file systems of a client's mappings apart. By device number, since names are the client's to choose.
+class MappedFilesystems {
  public:
-  explicit SharedMemoryDevices(pid_t pid);
-  bool contains(dev_t device) const;
+  explicit MappedFilesystems(pid_t pid);
+  // tmpfs and hugetlbfs, whose files any thread may open and map without waiting for anybody. No other is ever
+  // even opened: it could be a file of this daemon's own mount.
+  bool isMemory(dev_t device) const;
+  // A pretend host's, of which only device memory can be mapped.
+  bool isHost(dev_t device) const;
 
  private:
-  std::vector<dev_t> devices_;
+  void learn(pid_t pid);
+
+  std::vector<dev_t> memory_;
+  std::vector<dev_t> hosts_;
 };

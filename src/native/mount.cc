@@ -5,6 +5,7 @@
 
 #include "arguments.h"
 #include "errors.h"
+#include "host-filesystem.h"
 
 namespace {
 Napi::Value openFuse(const Napi::CallbackInfo& info) {
@@ -20,7 +21,7 @@ void mountFuse(const Napi::CallbackInfo& info) {
   if (!options.empty()) data += "," + options;
   // As fusermount does: nothing in a pretend host is a program with privileges or a device node of the real
   // one.
-  int result = mount(source.c_str(), target.c_str(), "fuse.vfiofs", MS_NOSUID | MS_NODEV, data.c_str());
+  int result = mount(source.c_str(), target.c_str(), kHostFilesystem, MS_NOSUID | MS_NODEV, data.c_str());
   checked(info.Env(), result, "mount");
 }
 

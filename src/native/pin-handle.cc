@@ -21,9 +21,11 @@ class PinHandle : public Wrap<PinHandle> {
     pin_ = std::move(pin);
     auto length = Napi::Number::New(env, static_cast<double>(pin_->length));
     auto shared = Napi::Boolean::New(env, pin_->shared());
+    auto device = Napi::Boolean::New(env, pin_->device());
     Value().DefineProperties({
         Napi::PropertyDescriptor::Value("length", length, napi_enumerable),
         Napi::PropertyDescriptor::Value("shared", shared, napi_enumerable),
+        Napi::PropertyDescriptor::Value("device", device, napi_enumerable),
     });
   }
 

@@ -140,14 +140,15 @@ int Pin::hold(std::shared_ptr<Process> process, uint64_t address, uint64_t lengt
   if (int error = readVmas(process->pid, address, end, &vmas)) return error;
   if (!covers(vmas, address, end, write)) return EFAULT;
   std::shared_ptr<Pin> pin(new Pin(process, address, length, write));
-  SharedMemoryDevices memory(process->pid);
+  MappedFilesystems filesystems(process->pid);
   for (size_t index = 0; index < vmas.size(); index++) {
     const Vma& vma = vmas[index];
     // mprotect() and the like split a mapping; the file does not mind.
     size_t last = index;
-    bool file = vma.shared && memory.contains(vma.device);
+    bool file = vma.shared && filesystems.isMemory(vma.device);
     while (file && last + 1 < vmas.size() && vmas[last].continuedBy(vmas[last + 1])) last++;
     index = last;
+    if (vma.shared && filesystems.isHost(vma.device)) pin->device_ = true;
     uint64_t from = std::max(address, vma.start);
     uint64_t to = std::min(end, vmas[last].end);
     Window window{};

@@ -39,6 +39,8 @@ class Pin {
   Run at(uint64_t offset) const;
   // Whether all of it is mapped here.
   bool shared() const;
+  // Whether a mapped BAR is among it, whose pages of the real thing are no RAM (VM_PFNMAP).
+  bool device() const { return device_; }
 
   // False once the process is gone whose memory it is.
   bool reachable() const { return !process || process->alive(); }
@@ -56,5 +58,6 @@ class Pin {
   void add(Part part);
 
   std::vector<Part> parts_;
+  bool device_ = false;
   Counted counted_{counts.pins};
 };

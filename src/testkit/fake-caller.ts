@@ -140,6 +140,7 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       vaddr,
       length,
       shared: false,
+      device: false,
       read(offset, count) {
         check(offset, count);
         return load(vaddr + offset, count);

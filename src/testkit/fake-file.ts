@@ -39,6 +39,7 @@ function pinned(bytes: Buffer, vaddr: bigint, writable: boolean, released: () =>
     vaddr,
     length: BigInt(bytes.length),
     shared: true,
+    device: false,
     read: (offset, count) => Buffer.from(bytes.subarray(Number(offset), Number(offset) + count)),
     write(offset, data) {
       if (!writable) throw new Error('write through a pin taken for reading');

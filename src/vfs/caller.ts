@@ -41,6 +41,8 @@ export interface PinnedRange {
   readonly length: bigint;
   /** True when the pages are mapped into the daemon as well (memfd, tmpfs, hugetlbfs): no copy through the kernel is needed. */
   readonly shared: boolean;
+  /** True when a mapped BAR is among the pages, which are no RAM in the real thing (VM_PFNMAP). */
+  readonly device: boolean;
   read(offset: bigint, length: number): MaybeAsync<Buffer>;
   write(offset: bigint, data: Uint8Array): MaybeAsync<void>;
   /** Copies `length` bytes to `target` at memory speed; large copies run off the main loop. */

@@ -73,18 +73,6 @@ export const differences: readonly Difference[] = [
     why: 'the oracle is built without CONFIG_TRANSPARENT_HUGEPAGE, distribution kernels align chosen addresses to 2 MiB',
   },
   {
-    scenario: /^ioas_map$/,
-    kernel: /^map the BAR for DMA: = EFAULT$/,
-    ours: /^map the BAR for DMA: = 0$/,
-    why: 'BARs of a cdev are ordinary pages',
-  },
-  {
-    scenario: /^ioas_map$/,
-    kernel: /IOAS_UNMAP\( .* = 0 length=0x1000$/,
-    ours: /IOAS_UNMAP\( .* = 0 length=0x2000$/,
-    why: 'so one page more is mapped',
-  },
-  {
     scenario: /^edu_intx$/,
     kernel: /^ {2}(one|two): not signalled$/,
     ours: /^ {2}(one|two): 1$/,

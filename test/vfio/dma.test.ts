@@ -12,6 +12,7 @@ function pin(bytes: Buffer, slow = false): PinnedRange {
   const range: PinnedRange = {
     length: BigInt(bytes.length),
     shared: false,
+    device: false,
     read: (offset, length) => answer(Buffer.from(bytes.subarray(Number(offset), Number(offset) + length))),
     write(offset, data) {
       bytes.set(data, Number(offset));

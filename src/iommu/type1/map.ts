@@ -33,7 +33,7 @@ async function map(state: Type1State, request: StructValue<typeof dmaMap>, calle
 
   const access = { read: (request.flags & READ) !== 0, write: (request.flags & WRITE) !== 0 };
   const payer = Payer.of(state.host, caller, 'process');
-  const source = { memory: caller.process, vaddr: request.vaddr, writable: access.write, payer };
+  const source = { memory: caller.process, vaddr: request.vaddr, writable: access.write, payer, bars: true };
   const area = new Area(range.start, range.last, source, access);
   await area.takePin();
   // Only leaving is allowed without a turn: the mapping was made, and went with the last group.

@@ -26,6 +26,7 @@
 	SCENARIO(edu_msi) \
 	SCENARIO(edu_dma) \
 	SCENARIO(edu_iommufd) \
+	SCENARIO(bar_memory) \
 	SCENARIO(reset) \
 	SCENARIO(ioeventfd) \
 	SCENARIO(feature) \
