@@ -21,6 +21,7 @@ export interface ViewOptions {
   readonly host?: string | true;
   /** See Command in run/supervise.ts. */
   readonly supervise: boolean;
+  readonly keepId?: boolean;
 }
 
 export interface ContainerArgsOptions {
@@ -67,6 +68,9 @@ const superviseOption = () =>
     '--no-supervise',
     'leave stat and its like to the kernel: device nodes look like regular files then',
   );
+
+const keepIdOption = () =>
+  new Option('--keep-id', 'without root: the command sees itself as you, not as root');
 
 function examples(...lines: string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
@@ -207,6 +211,7 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
     .addArgument(topologyArgument())
     .addOption(hostOption())
     .addOption(superviseOption())
+    .addOption(keepIdOption())
     .addHelpText(
       'after',
       `${examples(
@@ -234,6 +239,7 @@ executed · 127 there is no such command`,
     .addArgument(topologyArgument())
     .addOption(hostOption())
     .addOption(superviseOption())
+    .addOption(keepIdOption())
     .addHelpText('after', examples('vfiofs shell', 'vfiofs shell sriov', 'vfiofs shell --host lab'))
     .action((topology: string | undefined, options: ViewOptions) => actions.shell(topology, options));
 

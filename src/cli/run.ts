@@ -7,6 +7,8 @@ import type { ViewOptions } from './program.js';
 import { type Served, withServer } from './view-server.js';
 import { welcome } from './welcome.js';
 
+const commandOptions = ({ supervise, keepId = false }: ViewOptions) => ({ supervise, keepId });
+
 async function runIn(
   topology: string | undefined,
   options: ViewOptions,
@@ -24,7 +26,7 @@ export function run(
   words: readonly string[],
   options: ViewOptions,
 ): Promise<void> {
-  return runIn(topology, options, () => ({ words, supervise: options.supervise }));
+  return runIn(topology, options, () => ({ words, ...commandOptions(options) }));
 }
 
 export async function shell(topology: string | undefined, options: ViewOptions): Promise<void> {
@@ -32,6 +34,6 @@ export async function shell(topology: string | undefined, options: ViewOptions):
     throw new UsageError('a shell needs a terminal', 'for scripts: vfiofs run -- sh script.sh');
   await runIn(topology, options, async ({ name, describe }) => {
     process.stdout.write(welcome(await describe(), name, process.stdout.columns));
-    return { ...shellCommand(process.env, name), supervise: options.supervise };
+    return { ...shellCommand(process.env, name), ...commandOptions(options) };
   });
 }

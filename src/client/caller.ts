@@ -16,14 +16,7 @@ import { MemoryFile } from './file.js';
 import { ClientMemory } from './memory.js';
 import type { Probes } from './probe.js';
 import type { Client, Clients } from './process.js';
-
-let ownNamespace: string | undefined;
-
-/** Ours, which nothing here ever leaves. */
-function userNamespace(): string {
-  ownNamespace ??= readlinkSync('/proc/self/ns/user');
-  return ownNamespace;
-}
+import { UserNamespace } from './user-namespace.js';
 
 export class RequestCaller implements Caller {
   private client: Client | undefined;
@@ -35,6 +28,8 @@ export class RequestCaller implements Caller {
     readonly uid: number,
     readonly gid: number,
     readonly onInterrupt: (listener: () => void) => void,
+    /** The one that plays the initial one. */
+    private readonly namespace = UserNamespace.own(),
   ) {}
 
   get process(): Client {
@@ -48,8 +43,8 @@ export class RequestCaller implements Caller {
 
   capable(capability: CapabilityName): boolean {
     try {
-      // A capability counts in the user namespace that owns it; ours plays the initial one.
-      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== userNamespace()) return false;
+      // A capability counts in the user namespace that owns it.
+      if (readlinkSync(`/proc/${this.tid}/ns/user`) !== this.namespace.name) return false;
       return ((native().capabilities(this.tid) >> BigInt(Capability[capability])) & 1n) === 1n;
     } catch (error) {
       throw new KernelError('EPERM', `capabilities of thread ${this.tid} can't be read`, { cause: error });

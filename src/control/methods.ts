@@ -193,10 +193,8 @@ export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
     'view.serve',
     {
       params: named({ pid: number('of the process'), fd: number('its descriptor'), beside }),
-      async call(_machine, { pid, fd, beside }: { pid: number; fd: number; beside: Beside }, { views }) {
-        await views.join(pid, fd, beside);
-        return {};
-      },
+      call: (_machine, { pid, fd, beside }: { pid: number; fd: number; beside: Beside }, { views }) =>
+        views.serve(pid, fd, beside),
     },
   ],
   [

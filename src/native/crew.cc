@@ -91,7 +91,7 @@ Crew& memoryCrew() {
   return *crew;
 }
 
-Crew& ioctlCrew() {
+Crew& pollCrew() {
   static Crew* crew = new Crew(32, 32);
   return *crew;
 }

@@ -44,8 +44,8 @@ class Crew {
 
 // Copies to and from clients' memory that may not be resident, and pinning.
 Crew& memoryCrew();
-// ioctls on descriptors that came from clients.
-Crew& ioctlCrew();
+// Polls of descriptors that came from clients.
+Crew& pollCrew();
 // close() of such descriptors.
 Crew& closeCrew();
 // Notifications, a thread per FUSE connection.

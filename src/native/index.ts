@@ -140,6 +140,10 @@ export interface PageWatcher {
 
 export interface Native {
   openFuse(): number;
+  /** Two connected sockets, close-on-exec. */
+  socketPair(): [number, number];
+  /** The /dev/fuse that somebody has sent down a socket, set not to block. Throws EAGAIN, ENOMSG when there is none. */
+  receiveFuse(socket: number): number;
   /** mount(2) of type fuse.<subtype>: `options` as in the mount data string without fd (rootmode, user_id, group_id, …). */
   mountFuse(fd: number, target: string, source: string, options: string): void;
   bindMount(source: string, target: string, recursive: boolean): void;
@@ -176,8 +180,8 @@ export interface Native {
   pinFile(fd: number, offset: number, length: number, write: boolean, timeoutMs: number): Promise<PinHandle>;
   /** The text of /proc/self/fd/<fd>: `anon_inode:[eventfd]`. */
   fdLink(fd: number): string;
-  /** ioctl(fd, command, argument) on a thread; resolves to 0 or the errno, to ETIMEDOUT after `timeoutMs`. For the nonce probe. */
-  ioctlElsewhere(fd: number, command: number, argument: number, timeoutMs: number): Promise<number>;
+  /** poll(2) for `events`, without waiting for them, on a thread; resolves to 0 or the errno, to ETIMEDOUT after `timeoutMs`. For probes. */
+  pollElsewhere(fd: number, events: number, timeoutMs: number): Promise<number>;
   /** Adds 1 to an eventfd, without blocking. */
   eventfdSignal(fd: number): void;
   /** uv_poll on an eventfd that reads it and calls back; returns the stop function. */

@@ -1,6 +1,7 @@
-// vfiofs-launch [STEP…] -- CMD ARG…: makes a mount namespace, mounts in it what the steps say, and becomes
-// CMD. Descriptor 3 is /dev/fuse, opened by the daemon that started it; 4 takes the "ready". Exit codes as
-// those of env(1): 125, 126, 127. 5, if it is open, is the supervisor's line to whoever started us.
+// vfiofs-launch [--user UID GID] [STEP…] -- CMD ARG…: makes a mount namespace (with --user in a user namespace of its own, where it has
+// these ids), mounts in it what the steps say, and becomes CMD. Descriptor 3 will be the /dev/fuse it mounts, for the daemon to copy when
+// 4 says "ready"; it goes on when 4 answers. Exit codes as those of env(1): 125, 126, 127. 5, if it is open, is the supervisor's line to
+// whoever started us.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -37,7 +38,18 @@ constexpr int kNotFound = 127;
   exit(kFailed);
 }
 
+// Opened here, because only who is in the user namespace of the opener may mount it (fuse_fill_super()).
+bool openFuse() {
+  int fd = open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return false;
+  if (fd == kFuse) return true;
+  bool moved = dup3(fd, kFuse, O_CLOEXEC) == kFuse;
+  close(fd);
+  return moved;
+}
+
 bool mountFuse(char** argument) {
+  if (!openFuse()) return false;
   std::string data = "fd=" + std::to_string(kFuse);
   if (*argument[2]) data += std::string(",") + argument[2];
   return mount(argument[1], argument[0], kHostFilesystem, MS_NOSUID | MS_NODEV, data.c_str()) == 0;
@@ -61,14 +73,35 @@ bool supervise(char** argument) {
   return true;
 }
 
+// From the answer on the connection is the daemon's alone: while we held it, too, its death would not end it.
 bool sayReady(char**) {
   constexpr char text[] = "ready\n";
-  bool written = write(kReady, text, sizeof text - 1) == sizeof text - 1;
-  int error = errno;
+  if (write(kReady, text, sizeof text - 1) != sizeof text - 1) return false;
+  char answer;
+  ssize_t length = read(kReady, &answer, 1);
+  int error = length == 0 ? ECONNABORTED : errno;
   close(kReady);
   close(kFuse);
   errno = error;
+  return length == 1;
+}
+
+bool writeFile(const char* path, const std::string& text) {
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  int error = errno;
+  close(fd);
+  errno = error;
   return written;
+}
+
+// A user namespace in which we have the ids given, and all capabilities until the command is executed.
+bool becomeUser(char** argument) {
+  std::string uid = std::to_string(geteuid()), gid = std::to_string(getegid());
+  return unshare(CLONE_NEWUSER) == 0 && writeFile("/proc/self/setgroups", "deny") &&
+         writeFile("/proc/self/uid_map", std::string(argument[0]) + " " + uid + " 1") &&
+         writeFile("/proc/self/gid_map", std::string(argument[1]) + " " + gid + " 1");
 }
 
 struct Step {
@@ -77,6 +110,9 @@ struct Step {
   const char* joint;  // between the first two arguments, in messages
   bool (*run)(char** arguments);
 };
+
+// Only as the first of all: the mount namespace belongs to the user namespace it is made in.
+constexpr Step kUser{"--user", 2, ":", becomeUser};
 
 constexpr Step kSteps[] = {
     {"--fuse", 3, " from ", mountFuse},
@@ -119,7 +155,12 @@ void resetSignals() {
 
 int main(int count, char** arguments) {
   // The whole line is understood before anything happens.
-  int command = 1;
+  int first = 1;
+  if (count > 1 && strcmp(arguments[1], kUser.option) == 0) {
+    if (count < 5) usage("--user needs more arguments");
+    first += 1 + kUser.arguments;
+  }
+  int command = first;
   while (command < count && strcmp(arguments[command], "--") != 0) {
     const Step& step = findStep(arguments[command]);
     if (count - command - 1 < step.arguments) usage(std::string(step.option) + " needs more arguments");
@@ -127,13 +168,14 @@ int main(int count, char** arguments) {
   }
   if (command + 1 >= count) usage("no command; usage: vfiofs-launch [STEP...] -- COMMAND [ARGUMENT...]");
 
+  if (first > 1 && !kUser.run(arguments + 2)) fail(describe(kUser, arguments + 2));
   if (unshare(CLONE_NEWNS) < 0) fail("unshare");
   // Nothing mounted here is seen outside; the last umount is the end of the namespace.
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) {
     // EINVAL: in a chroot the mount that the root lies on can't be named, and what is mounted here would be seen outside.
     fail(errno == EINVAL ? "make / private (a chroot? bind its root on itself before entering it)" : "make / private");
   }
-  for (int index = 1; index < command;) {
+  for (int index = first; index < command;) {
     const Step& step = findStep(arguments[index]);
     if (!step.run(arguments + index + 1)) fail(describe(step, arguments + index + 1));
     index += 1 + step.arguments;

@@ -2,6 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
 
 #include "arguments.h"
 #include "errors.h"
@@ -37,10 +41,39 @@ void unmount(const Napi::CallbackInfo& info) {
   int flags = UMOUNT_NOFOLLOW | (info[1].ToBoolean() ? MNT_DETACH : 0);
   checked(info.Env(), umount2(target.c_str(), flags), "umount2");
 }
+
+Napi::Value socketPair(const Napi::CallbackInfo& info) {
+  int ends[2];
+  checked(info.Env(), socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), "socketpair");
+  Napi::Array result = Napi::Array::New(info.Env(), 2);
+  for (uint32_t i = 0; i < 2; i++) result[i] = Napi::Number::New(info.Env(), ends[i]);
+  return result;
+}
+
+Napi::Value receiveFuse(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  char byte;
+  iovec data{&byte, 1};
+  int fd = -1;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)];
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  checked(env, static_cast<int>(recvmsg(fdArgument(info, 0), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)), "recvmsg");
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  if (!head || head->cmsg_type != SCM_RIGHTS) fail(env, ENOMSG, "recvmsg");
+  memcpy(&fd, CMSG_DATA(head), sizeof fd);
+  checked(env, fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl");
+  return Napi::Number::New(env, fd);
+}
 }  // namespace
 
 void exportMount(Napi::Env env, Napi::Object exports) {
   exports.Set("openFuse", Napi::Function::New(env, openFuse, "openFuse"));
+  exports.Set("socketPair", Napi::Function::New(env, socketPair, "socketPair"));
+  exports.Set("receiveFuse", Napi::Function::New(env, receiveFuse, "receiveFuse"));
   exports.Set("mountFuse", Napi::Function::New(env, mountFuse, "mountFuse"));
   exports.Set("bindMount", Napi::Function::New(env, bindMount, "bindMount"));
   exports.Set("unmount", Napi::Function::New(env, unmount, "unmount"));

@@ -1,7 +1,7 @@
 #include "process-handle.h"
 
 #include <linux/capability.h>
-#include <sys/ioctl.h>
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -238,16 +238,18 @@ Napi::Value fdLink(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), text, static_cast<size_t>(length));
 }
 
-Napi::Value ioctlElsewhere(const Napi::CallbackInfo& info) {
+Napi::Value pollElsewhere(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   int fd = fdArgument(info, 0);
-  auto command = static_cast<unsigned long>(integerArgument(info, 1, "command", 0, UINT32_MAX));
-  auto argument = static_cast<unsigned long>(integerArgument(info, 2, "argument", 0, kMaxSafeInteger));
-  int64_t timeoutMs = timeoutArgument(info, 3);
+  auto events = static_cast<short>(integerArgument(info, 1, "events", 0, SHRT_MAX));
+  int64_t timeoutMs = timeoutArgument(info, 2);
   auto owned = ownedCopy(env, fd);
   return Environment::of(env).elsewhere(
-      ioctlCrew(), 0, timeoutMs,
-      [owned, command, argument] { return ioctl(*owned, command, argument) < 0 ? errno : 0; },
+      pollCrew(), 0, timeoutMs,
+      [owned, events] {
+        pollfd file{*owned, events, 0};
+        return poll(&file, 1, 0) < 0 ? errno : 0;
+      },
       [](Napi::Env env, Napi::Promise::Deferred& deferred, int error) {
         deferred.Resolve(Napi::Number::New(env, error));
       });
@@ -260,5 +262,5 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("capabilities",
               Napi::Function::New(env, capabilities, "capabilities"));
   exports.Set("fdLink", Napi::Function::New(env, fdLink, "fdLink"));
-  exports.Set("ioctlElsewhere", Napi::Function::New(env, ioctlElsewhere, "ioctlElsewhere"));
+  exports.Set("pollElsewhere", Napi::Function::New(env, pollElsewhere, "pollElsewhere"));
 }

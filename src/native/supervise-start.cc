@@ -1,6 +1,7 @@
 #include "supervise-start.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -36,10 +37,23 @@ bool findSupervisor(char* path, size_t size) {
   return true;
 }
 
+// What we have in our user namespace stays the supervisor's, whatever the user is called there: executing a program would else take it away.
+void keepCapabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+  if (syscall(SYS_capget, &header, data) < 0) return;
+  for (auto& word : data) word.inheritable = word.permitted;
+  if (syscall(SYS_capset, &header, data) < 0) return;
+  for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+  }
+}
+
 // In the clone: becomes the supervisor.
 [[noreturn]] void becomeSupervisor(const char* path, const char* directory, int socket, int lifeline) {
   // Job control and a Ctrl-C are not for it; nor does it keep the command's input and output open.
   setsid();
+  keepCapabilities();
   int nothing = open("/dev/null", O_RDWR);
   // Above what is about to be set, for neither to fall on the other.
   int high[2] = {fcntl(socket, F_DUPFD, 10), fcntl(lifeline, F_DUPFD, 10)};
@@ -79,13 +93,6 @@ bool sendDescriptor(int socket, int fd) {
   return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
 }
 
-int listen() {
-  int listener = listenToOwnCalls();
-  if (listener != -EACCES) return listener;
-  // Without CAP_SYS_ADMIN: set-user-ID programs would else run with calls that somebody else answers.
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -errno;
-  return listenToOwnCalls();
-}
 int startOwn(const char* directory, int lifeline, const char** what) {
   char path[PATH_MAX];
   *what = "supervisor";
@@ -95,7 +102,7 @@ int startOwn(const char* directory, int lifeline, const char** what) {
   if (startSupervisor(path, directory, ends[1], lifeline) < 0) return errno;
   close(ends[1]);
   // Not before: the supervisor would have to answer its own calls.
-  int listener = listen();
+  int listener = listenToOwnCalls();
   int error = listener < 0 ? -listener : 0;
   if (error) {
     *what = error == EBUSY ? "seccomp (somebody listens to our calls already: a container manager?)" : "seccomp";

@@ -2,5 +2,5 @@
 #pragma once
 
 // Installs it for the calling thread and its children to come. Returns the descriptor of the listener, or -errno: EBUSY when somebody listens
-// already, EACCES where it takes no_new_privs first.
+// already.
 int listenToOwnCalls();

@@ -1,10 +1,10 @@
 /** Serving a machine at a directory of the real file system, for any program to use: what `vfiofs mount` does. */
 import { statSync } from 'node:fs';
 import type { Machine } from '../machine.js';
-import { native } from '../native/index.js';
 import {
   type Choice,
   chooseTransport,
+  detach,
   fuseNativeTransport,
   fuseTransport,
   gap,
@@ -62,7 +62,7 @@ export function clearMountPoint(directory: string): string | undefined {
         `end it with: vfiofs umount ${directory} — or choose another place with --at`,
       );
     }
-    native().unmount(directory, true);
+    detach(directory);
     recovered = ours.source;
   }
   return recovered;

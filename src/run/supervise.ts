@@ -5,26 +5,32 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants as access, accessSync } from 'node:fs';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { native } from '../native/index.js';
-import { FuseSession } from '../transports/fuse/session.js';
+import { mountOptions } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
 import { watchSupervisor } from './lifeline.js';
 import type { ViewShape } from './shape.js';
 import { UserError } from './user-error.js';
+import { checkFuseDevice, userNamespaceProblem, viewUser } from './user-view.js';
 import { type Beside, findStage, lookBeside, realKind, viewSteps } from './view.js';
 
 /** How a command ended. */
 export type Exit = { readonly code: number } | { readonly signal: NodeJS.Signals };
+
+/** Whether BARs can be mapped, and why not. */
+export interface Mappable {
+  readonly mmap: boolean;
+  readonly mmapWhy?: string;
+}
 
 /** Who has the machine. */
 export interface ViewServer {
   /** The process that serves, as the mount table will name it. */
   readonly pid: number;
   shape(): ViewShape | Promise<ViewShape>;
-  /** Serves `fd`, a mounted FUSE connection, and owns it from now on. Resolves when it can be used. */
-  serve(fd: number, beside: Beside): Promise<unknown>;
+  /** Serves the FUSE connection that descriptor `fd` of process `pid` is, and that it has mounted. Resolves when it can be used. */
+  serve(pid: number, fd: number, beside: Beside): Promise<Mappable>;
 }
 
 export interface Command {
@@ -34,7 +40,13 @@ export interface Command {
   readonly environment?: NodeJS.ProcessEnv;
   /** Calls that tell what a file is are answered as a real host would; default true. */
   readonly supervise?: boolean;
+  /** Without the right to mount: the command sees itself as who you are, not as root. Default false. */
+  readonly keepId?: boolean;
 }
+
+/** Descriptors of the launcher: its /dev/fuse, and where it says that it is mounted and hears that it is served. */
+const FUSE = 3;
+const READY = 4;
 
 const launcher = fileURLToPath(new URL('../../build/Release/vfiofs-launch', import.meta.url));
 
@@ -65,7 +77,14 @@ function ended(child: ChildProcess): Promise<Exit> {
 
 /** The launcher has mounted the connection: before, it can't be read. */
 function mounted(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => (child.stdio[4] as Readable).once('data', () => resolve()));
+  return new Promise((resolve) => (child.stdio[READY] as Readable).once('data', () => resolve()));
+}
+
+/** Has the launcher's connection served, and lets it go on. */
+async function serveLauncher(server: ViewServer, child: ChildProcess, beside: Beside): Promise<void> {
+  const { mmap, mmapWhy } = await server.serve(child.pid as number, FUSE, beside);
+  if (!mmap) console.error(`vfiofs: BARs can't be mapped (${mmapWhy}); pread and pwrite work`);
+  (child.stdio[READY] as Writable).end('\n');
 }
 
 /**
@@ -74,28 +93,30 @@ function mounted(child: ChildProcess): Promise<void> {
  */
 export async function runCommand(
   server: ViewServer,
-  { words, environment, supervise = true }: Command,
+  { words, environment, supervise = true, keepId = false }: Command,
 ): Promise<Exit> {
   try {
     accessSync(launcher, access.X_OK);
   } catch (cause) {
     throw new UserError(`${launcher} is missing`, 'build it with scripts/setup', { cause });
   }
+  checkFuseDevice();
+  const user = viewUser(keepId);
   const shape = await server.shape();
   const beside = lookBeside(shape);
   const steps = viewSteps({
     ...beside,
     stage: findStage(),
     source: sourceName(server.pid),
-    mountOptions: FuseSession.mountOptions,
+    mountOptions: mountOptions(user ?? { uid: 0, gid: 0 }),
+    ...(user && { user }),
     shape,
     real: realKind,
     supervised: supervise,
     workingDirectory: process.cwd(),
   });
-  const fuse = native().openFuse();
   const child = spawn(launcher, [...steps, '--', ...words], {
-    stdio: ['inherit', 'inherit', 'inherit', fuse, 'pipe', supervise ? 'pipe' : 'ignore'],
+    stdio: ['inherit', 'inherit', 'inherit', 'ignore', 'pipe', supervise ? 'pipe' : 'ignore'],
     ...(environment && { env: environment }),
   });
   const stopWatching =
@@ -107,10 +128,11 @@ export async function runCommand(
     const end = ended(child);
     const isMounted = await Promise.race([mounted(child).then(() => true), end.then(() => false)]);
     if (!isMounted) {
-      native().close(fuse);
-      return await end;
+      const exit = await end;
+      if (user) throw userNamespaceProblem();
+      return exit;
     }
-    await Promise.race([server.serve(fuse, beside.beside), end]);
+    await Promise.race([serveLauncher(server, child, beside.beside), end]);
     return await end;
   } catch (error) {
     // Nobody serves what it stands on: it would wait for ever.

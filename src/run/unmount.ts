@@ -1,6 +1,6 @@
 /** Ending a mount from outside: its daemon is asked to stop, and made to when it does not answer. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { native } from '../native/index.js';
+import { detach as detachMount } from '../transports/index.js';
 import {
   asVfiofs,
   canonical,
@@ -60,7 +60,7 @@ export async function unmount(at: string, patience = 5000): Promise<Unmounted> {
   const directory = canonical(at);
   const { pid } = findMount(directory);
   const detach = () => {
-    if (isMountedBy(pid, directory)) native().unmount(directory, true);
+    if (isMountedBy(pid, directory)) detachMount(directory);
   };
   if (pid === undefined || !servesFuse(pid)) {
     detach();

@@ -21,6 +21,8 @@ export interface ViewOptions {
   /** Name and options of the FUSE mount. */
   readonly source: string;
   readonly mountOptions: string;
+  /** Ids in a user namespace of the view's own; without, it has none. */
+  readonly user?: { readonly uid: number; readonly gid: number };
   /** The tree that will be served: `sys`, `dev`, maybe `proc` and `lib`. */
   readonly shape: ViewShape;
   readonly beside: Beside;
@@ -66,8 +68,9 @@ function bindPlaces(from: string, places: readonly RealEntry[], to: string): str
 
 /** Arguments of vfiofs-launch up to `--`. */
 export function viewSteps(options: ViewOptions): string[] {
-  const { stage, shape, real, beside, library } = options;
-  const steps = ['--die-with-parent', '--fuse', stage, options.source, options.mountOptions, '--ready'];
+  const { stage, shape, real, beside, library, user } = options;
+  const steps = user ? ['--user', String(user.uid), String(user.gid)] : [];
+  steps.push('--die-with-parent', '--fuse', stage, options.source, options.mountOptions, '--ready');
   // Into the stage: what of the real machine stays.
   for (const path of shape.directories)
     if (real(path) === 'directory') steps.push('--rbind', path, `${stage}${path}`);

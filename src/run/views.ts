@@ -2,15 +2,23 @@
  * Views of one machine: each a FUSE connection of its own, mounted in the namespace of somebody who runs a command there. All show the
  * same machine; what differs is what stands beside it in /dev and /lib.
  */
+
+import { statSync } from 'node:fs';
 import { type ErrnoName, KernelError, refuse } from '../abi/errno.js';
 import { isNativeError } from '../client/errors.js';
+import { type Ids, UserNamespace } from '../client/user-namespace.js';
 import type { Machine } from '../machine.js';
 import { native } from '../native/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { withReal } from './beside.js';
 import { shapeOf, type ViewShape } from './shape.js';
-import type { ViewServer } from './supervise.js';
+import type { Mappable, ViewServer } from './supervise.js';
 import type { Beside } from './view.js';
+
+/** Whom the nodes of a view belong to: in a user namespace of its own, to the one it is made for. */
+function ownerIn(namespace: UserNamespace, pid: number): Ids | undefined {
+  return namespace === UserNamespace.own() ? undefined : namespace.inside(statSync(`/proc/${pid}`));
+}
 
 /** A copy of descriptor `fd` of process `pid`. ESRCH, EBADF, EPERM as pidfd_open(2) and pidfd_getfd(2) say. */
 function copyOf(pid: number, fd: number): number {
@@ -42,14 +50,26 @@ export class Views implements ViewServer {
   }
 
   /**
-   * Serves the connection behind `fd`, which is mounted, and from now on ours. Resolves when it can be used; the session ends with the
-   * last of its mounts. ENOTCONN when there is none.
+   * Serves the connection behind descriptor `fd` of process `pid`, of which a copy is taken: /dev/fuse (else EINVAL), mounted by that process.
+   * Resolves when it can be used; the session ends with the last of its mounts. ENOTCONN when there is none.
    */
-  async serve(fd: number, beside: Beside): Promise<FuseSession> {
+  async serve(pid: number, fd: number, beside: Beside): Promise<Mappable> {
+    const copy = copyOf(pid, fd);
+    if (native().fdLink(copy) !== '/dev/fuse') {
+      native().closeElsewhere(copy);
+      refuse('EINVAL', `descriptor ${fd} of process ${pid} is not /dev/fuse`);
+    }
     const { machine } = this;
+    const namespace = UserNamespace.of(pid);
+    const owner = ownerIn(namespace, pid);
     const dev = withReal(machine.root, 'dev', beside.dev);
     const root = beside.lib ? withReal(dev, 'lib', beside.lib) : dev;
-    const session = new FuseSession(root, machine.dispatcher, { fd, probes: machine.probes });
+    const session = new FuseSession(root, machine.dispatcher, {
+      fd: copy,
+      probes: machine.probes,
+      namespace,
+      ...(owner && { owner }),
+    });
     const stopForgetting = machine.keepTrue(session.cache);
     this.sessions.add(session);
     const closed = session.closed.then(() => {
@@ -61,17 +81,7 @@ export class Views implements ViewServer {
     const features = await Promise.race([session.ready, closed]);
     if (!features) return refuse('ENOTCONN', 'the FUSE connection ended before it was used');
     machine.setMappable(features.passthrough);
-    return session;
-  }
-
-  /** The same for descriptor `fd` of process `pid`, of which a copy is taken: /dev/fuse, else EINVAL. */
-  async join(pid: number, fd: number, beside: Beside): Promise<void> {
-    const copy = copyOf(pid, fd);
-    if (native().fdLink(copy) !== '/dev/fuse') {
-      native().closeElsewhere(copy);
-      refuse('EINVAL', `descriptor ${fd} of process ${pid} is not /dev/fuse`);
-    }
-    await this.serve(copy, beside);
+    return { mmap: features.passthrough, ...(features.why !== undefined && { mmapWhy: features.why }) };
   }
 
   /** Ends all of them: their mounts answer ENOTCONN. */

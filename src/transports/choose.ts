@@ -1,9 +1,11 @@
 /** Which transport: the one asked for, or the best that works on this machine; always with the reasons. */
-import { closeSync, openSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { native } from '../native/index.js';
 import type { TransportName } from './contract.js';
+import { fuseDeviceProblem } from './fuse-device.js';
 import { loadFuseNative, unmountCommand } from './fuse-native/mount.js';
+import { hasFusermount } from './fusermount.js';
 import { ownCapabilities } from './plain-caller.js';
 
 export interface Verdict {
@@ -36,15 +38,25 @@ async function reasonAgainst(check: () => unknown): Promise<string | undefined> 
 }
 
 function openDevFuse(): void {
-  try {
-    closeSync(openSync('/dev/fuse', 'r+'));
-  } catch (cause) {
-    throw new Error(`/dev/fuse can't be opened: ${(cause as NodeJS.ErrnoException).code}`, { cause });
-  }
+  const problem = fuseDeviceProblem();
+  if (problem) throw new Error(`${problem.what}; ${problem.nextStep}`);
 }
 
-function needSysAdmin(): void {
-  if (!ownCapabilities().has('SYS_ADMIN')) throw new Error('mounting needs CAP_SYS_ADMIN');
+const mountsItself = (): boolean => ownCapabilities().has('SYS_ADMIN');
+
+function canMount(): void {
+  if (!mountsItself() && !hasFusermount())
+    throw new Error('mounting needs CAP_SYS_ADMIN, or fusermount3 (package fuse3)');
+}
+
+/** What a mount for one user alone lacks. */
+function* limitsOfUsers(): Generator<string> {
+  if (mountsItself()) return;
+  yield 'by fusermount3, for your own programs';
+  // Whose memory is not a descendant's, it is a stranger's (yama_ptrace_access_check()).
+  const scope = '/proc/sys/kernel/yama/ptrace_scope';
+  if (existsSync(scope) && readFileSync(scope, 'latin1').trim() !== '0')
+    yield `clients get EPERM or EFAULT from ioctls, as kernel.yama.ptrace_scope keeps their memory from us: vfiofs run, or as root: sysctl kernel.yama.ptrace_scope=0`;
 }
 
 /** FUSE passthrough came with Linux 6.9. */
@@ -61,8 +73,13 @@ async function judge(checks: readonly (() => unknown)[], limits: readonly string
 export const thisMachine: Probes = {
   fuse: () =>
     judge(
-      [native, openDevFuse, needSysAdmin],
-      hasPassthrough() ? [] : [`Linux ${release()} has no FUSE passthrough (6.9): regions can't be mapped`],
+      [native, openDevFuse, canMount],
+      [
+        ...limitsOfUsers(),
+        ...(hasPassthrough()
+          ? []
+          : [`Linux ${release()} has no FUSE passthrough (6.9): regions can't be mapped`]),
+      ],
     ),
   'fuse-native': () =>
     judge(

@@ -1,10 +1,11 @@
 /** Our own FUSE session as a transport: one session, mounted on one directory. */
 import { resolve } from 'node:path';
-import { native } from '../native/index.js';
 import type { Dispatcher } from '../vfs/dispatch.js';
 import type { DirectoryNode } from '../vfs/node.js';
 import type { RunningTransport, Transport } from './contract.js';
 import { FuseSession, type SessionOptions } from './fuse/session.js';
+import { detach, mountForUser } from './fusermount.js';
+import { ownCapabilities } from './plain-caller.js';
 
 /** What a mount served by process `pid` is called in the mount table. */
 export function sourceName(pid: number): string {
@@ -16,6 +17,29 @@ export interface RunningFuse extends RunningTransport {
   readonly session: FuseSession;
 }
 
+/** A session that is mounted. Without the right to mount, users have fusermount3, and all nodes are theirs: nobody else can get at them. */
+function mount(
+  root: DirectoryNode,
+  dispatcher: Dispatcher,
+  mountPoint: string,
+  options?: SessionOptions,
+): FuseSession {
+  const source = sourceName(process.pid);
+  if (!ownCapabilities().has('SYS_ADMIN')) {
+    const owner = { uid: process.geteuid!(), gid: process.getegid!() };
+    const fd = mountForUser(mountPoint, source);
+    return new FuseSession(root, dispatcher, { ...options, fd, owner });
+  }
+  const session = new FuseSession(root, dispatcher, options);
+  try {
+    session.mountAt(mountPoint, source);
+    return session;
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+}
+
 async function serve(
   root: DirectoryNode,
   dispatcher: Dispatcher,
@@ -23,13 +47,7 @@ async function serve(
   options?: SessionOptions,
 ): Promise<RunningFuse> {
   const mountPoint = resolve(target);
-  const session = new FuseSession(root, dispatcher, options);
-  try {
-    session.mountAt(mountPoint, sourceName(process.pid));
-  } catch (error) {
-    session.close();
-    throw error;
-  }
+  const session = mount(root, dispatcher, mountPoint, options);
   // Begins before the answer to INIT can be waited for: nobody else reads the request.
   session.start();
   await session.ready;
@@ -42,7 +60,7 @@ async function serve(
     // Ended before, because somebody else unmounted it: whatever is mounted here now is not ours.
     if (ended) return;
     session.close();
-    native().unmount(mountPoint, true);
+    detach(mountPoint);
     await closed;
   };
   return {

@@ -54,6 +54,7 @@ test.for(['ioat-cdev', 'ioat-cdev-static', 'ioat-group'])(
   async (name, context) => {
     const { out, err, code } = await vfiofs(['run', '--', client(name, context)]);
     expect({ err, code }).toEqual({ err: '', code: 0 });
+    expect(out).toMatch(/^ok +mmap BAR0/m);
     expect(out).toMatch(/^ok +copy 64 MiB.*interrupt on the eventfd$/m);
     expect(out).toMatch(/^ok +verify 67108864 bytes$/m);
   },

@@ -38,7 +38,61 @@ struct descriptor {
 #define CHANCMP 0x98
 #define CHANERR 0xa8
 
-#define REGISTER(type, offset) (*(volatile type *)(bar + (offset)))
+/* Registers: mapped where the region can be, else through the descriptor. */
+struct bar {
+	volatile uint8_t *mapped; /* or NULL */
+	int fd;
+	uint64_t offset;
+};
+
+#define GET(type, at) ((type)get(bar, at, sizeof(type)))
+#define PUT(type, at, value) put(bar, at, sizeof(type), (type)(value))
+
+static uint64_t get(const struct bar *bar, uint64_t at, size_t size)
+{
+	volatile uint8_t *mapped = bar->mapped + at;
+	uint64_t value = 0;
+
+	if (!bar->mapped) {
+		if (pread(bar->fd, &value, size, bar->offset + at) != (ssize_t)size)
+			die("pread of register 0x%llx", (unsigned long long)at);
+		return value;
+	}
+	switch (size) {
+	case 1:
+		return *mapped;
+	case 2:
+		return *(volatile uint16_t *)mapped;
+	case 4:
+		return *(volatile uint32_t *)mapped;
+	default:
+		return *(volatile uint64_t *)mapped;
+	}
+}
+
+static void put(const struct bar *bar, uint64_t at, size_t size, uint64_t value)
+{
+	volatile uint8_t *mapped = bar->mapped + at;
+
+	if (!bar->mapped) {
+		if (pwrite(bar->fd, &value, size, bar->offset + at) != (ssize_t)size)
+			die("pwrite of register 0x%llx", (unsigned long long)at);
+		return;
+	}
+	switch (size) {
+	case 1:
+		*mapped = value;
+		break;
+	case 2:
+		*(volatile uint16_t *)mapped = value;
+		break;
+	case 4:
+		*(volatile uint32_t *)mapped = value;
+		break;
+	default:
+		*(volatile uint64_t *)mapped = value;
+	}
+}
 
 static double seconds(void)
 {
@@ -65,36 +119,39 @@ static void device_info(const struct device *d)
 	ok("info %u regions, %u irqs", info.num_regions, info.num_irqs);
 }
 
-static uint8_t *map_bar(const struct device *d)
+static struct bar open_bar(const struct device *d)
 {
 	struct vfio_region_info region = { .argsz = sizeof(region), .index = VFIO_PCI_BAR0_REGION_INDEX };
 
 	if (ioctl(d->fd, VFIO_DEVICE_GET_REGION_INFO, &region))
 		die("VFIO_DEVICE_GET_REGION_INFO BAR0");
-	errno = 0;
-	if (!(region.flags & VFIO_REGION_INFO_FLAG_MMAP))
-		die("BAR0 can't be mapped: flags 0x%x", region.flags);
-	ok("region BAR0 %llu bytes", (unsigned long long)region.size);
+	ok("region BAR0 %llu bytes, flags 0x%x", (unsigned long long)region.size, region.flags);
 
-	uint8_t *bar = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, region.offset);
+	struct bar found = { .fd = d->fd, .offset = region.offset }, *bar = &found;
 
-	if (bar == MAP_FAILED)
-		die("mmap BAR0");
+	if (region.flags & VFIO_REGION_INFO_FLAG_MMAP) {
+		bar->mapped = mmap(NULL, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, d->fd, region.offset);
+		if (bar->mapped == MAP_FAILED)
+			die("mmap BAR0");
+	} else if (mmap(NULL, region.size, PROT_READ, MAP_SHARED, d->fd, region.offset) != MAP_FAILED) {
+		errno = 0;
+		die("BAR0 has no MMAP flag, and can be mapped");
+	}
 	errno = 0;
-	if (REGISTER(uint8_t, CBVER) >> 4 != 3)
-		die("CBVER 0x%x", REGISTER(uint8_t, CBVER));
-	ok("mmap BAR0, CBVER 0x%x", REGISTER(uint8_t, CBVER));
-	return bar;
+	if (GET(uint8_t, CBVER) >> 4 != 3)
+		die("CBVER 0x%x", GET(uint8_t, CBVER));
+	ok("%s BAR0, CBVER 0x%x", bar->mapped ? "mmap" : "pread", GET(uint8_t, CBVER));
+	return found;
 }
 
-static void reset_channel(uint8_t *bar)
+static void reset_channel(const struct bar *bar)
 {
 	double end = seconds() + TIMEOUT_MS / 1000;
 
-	REGISTER(uint8_t, CHANCMD) = 0x20;
-	while (REGISTER(uint8_t, CHANCMD) & 0x20) {
+	PUT(uint8_t, CHANCMD, 0x20);
+	while (GET(uint8_t, CHANCMD) & 0x20) {
 		if (seconds() > end)
-			die("reset: CHANCMD 0x%x", REGISTER(uint8_t, CHANCMD));
+			die("reset: CHANCMD 0x%x", GET(uint8_t, CHANCMD));
 		usleep(100);
 	}
 	ok("reset");
@@ -119,7 +176,7 @@ static size_t build_ring(struct descriptor *ring, size_t bytes, size_t largest)
 	return count;
 }
 
-static void await_interrupt(int irq, uint8_t *bar, const volatile uint64_t *status)
+static void await_interrupt(int irq, const struct bar *bar, const volatile uint64_t *status)
 {
 	struct pollfd wait = { .fd = irq, .events = POLLIN };
 	uint64_t fired;
@@ -129,7 +186,7 @@ static void await_interrupt(int irq, uint8_t *bar, const volatile uint64_t *stat
 		die("poll");
 	if (ready == 0)
 		die("no interrupt in %d s: CHANSTS 0x%llx, CHANERR 0x%x, written back 0x%llx", TIMEOUT_MS / 1000,
-		    (unsigned long long)REGISTER(uint64_t, CHANSTS), REGISTER(uint32_t, CHANERR),
+		    (unsigned long long)GET(uint64_t, CHANSTS), GET(uint32_t, CHANERR),
 		    (unsigned long long)*status);
 	if (read(irq, &fired, sizeof(fired)) != sizeof(fired))
 		die("read eventfd");
@@ -141,8 +198,8 @@ void ioat_run(const struct options *o, const struct device *d)
 
 	device_info(d);
 	bus_master(d); /* and memory space: without it the BAR's pages give SIGBUS */
-	uint8_t *bar = map_bar(d);
-	size_t largest = (size_t)1 << REGISTER(uint8_t, XFERCAP);
+	struct bar opened = open_bar(d), *bar = &opened;
+	size_t largest = (size_t)1 << GET(uint8_t, XFERCAP);
 	size_t descriptors = (o->bytes + largest - 1) / largest;
 	size_t ring_bytes = ((descriptors + 1) * sizeof(struct descriptor) + 4095) & ~(size_t)4095;
 
@@ -165,20 +222,20 @@ void ioat_run(const struct options *o, const struct device *d)
 	if (build_ring(ring, o->bytes, largest) != descriptors)
 		die("ring of %zu descriptors", descriptors);
 
-	REGISTER(uint8_t, INTRCTRL) = 0x09; /* master enable, one vector per channel */
-	REGISTER(uint16_t, CHANCTRL) = 0x1d; /* re-arm, completion and interrupt on error, abort on error */
-	REGISTER(uint64_t, CHANCMP) = RING_IOVA + (uintptr_t)status - (uintptr_t)ring;
-	REGISTER(uint64_t, CHAINADDR) = RING_IOVA;
+	PUT(uint8_t, INTRCTRL, 0x09); /* master enable, one vector per channel */
+	PUT(uint16_t, CHANCTRL, 0x1d); /* re-arm, completion and interrupt on error, abort on error */
+	PUT(uint64_t, CHANCMP, RING_IOVA + (uintptr_t)status - (uintptr_t)ring);
+	PUT(uint64_t, CHAINADDR, RING_IOVA);
 	__sync_synchronize();
 	double start = seconds();
 
-	REGISTER(uint16_t, DMACOUNT) = descriptors;
+	PUT(uint16_t, DMACOUNT, descriptors);
 	await_interrupt(irq, bar, status);
 	double taken = seconds() - start;
 
 	errno = 0;
 	if ((*status & 7) == 3)
-		die("channel halted: CHANERR 0x%x", REGISTER(uint32_t, CHANERR));
+		die("channel halted: CHANERR 0x%x", GET(uint32_t, CHANERR));
 	if ((*status & ~0x3full) != RING_IOVA + (descriptors - 1) * sizeof(*ring))
 		die("completion 0x%llx is not the last descriptor", (unsigned long long)*status);
 	ok("copy %zu MiB, %zu descriptors, interrupt on the eventfd", o->bytes >> 20, descriptors);

@@ -139,7 +139,7 @@ describe('requests', () => {
   });
 });
 
-describe('ioctlElsewhere', () => {
+describe('pollElsewhere', () => {
   it('gives up on an answer that does not come, and hears one that does', async () => {
     const asked = new Promise<bigint>((resolve) => {
       server.onIoctl = ({ unique }) => resolve(unique);
@@ -149,12 +149,18 @@ describe('ioctlElsewhere', () => {
     const handle = native().openProcess(client.pid);
     const copy = handle.getFd(3);
     expect(native().fdLink(copy)).toBe(server.file);
-    expect(await native().ioctlElsewhere(copy, 0x3b02, 0x1234, 10)).toBe(ETIMEDOUT);
-    server.onIoctl = ({ command, argument, unique }) => {
-      expect([command, argument]).toEqual([0x3b03, 2n ** 52n]);
-      server.fail(unique, ENOTTY);
+    const unanswered: bigint[] = [];
+    server.onPoll = (unique) => unanswered.push(unique);
+    expect(await native().pollElsewhere(copy, 0, 10)).toBe(ETIMEDOUT);
+    const events: number[] = [];
+    server.onPoll = (unique, wanted) => {
+      events.push(wanted);
+      server.reply(unique, 0, Buffer.alloc(8));
     };
-    expect(await native().ioctlElsewhere(copy, 0x3b03, 2 ** 52, 5000)).toBe(ENOTTY);
+    expect(await native().pollElsewhere(copy, 0x2142, 5000)).toBe(0);
+    const errorAndHangUp = 0x18; // come unasked
+    expect(events).toEqual([0x2142 | errorAndHangUp]);
+    for (const unique of unanswered) server.fail(unique, ENOTTY);
     native().closeElsewhere(copy);
     handle.close();
   });

@@ -13,6 +13,7 @@ const Opcode = {
   INIT: 26,
   INTERRUPT: 36,
   IOCTL: 39,
+  POLL: 40,
 };
 const ENOENT = 2;
 const ENOSYS = 38;
@@ -36,6 +37,8 @@ export class FuseServer {
   backingId = 0;
   /** Called for every ioctl; answers by `answer`. */
   onIoctl: (ioctl: Ioctl) => void = ({ unique }) => this.fail(unique, ENOSYS);
+  /** Called for every poll with the events asked for (fuse_poll_in.events); answers by `reply`. */
+  onPoll: (unique: bigint, events: number) => void = (unique) => this.fail(unique, ENOSYS);
   /** Called first for every request; true: it is dealt with. */
   intercept: (opcode: number, unique: bigint) => boolean = () => false;
 
@@ -99,6 +102,7 @@ export class FuseServer {
         argument: buffer.readBigUInt64LE(40 + 16),
         unique,
       });
+    else if (opcode === Opcode.POLL) this.onPoll(unique, buffer.readUInt32LE(40 + 20));
     else if (opcode === Opcode.RELEASE) this.reply(unique, 0);
     else if (opcode !== Opcode.FORGET && opcode !== Opcode.INTERRUPT) this.fail(unique, ENOSYS);
   }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { native } from '../../src/native/index.js';
@@ -95,15 +96,7 @@ describe('vfiofs-launch', () => {
     expect(readFileSync('/proc/self/mounts', 'utf8')).not.toContain(directory);
   });
 
-  it('mounts descriptor 3, says ready on 4, and leaves neither to the command', async () => {
-    const fuse = native().openFuse();
-    const channel = native().createChannel(fuse, 1 << 20);
-    const initialized = new Promise<number>((resolve) => {
-      channel.start(
-        () => resolve(channel.buffer.readUInt32LE(4)),
-        () => undefined,
-      );
-    });
+  it('opens and mounts /dev/fuse as 3, says ready on 4, goes on when answered, and leaves neither to the command', async () => {
     const steps = [
       '--fuse',
       join(directory, 'a'),
@@ -114,14 +107,24 @@ describe('vfiofs-launch', () => {
     const script =
       'grep test-source /proc/self/mounts; readlink /proc/self/fd/3 /proc/self/fd/4; read line; echo $line';
     const child = spawn(launcher, [...steps, '--', 'sh', '-c', script], {
-      stdio: ['pipe', 'pipe', 'pipe', fuse, 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe', 'ignore', 'pipe'],
     });
     const result = ended(child);
     const ready = await new Promise((resolve) =>
       child.stdio[4]!.on('data', (data: Buffer) => resolve(data.toString())),
     );
     expect(ready).toBe('ready\n');
+    const handle = native().openProcess(child.pid!);
+    const channel = native().createChannel(handle.getFd(3), 1 << 20);
+    handle.close();
+    const initialized = new Promise<number>((resolve) => {
+      channel.start(
+        () => resolve(channel.buffer.readUInt32LE(4)),
+        () => undefined,
+      );
+    });
     expect(await initialized).toBe(26);
+    (child.stdio[4] as Writable).end('\n');
     child.stdin!.end('on\n');
     const { code, out } = await result;
     expect(code).toBe(0);
@@ -129,6 +132,34 @@ describe('vfiofs-launch', () => {
       `test-source ${directory}/a fuse.vfiofs rw,nosuid,nodev,relatime,user_id=0,group_id=0 0 0\non\n`,
     );
     channel.close();
+  });
+
+  it('fails when nobody serves what it has mounted', async () => {
+    const child = spawn(launcher, ['--ready', '--', 'true'], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ignore', 'pipe'],
+    });
+    const result = ended(child);
+    (child.stdio[4] as Writable).end();
+    expect(await result).toMatchObject({
+      code: 125,
+      err: 'vfiofs-launch: ready: Software caused connection abort\n',
+    });
+  });
+
+  it('makes a user namespace first, if asked', async () => {
+    const script = 'id -u; id -g; cat /proc/self/setgroups';
+    const { code, out } = await launch('--user', '7', '8', '--tmpfs', directory, '--', 'sh', '-c', script);
+    expect({ code, out }).toEqual({ code: 0, out: '7\n8\ndeny\n' });
+    expect(await launch('--user', '7')).toMatchObject({
+      code: 125,
+      err: expect.stringContaining('--user needs'),
+    });
+    expect((await launch('--user', 'x', '8', '--', 'true')).err).toBe(
+      'vfiofs-launch: user x:8: Invalid argument\n',
+    );
+    expect((await launch('--tmpfs', directory, '--user', '7', '8', '--', 'true')).err).toBe(
+      'vfiofs-launch: unknown option --user\n',
+    );
   });
 
   it('gives the command the signals everybody has', async () => {

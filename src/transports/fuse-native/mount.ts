@@ -1,10 +1,11 @@
 /** Mounting and unmounting through the npm package, and what it needs of the machine. */
 import { execFile } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
-import { delimiter, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type Fuse from 'fuse-native';
+import { onPath } from '../on-path.js';
 
 /**
  * libfuse options that fuse-native has no field for, slipped in behind `fsname`, which it copies verbatim into the option list:
@@ -30,17 +31,6 @@ export function unmountCommand(): readonly [string, ...string[]] {
   if (onPath('fusermount')) return ['fusermount', '-u', '-z'];
   if (onPath('umount')) return ['umount', '-l'];
   throw new Error('neither fusermount nor umount is on the PATH: a mount could not be undone');
-}
-
-function onPath(name: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, name), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }
 
 /** Whether something is mounted on `path`, learned without touching it. */

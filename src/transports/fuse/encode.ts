@@ -1,5 +1,6 @@
 /** Reply bodies: attributes, entries, directory pages. */
 import { Dirent, FileType, fuseAttr, fuseKstatfs } from '../../abi/fuse/protocol.js';
+import type { Ids } from '../../client/user-namespace.js';
 import type { Attributes, VfsNode } from '../../vfs/node.js';
 import { inodeNumber } from './inode-number.js';
 import type { KnownNode } from './node-table.js';
@@ -14,7 +15,7 @@ const BLOCK = 4096;
 /** Times of every inode: when this module was loaded, as sysfs shows the time an object was instantiated. */
 const birth = BigInt(Math.floor(Date.now() / 1000));
 
-function attr(node: VfsNode, id: number) {
+function attr(node: VfsNode, id: number, owner: Ids) {
   const attributes: Attributes = node.attributes();
   return {
     ino: BigInt(inodeNumber(id, attributes.device)),
@@ -28,8 +29,8 @@ function attr(node: VfsNode, id: number) {
     ctimensec: 0,
     mode: FileType[node.kind].mode | attributes.mode,
     nlink: attributes.nlink ?? (node.kind === 'directory' ? 2 : 1),
-    uid: attributes.uid ?? 0,
-    gid: attributes.gid ?? 0,
+    uid: attributes.uid ?? owner.uid,
+    gid: attributes.gid ?? owner.gid,
     rdev: 0,
     blksize: BLOCK,
     flags: 0,
@@ -41,27 +42,27 @@ function attributeTtl(node: VfsNode): bigint {
   return node.volatile || (node.kind === 'directory' && !node.steadyCount) ? 0n : STATIC_TTL;
 }
 
-/** fuse_attr_out */
-export function attributesReply(known: KnownNode): Buffer {
+/** fuse_attr_out. `owner`, here and below: whom a node belongs to that says nothing of it. */
+export function attributesReply(known: KnownNode, owner: Ids): Buffer {
   const reply = Buffer.alloc(16 + fuseAttr.size);
   reply.writeBigUInt64LE(attributeTtl(known.node), 0);
-  fuseAttr.encodeInto(reply, 16, attr(known.node, known.id));
+  fuseAttr.encodeInto(reply, 16, attr(known.node, known.id, owner));
   return reply;
 }
 
 /** fuse_entry_out into `target` at `offset`. */
-export function writeEntry(target: Buffer, offset: number, known: KnownNode): void {
+export function writeEntry(target: Buffer, offset: number, known: KnownNode, owner: Ids): void {
   target.writeBigUInt64LE(BigInt(known.id), offset);
   target.writeBigUInt64LE(0n, offset + 8);
   target.writeBigUInt64LE(known.node.volatile ? 0n : STATIC_TTL, offset + 16);
   target.writeBigUInt64LE(attributeTtl(known.node), offset + 24);
   target.writeBigUInt64LE(0n, offset + 32);
-  fuseAttr.encodeInto(target, offset + 40, attr(known.node, known.id));
+  fuseAttr.encodeInto(target, offset + 40, attr(known.node, known.id, owner));
 }
 
-export function entryReply(known: KnownNode): Buffer {
+export function entryReply(known: KnownNode, owner: Ids): Buffer {
   const reply = Buffer.alloc(Dirent.entry);
-  writeEntry(reply, 0, known);
+  writeEntry(reply, 0, known, owner);
   return reply;
 }
 
@@ -91,6 +92,7 @@ export class DirectoryPage {
   constructor(
     room: number,
     private readonly plus: boolean,
+    private readonly owner: Ids,
   ) {
     this.bytes = scratch.subarray(0, room);
   }
@@ -106,7 +108,7 @@ export class DirectoryPage {
     const size = this.recordSize(name.length);
     this.bytes.fill(0, at, at + size);
     if (this.plus) {
-      if (entry.known) writeEntry(this.bytes, at, entry.known);
+      if (entry.known) writeEntry(this.bytes, at, entry.known, this.owner);
       at += Dirent.entry;
     }
     const device = entry.node.kind === 'file' ? entry.node.attributes().device : undefined;

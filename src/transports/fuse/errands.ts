@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { KernelError } from '../../abi/errno.js';
 import type { StructValue } from '../../abi/struct.js';
-import { RequestCaller } from '../../client/caller.js';
+import type { RequestCaller } from '../../client/caller.js';
 import { actFor } from '../../client/errand.js';
 import { andThen, type MaybeAsync } from '../../vfs/caller.js';
 import { type DescriptorOptions, NewDescriptor, type OpenFile } from '../../vfs/node.js';
@@ -71,13 +71,12 @@ export class Errands {
   }
 
   private callerOf(session: FuseSession, request: FuseRequest, tid: number): RequestCaller {
-    const owner = statSync(`/proc/${tid}`, { throwIfNoEntry: false });
-    if (!owner) throw new KernelError('ESRCH', `thread ${tid} died in its ioctl`);
+    const found = statSync(`/proc/${tid}`, { throwIfNoEntry: false });
+    if (!found) throw new KernelError('ESRCH', `thread ${tid} died in its ioctl`);
+    const owner = session.namespace.inside(found);
     if (!mayActFor(request.uid, owner.uid))
       throw new KernelError('EPERM', `user ${request.uid} can't act for thread ${tid} of user ${owner.uid}`);
-    return new RequestCaller(session.clients, session.probes, tid, owner.uid, owner.gid, (listener) =>
-      request.onInterrupt(listener),
-    );
+    return session.caller(request, tid, owner);
   }
 
   private answer(

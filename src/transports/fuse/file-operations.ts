@@ -13,7 +13,6 @@ import {
   TransferIn,
 } from '../../abi/fuse/protocol.js';
 import { ACT_FOR_COMMAND, DELIVER_COMMAND } from '../../client/errand.js';
-import { PROBE_COMMAND } from '../../client/probe.js';
 import { andThen } from '../../vfs/caller.js';
 import { NewDescriptor, type OpenFile, Poll } from '../../vfs/node.js';
 import { openRequest } from '../file-mode.js';
@@ -116,8 +115,6 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
   const { file, node } = fileOf(session, request);
   const command = request.body.readUInt32LE(IoctlIn.command);
   const argument = request.body.readBigUInt64LE(IoctlIn.argument);
-  if (command === PROBE_COMMAND && session.probes.arrived(request.tid, argument, file))
-    return replyIoctl(request, 0);
   if (command === ACT_FOR_COMMAND) return session.errands.act(session, request, argument);
   if (command === DELIVER_COMMAND)
     return session.errands.deliver(request, Number(BigInt.asIntN(32, argument)));
@@ -141,7 +138,8 @@ const pollOut = Buffer.alloc(8);
 
 export function poll(session: FuseSession, request: FuseRequest): void {
   const { file } = fileOf(session, request);
-  const { kh, flags } = fusePollIn.decode(request.body);
+  const { kh, flags, events } = fusePollIn.decode(request.body);
+  session.probes.arrived(request.tid, events, file);
   const wake = flags & POLL_SCHEDULE_NOTIFY ? () => session.wakePoll(kh) : () => {};
   pollOut.writeUInt32LE(file.poll ? file.poll(wake) : ALWAYS_READY, 0);
   request.reply(pollOut);

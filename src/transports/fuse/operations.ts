@@ -43,7 +43,7 @@ function readDirectory(session: FuseSession, request: FuseRequest, plus: boolean
   const open = session.files.get(fh)?.file;
   if (!(open instanceof OpenDirectory)) throw new KernelError('EBADF', 'not an open directory');
   if (offset === 0) open.names = session.dispatcher.names(known.path, node);
-  const page = new DirectoryPage(room, plus);
+  const page = new DirectoryPage(room, plus, session.owner);
   for (let next = offset; next < open.names.length + 2; next++) {
     const name = next < 2 ? ['.', '..'][next]! : open.names[next - 2]!;
     if (!page.fits(name)) break;
@@ -71,7 +71,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
       const { known, node } = directory(session, request);
       const name = nameAt(request.body);
       const child = session.dispatcher.lookup(known.path, node, name);
-      request.reply(entryReply(session.nodes.remember(known, name, child)));
+      request.reply(entryReply(session.nodes.remember(known, name, child), session.owner));
     },
   ],
   [
@@ -95,7 +95,10 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
       }
     },
   ],
-  [Opcode.GETATTR, (session, request) => request.reply(attributesReply(session.known(request)))],
+  [
+    Opcode.GETATTR,
+    (session, request) => request.reply(attributesReply(session.known(request), session.owner)),
+  ],
   [
     Opcode.SETATTR,
     (session, request) => {
@@ -110,7 +113,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
           ...(valid & FATTR.UID && { uid }),
           ...(valid & FATTR.GID && { gid }),
         });
-      request.reply(attributesReply(known));
+      request.reply(attributesReply(known, session.owner));
     },
   ],
   [

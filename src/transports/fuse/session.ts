@@ -17,6 +17,7 @@ import { RequestCaller } from '../../client/caller.js';
 import { isNativeError } from '../../client/errors.js';
 import { Probes } from '../../client/probe.js';
 import { Clients } from '../../client/process.js';
+import { type Ids, UserNamespace } from '../../client/user-namespace.js';
 import { type FuseChannel, native } from '../../native/index.js';
 import type { Dispatcher } from '../../vfs/dispatch.js';
 import type { DirectoryNode } from '../../vfs/node.js';
@@ -60,11 +61,20 @@ export interface SessionOptions {
   readonly fd?: number;
   /** Shared among sessions that serve one tree; default: its own. */
   readonly probes?: Probes;
+  /** Where the connection is mounted; default: ours. */
+  readonly namespace?: UserNamespace;
+  /** Whom nodes belong to that nobody has given away, in the ids of that namespace; default: root. */
+  readonly owner?: Ids;
 }
 
+/** For a mount by `owner`, without fd=…: whoever mounts it adds the number that the descriptor has there. */
+export function mountOptions({ uid, gid }: Ids): string {
+  return `rootmode=040555,user_id=${uid},group_id=${gid},allow_other,default_permissions`;
+}
+
+const root: Ids = { uid: 0, gid: 0 };
+
 export class FuseSession {
-  /** Without fd=…: the launcher adds the number the descriptor has there. */
-  static readonly mountOptions = 'rootmode=040555,user_id=0,group_id=0,allow_other,default_permissions';
   static readonly fsType = 'fuse.vfiofs';
 
   readonly nodes: NodeTable;
@@ -73,6 +83,8 @@ export class FuseSession {
   readonly clients = new Clients();
   readonly fd: number;
   readonly probes: Probes;
+  readonly namespace: UserNamespace;
+  readonly owner: Ids;
   readonly grafts = new Grafts();
   readonly errands = new Errands();
   readonly backings: Backings;
@@ -89,14 +101,16 @@ export class FuseSession {
   private open = true;
 
   constructor(
-    root: DirectoryNode,
+    tree: DirectoryNode,
     readonly dispatcher: Dispatcher,
     options: SessionOptions = {},
   ) {
     const { fd = native().openFuse(), probes = new Probes() } = options;
     this.fd = fd;
     this.probes = probes;
-    this.nodes = new NodeTable(root);
+    this.namespace = options.namespace ?? UserNamespace.own();
+    this.owner = options.owner ?? root;
+    this.nodes = new NodeTable(tree);
     this.cache = new KernelCache(this.nodes, (code, body) => this.notify(code, body));
     this.backings = new Backings(fd, () => this.features?.passthrough === true);
     this.channel = native().createChannel(fd, BUFFER_SIZE);
@@ -110,7 +124,7 @@ export class FuseSession {
 
   /** mount(2) on `directory`, whose absolute path must not lie on a mount of this daemon. */
   mountAt(directory: string, source: string): void {
-    native().mountFuse(this.fd, directory, source, FuseSession.mountOptions);
+    native().mountFuse(this.fd, directory, source, mountOptions(this.owner));
   }
 
   start(): void {
@@ -145,9 +159,13 @@ export class FuseSession {
   }
 
   callerOf(request: FuseRequest): RequestCaller {
-    return new RequestCaller(this.clients, this.probes, request.tid, request.uid, request.gid, (listener) =>
-      request.onInterrupt(listener),
-    );
+    return this.caller(request, request.tid, request);
+  }
+
+  /** Thread `tid`, with ids of the connection's namespace, as the one who waits for the answer to `request`. */
+  caller(request: FuseRequest, tid: number, { uid, gid }: Ids): RequestCaller {
+    const onInterrupt = (listener: () => void) => request.onInterrupt(listener);
+    return new RequestCaller(this.clients, this.probes, tid, uid, gid, onInterrupt, this.namespace);
   }
 
   initialise(request: FuseRequest): void {
