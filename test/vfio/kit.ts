@@ -20,6 +20,11 @@ import { NewDescriptor, type OpenFile } from '../../src/vfs/node.js';
 
 export const BDF = '0000:00:04.0';
 export const ARGUMENT = 0x10_0000n;
+/** A machine whose groups are no-IOMMU groups. */
+export const NO_IOMMU = {
+  iommu: { kind: 'none' },
+  modules: { vfio: { enable_unsafe_noiommu_mode: true } },
+} as const;
 const REQUEST = { flags: 2, reads: true, writes: true };
 export const ioctls = { ...ContainerIoctl, ...GroupIoctl, ...DeviceIoctl };
 

@@ -214,8 +214,9 @@ describe('iommufd structs against the table of the reference', () => {
 
 const headerFile = '/usr/include/linux/iommufd.h';
 
-describe.skipIf(!existsSync(headerFile))(`iommufd structs against <linux/iommufd.h>`, () => {
-  test('offsets and sizes of every struct this header has', () => {
+describe('iommufd structs against <linux/iommufd.h>', () => {
+  test('offsets and sizes of every struct this header has', ({ skip }) => {
+    if (!existsSync(headerFile)) skip(`no ${headerFile}: Linux headers before 6.2`);
     const header = readFileSync(headerFile, 'utf8');
     const folder = mkdtempSync(join(tmpdir(), 'vfiofs-iommufd-'));
     try {

@@ -1,8 +1,8 @@
-/** The data_fds: what reading, writing, poll and VFIO_MIG_GET_PRECOPY_INFO answer, and when a session ends. */
+/** The data_fds: what reading, writing and poll answer, and when a session ends. */
 import { describe, expect, test } from 'vitest';
-import { Feature, MigrationIoctl, MigState, precopyInfo } from '../../../src/abi/vfio/index.js';
-import { ARGUMENT, expectRefusal, le32 } from '../kit.js';
-import { type Device, device, flagsOf, inert, SET, Stream, saved } from './kit.js';
+import { MigState } from '../../../src/abi/vfio/index.js';
+import { expectRefusal } from '../kit.js';
+import { type Device, device, flagsOf, inert, Stream, saved } from './kit.js';
 
 const { STOP, RUNNING, STOP_COPY, RESUMING, RUNNING_P2P, PRE_COPY, PRE_COPY_P2P } = MigState;
 const READY = 0x41;
@@ -51,24 +51,6 @@ describe('refusals', () => {
     stream.write(state);
     await one.set(STOP);
     await expectRefusal('ENODEV', () => stream.write(Buffer.alloc(1)));
-  });
-
-  test('VFIO_MIG_GET_PRECOPY_INFO: ENOTTY, EFAULT, EINVAL', async () => {
-    const one = await device();
-    const stream = await one.open(PRE_COPY);
-    const command = MigrationIoctl.VFIO_MIG_GET_PRECOPY_INFO;
-    await expectRefusal('ENOTTY', () => one.client.ioctl(stream.fd, command + 1));
-    await expectRefusal('EFAULT', () => one.client.ioctl(stream.fd, command, 0n));
-    one.client.argument(le32(23, 0, 0, 0, 0, 0));
-    await expectRefusal('EINVAL', () => one.client.ioctl(stream.fd, command));
-    one.client.caller.map(ARGUMENT, le32(24, 0, 0, 0, 0, 0), { writable: false });
-    await expectRefusal('EFAULT', () => one.client.ioctl(stream.fd, command));
-    await one.set(STOP_COPY);
-    await expectRefusal('EINVAL', () => stream.precopyInfo());
-    await one.set(STOP);
-    const loading = await one.open(RESUMING);
-    expect(one.client.file(loading.fd).ioctl).toBeUndefined();
-    expect(precopyInfo.size).toBe(24);
   });
 
   test('one direction each', async () => {
@@ -178,14 +160,6 @@ describe('pre-copy', () => {
     expect(woken).toBe(2);
     await one.set(STOP);
     expect(woken).toBe(3);
-  });
-
-  test('once opted in, flags of precopy_info are an answer: nothing starts over here', async () => {
-    const one = await device();
-    const stream = await one.open(PRE_COPY);
-    expect((await stream.precopyInfo(0xffff_ffff)).flags).toBe(0xffff_ffff);
-    await one.feature(SET | Feature.MIG_PRECOPY_INFOv2);
-    expect((await stream.precopyInfo(0xffff_ffff)).flags).toBe(0);
   });
 });
 

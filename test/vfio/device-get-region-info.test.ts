@@ -1,39 +1,11 @@
-/** DEVICE_GET_INFO, GET_REGION_INFO, GET_IRQ_INFO, RESET: argsz, capability chains, refusals. */
-
+/** VFIO_DEVICE_GET_REGION_INFO: argsz, capability chains. */
 import { describe, expect, test } from 'vitest';
-import { DeviceFlag, regionInfo } from '../../src/abi/vfio/index.js';
+import { regionInfo } from '../../src/abi/vfio/index.js';
 import type { Bar, PciFunction } from '../../src/host/pci-function.js';
 import { fakeFunction } from '../../src/testkit/fake-host.js';
 import { isMappable } from '../../src/vfio/regions/mappable.js';
 import { romImage } from '../host/rom-image.js';
-import { BDF, type Client, expectRefusal, ioctls, le32, modelled, region, rig } from './kit.js';
-
-const conventional = fakeFunction(BDF, { pcie: false, msix: false, msi: false, interruptPin: 0 });
-
-describe('GET_INFO', () => {
-  const { VFIO_DEVICE_GET_INFO } = ioctls;
-
-  test('EFAULT and EINVAL', async () => {
-    const { client } = rig();
-    const { device } = await client.open();
-    client.argument(le32(16, 0, 0));
-    await expectRefusal('EFAULT', () => client.ioctl(device, VFIO_DEVICE_GET_INFO));
-    client.argument(le32(15, 0, 0, 0));
-    await expectRefusal('EINVAL', () => client.ioctl(device, VFIO_DEVICE_GET_INFO));
-    client.caller.map(0x9000n, le32(16, 0, 0, 0), { writable: false });
-    await expectRefusal('EFAULT', () => client.ioctl(device, VFIO_DEVICE_GET_INFO, 0x9000n));
-  });
-
-  test.each([16, 20, 24, 4096])('argsz %i: min(argsz, 24) bytes are written', async (argsz) => {
-    const { client } = rig();
-    const { device } = await client.open();
-    const live = client.argument(le32(argsz, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff));
-    await client.ioctl(device, VFIO_DEVICE_GET_INFO);
-    const flags = DeviceFlag.PCI | DeviceFlag.RESET;
-    const tail = argsz < 20 ? [0xff, 0xff] : argsz < 24 ? [0, 0xff] : [0, 0];
-    expect(live).toEqual(le32(argsz, flags, 9, 5, ...tail, 0xff));
-  });
-});
+import { type Client, expectRefusal, ioctls, le32, modelled, region, rig } from './kit.js';
 
 describe('GET_REGION_INFO', () => {
   const { VFIO_DEVICE_GET_REGION_INFO } = ioctls;
@@ -135,77 +107,5 @@ describe('GET_REGION_INFO', () => {
     expect(offset).toBe(region(7) + BigInt(fn(other).pagesBase));
     expect(client.pread(device, offset, 2).readUInt16LE(0)).toBe(0x1234);
     await expectRefusal('EINVAL', () => client.pread(device, region(7), 2));
-  });
-});
-
-describe('GET_IRQ_INFO', () => {
-  const ask = async (client: Client, device: number, index: number, argsz = 16) => {
-    const live = client.argument(le32(argsz, 0xff, index, 0xff));
-    await client.ioctl(device, ioctls.VFIO_DEVICE_GET_IRQ_INFO);
-    return [live.readUInt32LE(4), live.readUInt32LE(12)];
-  };
-
-  test('EFAULT, EINVAL', async () => {
-    const { client } = rig();
-    const { device } = await client.open();
-    await expectRefusal('EFAULT', () => client.ioctl(device, ioctls.VFIO_DEVICE_GET_IRQ_INFO, 0n));
-    await expectRefusal('EINVAL', () => ask(client, device, 0, 15));
-    await expectRefusal('EINVAL', () => ask(client, device, 5));
-  });
-
-  test('flags and counts of a PCIe device', async () => {
-    const { client } = rig();
-    const { device } = await client.open();
-    const rows = [];
-    for (let index = 0; index < 5; index++) rows.push(await ask(client, device, index));
-    expect(rows).toEqual([
-      [7, 1],
-      [9, 4],
-      [1, 4],
-      [9, 1],
-      [9, 1],
-    ]);
-  });
-
-  test('a conventional device without interrupts has none, and no ERR', async () => {
-    const { client } = rig({ functions: [conventional] });
-    const { device } = await client.open();
-    const rows = [];
-    for (const index of [0, 1, 2]) rows.push(await ask(client, device, index));
-    // NORESIZE also for MSI-X: only where there is a table can vectors be added.
-    expect(rows).toEqual([
-      [7, 0],
-      [9, 0],
-      [9, 0],
-    ]);
-    await expectRefusal('EINVAL', () => ask(client, device, 3));
-    expect(await ask(client, device, 4)).toEqual([9, 1]);
-  });
-});
-
-describe('RESET', () => {
-  test('EINVAL for a function without a reset method, which the flags tell', async () => {
-    const { client } = rig({ functions: [conventional] });
-    const { device } = await client.open();
-    const live = client.argument(le32(16, 0, 0, 0));
-    await client.ioctl(device, ioctls.VFIO_DEVICE_GET_INFO);
-    expect(live.readUInt32LE(4)).toBe(DeviceFlag.PCI);
-    await expectRefusal('EINVAL', () => client.ioctl(device, ioctls.VFIO_DEVICE_RESET, 0n));
-  });
-
-  test('keeps configuration and interrupts, resets the model', async () => {
-    const { client, log, fn } = rig();
-    const { device } = await client.open();
-    client.pwrite(device, region(7, 4), Buffer.from([7, 0]));
-    client.pwrite(device, region(7, 0x3c), Buffer.from([0x42]));
-    const irq = client.caller.putEventfd(50);
-    await client.setIrqs(device, 0x24, 2, 0, 1, [50]);
-    log.events.length = 0;
-    expect(await client.ioctl(device, ioctls.VFIO_DEVICE_RESET, 0n)).toBe(0);
-    expect(log.events).toEqual(['reset']);
-    expect(fn().config.read(4, 2) & 7).toBe(7);
-    expect(client.pread(device, region(7, 0x3c), 1)[0]).toBe(0x42);
-    log.context!.interrupts.msi(0);
-    expect(irq.signals).toBe(1);
   });
 });
