@@ -28,25 +28,53 @@ export type Kind = keyof typeof ranges;
 const largestBelowBridge = 16 * 2 ** 20;
 
 type Cursors = Record<Kind, bigint>;
+const kinds = ['io', 'memory', 'high'] as const;
 
-/** Fills in the addresses of BARs and ROMs and the windows of bridges. Throws when a range is full. */
+/**
+ * Fills in the addresses of BARs and ROMs and the windows of bridges, with room for each function's other profiles where there is any.
+ * Throws when a range is full.
+ */
 export function assignAddresses(roots: readonly RootPlan[]): void {
-  const cursors: Cursors = { io: ranges.io.start, memory: ranges.memory.start, high: ranges.high.start };
-  for (const root of roots) for (const fn of root.functions) place(fn, cursors);
+  try {
+    assign(roots, true);
+  } catch {
+    assign(roots, false);
+  }
 }
 
-function place(fn: FunctionPlan, cursors: Cursors): void {
+function assign(roots: readonly RootPlan[], spare: boolean): void {
+  const cursors: Cursors = { io: ranges.io.start, memory: ranges.memory.start, high: ranges.high.start };
+  for (const root of roots) for (const fn of root.functions) place(fn, cursors, spare);
+}
+
+/** Where the cursors would be had `fn` the BARs of any of its profiles. */
+function behindForms(fn: FunctionPlan, start: Cursors): Cursors[] {
+  return fn.forms.flatMap(({ bars, rom }) => {
+    const cursors = { ...start };
+    try {
+      for (const bar of bars) if (bar) take(fn, cursors, kindOf(bar, fn.parent !== undefined), bar.size);
+      if (rom.size > 0) take(fn, cursors, 'memory', rom.size);
+      return [cursors];
+    } catch {
+      return []; // It never fits.
+    }
+  });
+}
+
+function place(fn: FunctionPlan, cursors: Cursors, spare: boolean): void {
+  const others = spare ? behindForms(fn, cursors) : [];
   for (const bar of fn.bars)
     if (bar) bar.address = take(fn, cursors, kindOf(bar, fn.parent !== undefined), bar.size);
   const vfs = fn.description.sriov?.totalVfs ?? 0;
   for (const bar of fn.vfBars)
     if (bar) bar.address = take(fn, cursors, kindOf(bar, fn.parent !== undefined, vfs), bar.size, vfs);
   if (fn.rom.size > 0) fn.rom.address = take(fn, cursors, 'memory', fn.rom.size);
+  for (const kind of kinds)
+    for (const other of others) if (other[kind] > cursors[kind]) cursors[kind] = other[kind];
   if (!fn.bridge) return;
-  for (const kind of ['io', 'memory', 'high'] as const)
-    cursors[kind] = align(cursors[kind], alignmentBelow(fn, kind));
+  for (const kind of kinds) cursors[kind] = align(cursors[kind], alignmentBelow(fn, kind));
   const starts = { ...cursors };
-  for (const child of fn.children) place(child, cursors);
+  for (const child of fn.children) place(child, cursors, spare);
   const close = (kind: Kind): Window | undefined => {
     if (cursors[kind] === starts[kind]) return undefined;
     cursors[kind] = align(cursors[kind], ranges[kind].granule);
@@ -77,7 +105,7 @@ function take(fn: FunctionPlan, cursors: Cursors, kind: Kind, size: number, coun
 function alignmentBelow(bridge: FunctionPlan, kind: Kind): bigint {
   let largest = 0n;
   const visit = (fn: FunctionPlan): void => {
-    for (const bar of fn.bars) {
+    for (const bar of [fn, ...fn.forms].flatMap(({ bars }) => bars)) {
       if (!bar || kindOf(bar, true) !== kind) continue;
       if (BigInt(bar.size) > largest) largest = BigInt(bar.size);
     }

@@ -78,6 +78,12 @@ export class BarHome {
     return this.lent;
   }
 
+  /** As release(), and whoever is given its place finds it empty. */
+  discard(): void {
+    if (this.own) this.release();
+    else this.group.discard(this.memory);
+  }
+
   /** The function leaves the machine. */
   release(): void {
     (this.own ?? this.group).unmap(this.memory);

@@ -22,6 +22,7 @@ import type { PciFunction } from './pci-function.js';
 import { builtInDrivers, moduleOf, plainDriver } from './plain-drivers.js';
 import type { MachinePlan } from './plan.js';
 import { Population } from './population.js';
+import { Profiles } from './profile-control.js';
 import { type PciSlot, Slots } from './slots.js';
 import { Sriov } from './sriov.js';
 import { type VariantDriver, variantsOf } from './variant-drivers.js';
@@ -52,6 +53,7 @@ class PretendHost implements Host {
   readonly variants: readonly VariantDriver[];
   readonly sriov: Sriov;
   readonly mdevs: Mdevs;
+  readonly profiles: Profiles;
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
   tainted: number;
@@ -86,6 +88,7 @@ class PretendHost implements Host {
     );
     this.sriov = new Sriov({
       addVirtual: (vf, pf) => this.population.addVirtual(vf, pf),
+      profileOf: (pf, index) => this.profiles.ofVirtual(pf, index),
       announce: (fn) => this.population.announce(fn),
       remove: (fn) => this.remove(fn),
       probe: (fn) => this.drivers.deviceAdded(fn),
@@ -94,6 +97,10 @@ class PretendHost implements Host {
         this.uevents.emit({ action: 'change', subject: { kind: 'pci', function: pf } });
       },
     });
+    this.profiles = new Profiles(
+      { roots: plan.roots, models, changes: this.changes, uevents: this.uevents },
+      description.chosenProfiles,
+    );
     this.physicalSlots = new Slots(
       { remove: (fn) => this.remove(fn), scan: (port) => this.population.scan(port) },
       this.functions,
@@ -119,6 +126,7 @@ class PretendHost implements Host {
       groups: this.iommuGroups,
       slots: this.physicalSlots,
       sriov: this.sriov,
+      profiles: this.profiles,
       changes: this.changes,
       uevents: this.uevents,
     });

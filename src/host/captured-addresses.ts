@@ -7,11 +7,13 @@ import { type ConfigImage, findExtended } from './config-image.js';
 import { placeAmong } from './free-addresses.js';
 import type { Window } from './pci-function.js';
 import type { BarPlan, FunctionPlan, RootPlan } from './plan.js';
+import { sameHardware } from './profiles.js';
 
 export function takeCapturedAddresses(roots: readonly RootPlan[]): void {
   const others: FunctionPlan[] = [];
   const visit = (fn: FunctionPlan): void => {
-    if (fn.image) place(fn, fn.image);
+    // Another profile's BARs had no addresses there.
+    if (fn.image && sameHardware(fn.profile, undefined)) place(fn, fn.image);
     else others.push(fn);
     for (const child of fn.children) visit(child);
   };

@@ -56,10 +56,10 @@ export function checkFunction(given: FunctionDescription, known: Known, report: 
   checkBars(shape.bars, row, note);
   checkMessages(shape, note);
   checkTrapped(shape, note);
-  checkSriov(row, shape, note);
+  checkSriov(row, shape, known.models, note);
   const definition = findModel(known.models, row.model);
   checkMigration(row.migration, { bars: shape.bars, definition }, note);
-  checkProfiles(row.profiles, { bars: shape.bars, definition }, note);
+  checkProfiles(row.profiles, { row: given, models: known.models }, report);
   if (row.bridge && (row.migration || row.dmaLogging))
     note([row.migration ? 'migration' : 'dmaLogging'], 'a bridge has no vfio client');
   const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];

@@ -1,22 +1,28 @@
 /** SR-IOV of a description: numbers that a capability can hold, VFs that hardware could have, and routing ids that nobody else has. */
 
 import type { BarSpec, FunctionShape } from '../devices/contract.js';
-import { formatBdf } from './bdf.js';
+import { formatBdf, parseBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
 import { checkMigration } from './check-migration.js';
 import { checkProfiles } from './check-profiles.js';
 import { type CompleteDescription, type CompleteSriov, complete } from './completed.js';
-import type { HostDescription } from './description.js';
+import type { FunctionDescription, HostDescription } from './description.js';
 import { isolationHead } from './grouping.js';
-import { type FunctionPlan, parseRootBus } from './plan.js';
+import type { ModelLookup } from './models.js';
+import { type FunctionPlan, parseRootBus, planFunction } from './plan.js';
 import { hex, type Report } from './problem.js';
-import { lastVfBus, vfAddress } from './virtual-plan.js';
+import { lastVfBus, vfAddress, vfDescription } from './virtual-plan.js';
 
 const page = 4096;
 
 /** The block alone; `shape` is the PF's, `report` takes paths below the function. */
-export function checkSriov(row: CompleteDescription, shape: FunctionShape, report: Report): void {
+export function checkSriov(
+  row: CompleteDescription,
+  shape: FunctionShape,
+  models: ModelLookup,
+  report: Report,
+): void {
   const { sriov } = row;
   if (!sriov) return;
   const note: Report = (path, message) => report(['sriov', ...path], message);
@@ -31,11 +37,17 @@ export function checkSriov(row: CompleteDescription, shape: FunctionShape, repor
   });
   checkMigration(sriov.migration, { bars, definition: undefined }, note);
   checkLegacyIo(sriov, bars, note);
-  checkProfiles(sriov.profiles, { bars, definition: undefined }, note);
   const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
   const captured = sriov.config && complete({ bdf: row.bdf, config: sriov.config, bars });
   const msix = sriov.msix ?? captured?.msix;
   checkMessages({ ...vf, ...(msix && { msix }) }, note);
+  if (!sriov.profiles || !shape.pcie || !parseBdf(row.bdf)) return;
+  const first = vfDescription(planFunction(row as FunctionDescription, models), 0);
+  checkProfiles(
+    sriov.profiles,
+    { row: first, models, slices: bars, legacyIo: sriov.legacyIo !== undefined },
+    note,
+  );
 }
 
 /** legacy_io.c has its BAR 0 where the VF has none, and reaches the notify register through another one. */

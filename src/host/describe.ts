@@ -52,6 +52,7 @@ export function describeFunction(fn: PciFunction) {
     numa_node: fn.numaNode,
     reset_methods: [...fn.resetMethods],
     model: fn.modelName ?? null,
+    profile: fn.profile?.name ?? null,
     migration: fn.migration ? [...fn.migration.flags] : null,
     dma_logging: fn.dmaLogging ?? false,
     iommu_group: fn.iommuGroup?.id ?? null,

@@ -31,6 +31,10 @@ export interface HostDescription {
   readonly modules?: Readonly<Record<string, Readonly<Record<string, boolean | number>>>>;
   /** Kernel drivers beside the built-in ones; a name that is built in replaces that driver. */
   readonly drivers?: readonly DriverDescription[];
+  /** Profiles that functions and VFs have from the start, by BDF; others: the first of theirs, or what their driver says. */
+  readonly chosenProfiles?: Readonly<Record<string, string>>;
+  /** Where each selection of a profile is written to, for the next start to read as `chosenProfiles`; default: nowhere. */
+  readonly profilesFile?: string;
   readonly functions: readonly FunctionDescription[];
 }
 
@@ -119,6 +123,8 @@ export interface VariantDescription {
   readonly legacyIo?: boolean;
   /** Only VFs get this, and only while one of these drivers has their PF; default: every device. */
   readonly vfsOf?: readonly string[];
+  /** What its devices can be, as far as they fit a device that describes none itself. */
+  readonly profiles?: readonly ProfileDescription[];
 }
 
 /** What a function says it is (PCI Local Bus 3.0, section 6.2.1). */
@@ -132,14 +138,42 @@ export interface IdentityDescription {
   readonly revision?: number;
 }
 
+/** Keys of a function that a profile can override: what the device is, not where it stands nor who drives it. */
+export const profileKeys = [
+  'vendor',
+  'device',
+  'subsystemVendor',
+  'subsystemDevice',
+  'class',
+  'revision',
+  'options',
+  'bars',
+  'romSize',
+  'rom',
+  'msix',
+  'msi',
+  'interruptPin',
+  'pcie',
+  'trapped',
+  'atomicOps',
+  'link',
+  'serialNumber',
+  'vpd',
+  'powerManagement',
+  'capabilities',
+  'extendedCapabilities',
+  'migration',
+  'dmaLogging',
+] as const satisfies readonly (keyof FunctionDescription)[];
+
 /** A shape in which a device is given to its user: what it overrides of the device, as the description of the function has it. */
-export interface ProfileDescription extends IdentityDescription {
+export interface ProfileDescription extends Pick<FunctionDescription, (typeof profileKeys)[number]> {
   /** Letters, digits, `_`, `.` and `-`. */
   readonly name: string;
   /** One line. */
   readonly description?: string;
-  readonly migration?: MigrationDescription | false;
-  readonly dmaLogging?: boolean;
+  /** Whether a virtio network VF is a transitional device to its user; default: as its driver says. */
+  readonly legacyIo?: boolean;
 }
 
 /** What the PF of a virtio network VF can do for it by admin commands (VIRTIO_ADMIN_CMD_LEGACY_*). */
@@ -304,7 +338,7 @@ export interface FunctionDescription extends IdentityDescription {
   /** Lets a vfio client ask which pages the device wrote; default: as its driver says. */
   readonly dmaLogging?: boolean;
 
-  /** What it can be while a vfio driver has it; the first is what it is until another is chosen. In place of the driver's. */
+  /** What it can be; the first is what it is until another is chosen, which a vfio driver lets do. In place of the driver's. */
   readonly profiles?: readonly ProfileDescription[];
 
   /** Bound at start. Left out: whichever driver matches, as on a kernel that boots; `none`: stays unbound. */

@@ -17,6 +17,8 @@ export type HostChange =
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
   | { readonly kind: 'function-lost'; readonly function: PciFunction }
+  /** It is another device now: ids, BARs, capabilities may all be different. */
+  | { readonly kind: 'function-reshaped'; readonly function: PciFunction }
   /** It has MSI or MSI-X vectors now, or none any more. */
   | { readonly kind: 'messages-changed'; readonly function: PciFunction }
   | { readonly kind: 'vfio-changed'; readonly function: PciFunction }
@@ -32,6 +34,7 @@ export type Kobject =
       readonly function: PciFunction;
       readonly name: string;
       readonly minor: number | undefined;
+      readonly also?: readonly string[];
     }
   | { readonly kind: 'vfio-group'; readonly name: string; readonly minor: number }
   | { readonly kind: 'slot'; readonly name: string };

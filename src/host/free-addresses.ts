@@ -2,10 +2,10 @@
  * Bus addresses for a function that comes to a running machine: beside what is there, nobody moves. Below a bridge it must fit
  * into the bridge's window, which opens or grows where the bus above has room (pci_assign_unassigned_bridge_resources()).
  */
-import { refuse } from '../abi/errno.js';
+import { KernelError, refuse } from '../abi/errno.js';
 import { align, type Kind, kindOf, ranges } from './addresses.js';
 import type { Window } from './pci-function.js';
-import type { BarPlan, BridgePlan, FunctionPlan, RootPlan } from './plan.js';
+import type { BridgePlan, FunctionPlan, RootPlan } from './plan.js';
 
 const windowOf = { io: 'io', memory: 'memory', high: 'prefetchable' } as const;
 const kinds = ['io', 'memory', 'high'] as const;
@@ -15,10 +15,7 @@ const kinds = ['io', 'memory', 'high'] as const;
  * windows of the bridges above are then as before.
  */
 export function placeAmong(roots: readonly RootPlan[], fn: FunctionPlan): void {
-  const above: BridgePlan[] = [];
-  for (let up = fn.parent; up; up = up.parent) above.push(up.bridge!);
-  const before = above.map(({ io, memory, prefetchable }) => ({ io, memory, prefetchable }));
-  try {
+  orWindowsAsBefore(fn, () => {
     const own: Occupied[] = [];
     const take = (kind: Kind, size: number, count = 1): bigint => {
       const aligned = BigInt(kind === 'io' ? size : Math.max(size, 4096));
@@ -32,6 +29,16 @@ export function placeAmong(roots: readonly RootPlan[], fn: FunctionPlan): void {
     const vfs = fn.description.sriov?.totalVfs ?? 0;
     for (const bar of fn.vfBars) if (bar) bar.address = take(kindOf(bar, below, vfs), bar.size, vfs);
     if (fn.rom.size > 0) fn.rom.address = take('memory', fn.rom.size);
+  });
+}
+
+/** When `place` throws, the windows of the bridges above `fn` are what they were. */
+export function orWindowsAsBefore(fn: FunctionPlan, place: () => void): void {
+  const above: BridgePlan[] = [];
+  for (let up = fn.parent; up; up = up.parent) above.push(up.bridge!);
+  const before = above.map(({ io, memory, prefetchable }) => ({ io, memory, prefetchable }));
+  try {
+    place();
   } catch (error) {
     above.forEach((bridge, i) => {
       Object.assign(bridge, before[i]);
@@ -45,9 +52,6 @@ export function placeAmong(roots: readonly RootPlan[], fn: FunctionPlan): void {
  * open the window for it (pci_do_resource_release_and_resize()). ENOSPC when there is no room; everything is then as before.
  */
 export function replaceBar(roots: readonly RootPlan[], fn: FunctionPlan, index: number, size: number): void {
-  const above: BridgePlan[] = [];
-  for (let up = fn.parent; up; up = up.parent) above.push(up.bridge!);
-  const windows = above.map(({ io, memory, prefetchable }) => ({ io, memory, prefetchable }));
   const below = fn.parent !== undefined;
   const resized = fn.bars[index]!;
   const before = { size: resized.size, kind: kindOf(resized, below) };
@@ -57,23 +61,75 @@ export function replaceBar(roots: readonly RootPlan[], fn: FunctionPlan, index: 
   const others = new Set(moved);
   const own: Occupied[] = [];
   try {
-    for (const bar of [...moved].sort((a, b) => b.size - a.size)) {
-      const kind = kindOf(bar, below);
-      const length = BigInt(bar.size);
-      const alignment = BigInt(Math.max(bar.size, 4096));
-      bar.address = allocate(roots, fn, kind, length, alignment, own, others);
-      own.push({ kind, start: bar.address, end: bar.address + length });
-    }
+    orWindowsAsBefore(fn, () => {
+      for (const bar of [...moved].sort((a, b) => b.size - a.size)) {
+        const kind = kindOf(bar, below);
+        const length = BigInt(bar.size);
+        const alignment = BigInt(Math.max(bar.size, 4096));
+        bar.address = allocate(roots, fn, kind, length, alignment, own, others);
+        own.push({ kind, start: bar.address, end: bar.address + length });
+      }
+    });
   } catch (error) {
     resized.size = before.size;
     moved.forEach((bar, i) => {
       bar.address = places[i]!;
     });
-    above.forEach((bridge, i) => {
-      Object.assign(bridge, windows[i]);
-    });
     throw error;
   }
+}
+
+/** BARs and ROM of a function that is there. */
+type Places = Pick<FunctionPlan, 'bars' | 'rom'>;
+
+/**
+ * Gives `next` addresses in place of what `fn` has: what it has in common with that stays, the rest goes where there is room; if there is
+ * none, everything is placed anew, the largest first. ENOSPC when that does not help; the windows of the bridges above are then as before.
+ */
+export function placeInstead(roots: readonly RootPlan[], fn: FunctionPlan, next: Places): void {
+  try {
+    orWindowsAsBefore(fn, () => placeAll(roots, fn, next, true));
+  } catch (error) {
+    if (!(error instanceof KernelError)) throw error;
+    orWindowsAsBefore(fn, () => placeAll(roots, fn, next, false));
+  }
+}
+
+function placeAll(roots: readonly RootPlan[], fn: FunctionPlan, { bars, rom }: Places, keep: boolean): void {
+  const below = fn.parent !== undefined;
+  const leaving = new Set<object>([...fn.bars.flatMap((bar) => bar ?? []), fn.rom]);
+  const wanted = bars.flatMap((bar) => {
+    if (!bar) return [];
+    const kind = kindOf(bar, below);
+    const before = fn.bars[bar.index];
+    const same = before?.size === bar.size && kindOf(before, below) === kind;
+    return [{ place: bar, size: bar.size, kind, stays: same ? before.address : undefined }];
+  });
+  const stays = fn.rom.size === rom.size ? fn.rom.address : undefined;
+  const all: Wanted[] = [
+    ...wanted,
+    ...(rom.size > 0 ? [{ place: rom, size: rom.size, kind: 'memory' as const, stays }] : []),
+  ];
+  const own: Occupied[] = [];
+  const put = ({ place, kind, size }: Wanted, start: bigint): void => {
+    place.address = start;
+    own.push({ kind, start, end: start + BigInt(size) });
+  };
+  const staying = keep ? all.filter((row) => row.stays !== undefined) : [];
+  for (const row of staying) put(row, row.stays!);
+  const rest = all.filter((row) => !staying.includes(row));
+  for (const row of keep ? rest : rest.sort((a, b) => b.size - a.size)) {
+    const alignment = BigInt(row.kind === 'io' ? row.size : Math.max(row.size, 4096));
+    put(row, allocate(roots, fn, row.kind, BigInt(row.size), alignment, own, leaving));
+  }
+}
+
+interface Wanted {
+  readonly place: { address: bigint };
+  readonly size: number;
+  readonly kind: Kind;
+  /** Where it is, if it is there. */
+  readonly stays: bigint | undefined;
 }
 
 /** [start, end) of one kind. */
@@ -87,7 +143,7 @@ interface Occupied {
 function* occupied(
   functions: Iterable<FunctionPlan>,
   belowBridge: boolean,
-  without: ReadonlySet<BarPlan>,
+  without: ReadonlySet<object>,
 ): Iterable<Occupied> {
   for (const fn of functions) {
     for (const bar of fn.bars)
@@ -99,7 +155,7 @@ function* occupied(
         const end = bar.address + BigInt(bar.size) * BigInt(vfs);
         yield { kind: kindOf(bar, belowBridge, vfs), start: bar.address, end };
       }
-    if (fn.rom.size > 0)
+    if (fn.rom.size > 0 && !without.has(fn.rom))
       yield { kind: 'memory', start: fn.rom.address, end: fn.rom.address + BigInt(fn.rom.size) };
     for (const kind of kinds) {
       const window = fn.bridge?.[windowOf[kind]];
@@ -112,7 +168,7 @@ function neighbours(
   roots: readonly RootPlan[],
   parent: FunctionPlan | undefined,
   kind: Kind,
-  without: ReadonlySet<BarPlan> = new Set(),
+  without: ReadonlySet<object> = new Set(),
 ): Occupied[] {
   const functions = parent ? parent.children : roots.flatMap((root) => root.functions);
   return [...occupied(functions, parent !== undefined, without)]
@@ -128,7 +184,7 @@ function allocate(
   size: bigint,
   alignment: bigint,
   own: readonly Occupied[],
-  without: ReadonlySet<BarPlan> = new Set(),
+  without: ReadonlySet<object> = new Set(),
 ): bigint {
   const { parent } = fn;
   const mine = own.filter((row) => row.kind === kind);

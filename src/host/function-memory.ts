@@ -53,6 +53,18 @@ export class FunctionMemory {
     return false;
   }
 
+  /** Somebody has one of its files open or mapped, as far as can be told: `alone`, when nobody uses another function of its group. */
+  inUse(alone: boolean): boolean {
+    const pages = this.fn.iommuGroup?.pages ?? this.ownPages;
+    return this.lent || (alone && pages?.shared === true);
+  }
+
+  /** All of it is zero, and nothing is there until it is asked for again. Nobody uses it. */
+  clear(): void {
+    for (const home of this.homes.values()) home.discard();
+    this.homes.clear();
+  }
+
   /** What reads it by a mapping gets the ones of an empty bus, as far as anybody has touched it and it is no huge BAR. */
   vanish(): void {
     for (const { memory } of this.homes.values()) if (memory.length <= largestEmptied) memory.fill(0xff);

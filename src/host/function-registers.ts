@@ -14,13 +14,6 @@ const bridgeRegisters = [
   [0x20, 0x34],
 ] as const;
 
-/** Vendor and device, revision and class, subsystem. */
-const identityRegisters = [
-  [0x00, 0x04],
-  [0x08, 0x0c],
-  [0x2c, 0x30],
-] as const;
-
 export class FunctionRegisters {
   private built: ConfigSpace | undefined;
   /** Made to it before it was built. */
@@ -82,12 +75,10 @@ export class FunctionRegisters {
       this.built.poke(offset, bytes.subarray(offset, end));
   }
 
-  /** Other ids. */
-  refreshIdentity(): void {
-    if (!this.built) return;
-    const { bytes } = buildConfig(this.plan);
-    for (const [offset, end] of this.plan.bridge ? [] : identityRegisters)
-      this.built.poke(offset, bytes.subarray(offset, end));
+  /** The function is another one: whoever asks next gets the registers of that at power-on. */
+  rebuild(): void {
+    this.built = undefined;
+    this.changes.length = 0;
   }
 
   /** What is in the slot of this port, or its power, has changed: link and presence are as the plan says now. */

@@ -22,12 +22,11 @@ import {
   type AttachedModel,
   type Bar,
   type Bridge,
-  type FunctionIds,
   noSinks,
   type PciFunction,
   type ResetMethod,
 } from './pci-function.js';
-import type { FunctionPlan } from './plan.js';
+import type { FunctionForm, FunctionPlan } from './plan.js';
 import { canResetBy, type Surroundings, usableResets } from './reset-methods.js';
 import { PhysicalFunction } from './sriov.js';
 
@@ -52,9 +51,7 @@ export interface FunctionServices {
 export class HostFunction implements PciFunction {
   readonly bdf: Bdf;
   readonly address: PciAddress;
-  /** As described; profiles override its ids. */
-  private readonly ownShape: FunctionShape;
-  readonly bars: readonly (Bar | undefined)[];
+  bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
   readonly sinks = noSinks();
@@ -84,13 +81,14 @@ export class HostFunction implements PciFunction {
     readonly parent: HostFunction | undefined,
     private readonly services: FunctionServices,
     readonly physfn: HostFunction | undefined = undefined,
+    /** Found again by a rescan, it is a new one: nobody has set its driver_override. */
+    again = false,
   ) {
     this.bdf = plan.bdf;
     this.address = plan.address;
-    this.ownShape = plan.shape;
     this.registers = new FunctionRegisters(plan);
     this.memory = new FunctionMemory(this, services.provider);
-    this.bars = plan.bars.map((bar) => bar && new HostBar(bar, this));
+    this.bars = this.planned();
     this.messages = new MessageVectors(
       (change) => this.configure(change),
       services.irqNumbers,
@@ -98,7 +96,7 @@ export class HostFunction implements PciFunction {
     );
     this.pagesBase = plan.window * WINDOW_SIZE;
     this.sriov = plan.description.sriov && new PhysicalFunction(plan);
-    this.driverOverride = plan.description.driverOverride ?? null;
+    this.driverOverride = again ? null : (plan.description.driverOverride ?? null);
     this.modelState = plan.definition ? 'waiting' : 'none';
   }
 
@@ -106,11 +104,10 @@ export class HostFunction implements PciFunction {
     return this.plan.shape;
   }
   get profiles(): readonly ProfileDescription[] | undefined {
-    return this.plan.description.profiles;
+    return this.plan.own.profiles;
   }
-  identify(ids: Partial<FunctionIds>): void {
-    this.plan.shape = { ...this.ownShape, ...ids };
-    this.registers.refreshIdentity();
+  get profile(): ProfileDescription | undefined {
+    return this.plan.profile;
   }
   get mediatedBy(): PciFunction | undefined {
     return this.plan.mediatedBy;
@@ -255,6 +252,28 @@ export class HostFunction implements PciFunction {
     this.services.hooks.modelAttached?.(this, this.attached!);
   }
 
+  /** It is another device from now on, as it comes from the factory: registers, memory and model are made anew. Nobody uses it. */
+  reshape(form: FunctionForm): void {
+    this.endModel();
+    this.memory.clear();
+    Object.assign(this.plan, form);
+    this.bars = this.planned();
+    this.registers.rebuild();
+    this.usable = undefined;
+    this.modelState = this.plan.definition ? 'waiting' : 'none';
+  }
+
+  private planned(): (Bar | undefined)[] {
+    return this.plan.bars.map((bar) => bar && new HostBar(bar, this));
+  }
+
+  private endModel(): void {
+    this.interrupts?.reset();
+    this.attached?.model.destroy?.();
+    this.model = undefined;
+    this.interrupts = undefined;
+  }
+
   /** Pulled out. */
   vanish(): void {
     this.present = false;
@@ -263,14 +282,9 @@ export class HostFunction implements PciFunction {
 
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
-    this.interrupts?.reset();
+    this.endModel();
     this.messages.forget();
-    this.attached?.model.destroy?.();
     this.present = false;
-    // Whoever is found here next is as it comes from the factory.
-    this.plan.shape = this.ownShape;
-    this.model = undefined;
-    this.interrupts = undefined;
     this.memory.destroy();
   }
 }

@@ -8,6 +8,7 @@ import type { ChangeBus, KobjectEvent } from './events.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { MdevControl } from './mdev.js';
 import type { PciFunction } from './pci-function.js';
+import type { ProfileControl } from './profile-control.js';
 import type { PciSlot } from './slots.js';
 import type { VariantDriver } from './variant-drivers.js';
 
@@ -94,6 +95,7 @@ export interface Host {
   readonly variants: readonly VariantDriver[];
   readonly sriov: SriovControl;
   readonly mdevs: MdevControl;
+  readonly profiles: ProfileControl;
   readonly modules: ReadonlyMap<string, KernelModule>;
   /** For a function without an IOMMU: a group named vfio-noiommu (vfio_noiommu_group_alloc()). */
   createNoiommuGroup(fn: PciFunction): IommuGroup;

@@ -15,6 +15,8 @@ export interface Pages {
   readonly shared: boolean;
   /** Gives back a buffer that map() or take() made a window of this file; the file keeps its contents. */
   unmap(memory: Buffer): void;
+  /** As unmap(), and what was there reads as zero afterwards. */
+  discard(memory: Buffer): void;
   release(): void;
 }
 

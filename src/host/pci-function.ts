@@ -93,11 +93,6 @@ export interface SriovState {
 /** Ways to reset one function, with the names of sysfs `reset_method`. */
 export type ResetMethod = 'flr' | 'af_flr' | 'pm' | 'bus';
 
-export type FunctionIds = Pick<
-  FunctionShape,
-  'vendor' | 'device' | 'subsystemVendor' | 'subsystemDevice' | 'classCode' | 'revision'
->;
-
 export interface PciFunction {
   readonly bdf: Bdf;
   readonly address: PciAddress;
@@ -160,8 +155,8 @@ export interface PciFunction {
   readonly dmaLogging: boolean | undefined;
   /** Described ones; in place of those of its driver. */
   readonly profiles: readonly ProfileDescription[] | undefined;
-  /** Other ids, in its registers and to whoever asks; what is left out is its own again. */
-  identify(ids: Partial<FunctionIds>): void;
+  /** The one it has, described or of its driver; undefined: it is what it is. */
+  readonly profile: ProfileDescription | undefined;
   /** What the PF can do for a virtio network VF. */
   readonly legacyIo: LegacyIoDescription | undefined;
   /** A client has its VFIO device open; set and cleared by `vfio/`. */

@@ -27,6 +27,10 @@ class PlainPages implements Pages {
       if (buffer.buffer === memory.buffer) this.buffers.delete(offset);
   }
 
+  discard(memory: Buffer): void {
+    this.unmap(memory);
+  }
+
   release(): void {
     this.buffers.clear();
   }

@@ -10,10 +10,11 @@ import { type Bdf, formatBdf, type PciAddress, parseBdf } from './bdf.js';
 import { takeCapturedAddresses } from './captured-addresses.js';
 import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
 import { type ConfigImage, readImage } from './config-image.js';
-import type { FunctionDescription, HostDescription } from './description.js';
+import type { FunctionDescription, HostDescription, ProfileDescription } from './description.js';
 import { assignGroups } from './grouping.js';
 import { findModel, type ModelLookup } from './models.js';
 import type { Bridge, PciFunction } from './pci-function.js';
+import { initialProfile, withProfile } from './profiles.js';
 import { romBar } from './rom.js';
 import { resolveShape } from './shape.js';
 import { lastVfBus } from './virtual-plan.js';
@@ -27,22 +28,31 @@ export interface BarPlan extends Omit<CompleteBar, 'size'> {
   address: bigint;
 }
 
-export interface FunctionPlan {
-  /** With what the captured configuration space says. */
-  readonly description: CompleteDescription;
+/** What a function is: all that another profile of it can change. */
+export interface FunctionForm {
+  /** With what the captured configuration space and the profile say. */
+  description: CompleteDescription;
+  definition: ModelDefinition | undefined;
+  shape: FunctionShape;
+  bars: readonly (BarPlan | undefined)[];
+  rom: { readonly size: number; address: bigint };
+  irq: number;
+  /** Its profile; undefined: it has none. */
+  profile: ProfileDescription | undefined;
+}
+
+export interface FunctionPlan extends FunctionForm {
+  /** As described, without a profile. */
+  readonly own: FunctionDescription;
+  /** What it needs room for in each of its profiles. */
+  readonly forms: readonly Pick<FunctionForm, 'bars' | 'rom'>[];
   /** The captured configuration space. */
   readonly image: ConfigImage | undefined;
   /** The captured registers where what firmware left in them is kept. */
   readonly setup?: Buffer;
-  readonly definition: ModelDefinition | undefined;
   readonly bdf: Bdf;
   readonly address: PciAddress;
-  /** Ids change with the profile of the function. */
-  shape: FunctionShape;
   readonly bridge: BridgePlan | undefined;
-  readonly bars: (BarPlan | undefined)[];
-  readonly rom: { readonly size: number; address: bigint };
-  readonly irq: number;
   /** VF BARs of a PF: size of one VF's, address of the first VF's. */
   readonly vfBars: readonly (BarPlan | undefined)[];
   /** What a virtual function belongs to. */
@@ -81,8 +91,9 @@ export function parseRootBus(text: string): { domain: number; bus: number } | un
 
 /** `description` has passed checkDescription(). */
 export function planMachine(description: HostDescription, models: ModelLookup): MachinePlan {
+  const captured = description.firmware === 'captured';
   const functions = description.functions.map((row) =>
-    planFunction(row, models, description.firmware === 'captured'),
+    planFunction(row, models, captured, initialProfile(row, description.chosenProfiles?.[row.bdf])),
   );
   functions.sort((a, b) => compareAddresses(a.address, b.address));
   const roots: RootPlan[] = (description.rootBuses ?? ['0000:00'])
@@ -109,15 +120,22 @@ export function planFunction(
   row: FunctionDescription,
   models: ModelLookup,
   capturedSetup = false,
+  profile: ProfileDescription | undefined = initialProfile(row),
 ): FunctionPlan {
-  const description = complete(row);
+  const description = complete(withProfile(row, profile));
   const image = description.config && readImage(description.config);
   const address = parseBdf(description.bdf)!;
   const definition = findModel(models, description.model);
   const shape = resolveShape(description, definition);
   const pin = shape.interruptPin ?? 0;
   return {
+    own: row,
+    forms: (row.profiles ?? []).map((one) => {
+      const other = complete(withProfile(row, one));
+      return { bars: planBars(resolveShape(other, definition).bars), rom: planRom(other) };
+    }),
     description,
+    profile,
     image,
     ...(capturedSetup && image && { setup: image.bytes }),
     definition,
@@ -134,7 +152,7 @@ export function planFunction(
     },
     bars: planBars(shape.bars),
     vfBars: description.sriov ? planBars(description.sriov.bars ?? []) : [],
-    rom: { size: description.romSize ?? (description.rom ? romBar(description.rom.length) : 0), address: 0n },
+    rom: planRom(description),
     // The usual swizzle of a PC: eight lines from 16, by slot and pin.
     irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),
     // A device with one function in use may still be one of several.
@@ -145,6 +163,10 @@ export function planFunction(
     group: undefined,
     window: 0,
   };
+}
+
+function planRom({ romSize, rom }: CompleteDescription): FunctionForm['rom'] {
+  return { size: romSize ?? (rom ? romBar(rom.length) : 0), address: 0n };
 }
 
 function planBars(specs: readonly CompleteBar[]): (BarPlan | undefined)[] {

@@ -9,6 +9,7 @@ import type { IommuGroups } from './iommu-groups.js';
 import { WINDOW_SIZE } from './pages.js';
 import type { PciFunction } from './pci-function.js';
 import { type FunctionPlan, isBehind, type MachinePlan } from './plan.js';
+import type { Profiles } from './profile-control.js';
 import type { Slots } from './slots.js';
 import type { Sriov } from './sriov.js';
 
@@ -20,6 +21,7 @@ export interface Surroundings {
   readonly groups: IommuGroups;
   readonly slots: Slots;
   readonly sriov: Sriov;
+  readonly profiles: Pick<Profiles, 'left'>;
   readonly changes: ChangeBus;
   readonly uevents: ChangeBus<KobjectEvent>;
 }
@@ -62,7 +64,7 @@ export class Population {
     for (const plan of this.machine.plan.functions) {
       if (this.functions.has(plan.bdf) || (port && !isBehind(plan, port.plan))) continue;
       if (plan.parent && (plan.parent.slot.off || !this.functions.has(plan.parent.bdf))) continue;
-      const fn = this.enter({ ...plan, description: withoutBinding(plan.description) });
+      const fn = this.enter(plan, undefined, true);
       this.announce(fn);
       this.machine.drivers.deviceAdded(fn);
     }
@@ -115,13 +117,14 @@ export class Population {
     this.machine.uevents.emit({ action: 'remove', subject: { kind: 'pci', function: fn } });
     const group = fn.iommuGroup;
     fn.destroy();
+    this.machine.profiles.left(fn);
     // A vfio-noiommu group is VFIO's, which lets go of it with the last user.
     if (group && group.options.name === undefined) this.machine.groups.leave(fn, group);
   }
 
-  enter(plan: FunctionPlan, pf?: HostFunction): HostFunction {
+  enter(plan: FunctionPlan, pf?: HostFunction, again = false): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
-    const fn = new HostFunction(plan, parent, this.machine.services, pf);
+    const fn = new HostFunction(plan, parent, this.machine.services, pf, again);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);
     fn.found({ alone: bus.length === 0, slots: this.booted });
@@ -146,9 +149,3 @@ export class Population {
 }
 
 const busKey = ({ domain, bus }: { domain: number; bus: number }): string => `${domain}:${bus}`;
-
-/** A function found again by a rescan is a new one: nobody has bound it or set its driver_override. */
-function withoutBinding(description: FunctionPlan['description']): FunctionPlan['description'] {
-  const { driver: _driver, driverOverride: _override, ...rest } = description;
-  return rest;
-}

@@ -4,6 +4,7 @@
  */
 import { refuse } from '../abi/errno.js';
 import * as pci from '../abi/pci/index.js';
+import type { ProfileDescription } from './description.js';
 import type { HostFunction } from './function.js';
 import type { SriovControl } from './host.js';
 import type { PciFunction } from './pci-function.js';
@@ -44,6 +45,8 @@ export class PhysicalFunction {
 export interface FunctionKeeper {
   /** Puts the VF on its bus and in a group of its own where it can be isolated; nobody has probed it yet. */
   addVirtual(plan: FunctionPlan, pf: HostFunction): HostFunction;
+  /** The profile that VF `index` was given; undefined: the first. */
+  profileOf(pf: FunctionPlan, index: number): ProfileDescription | undefined;
   announce(fn: HostFunction): void;
   remove(fn: PciFunction): Promise<void>;
   /** The kernel's choice of a driver, when autoprobe is on. */
@@ -75,7 +78,10 @@ export class Sriov implements SriovControl {
     if (pf.numVfs > 0 || count > pf.totalVfs) refuse('EINVAL', `${fn.bdf} has ${pf.numVfs} VFs`);
     this.control(fn, pci.PCI_SRIOV_CTRL_VFE | pci.PCI_SRIOV_CTRL_MSE, count);
     for (let index = 0; index < count; index++) {
-      const vf = this.keeper.addVirtual(planVirtual(pf.plan, index), fn as HostFunction);
+      const vf = this.keeper.addVirtual(
+        planVirtual(pf.plan, index, this.keeper.profileOf(pf.plan, index)),
+        fn as HostFunction,
+      );
       // Before anybody else can take it (vfio_pci_bus_notifier()).
       if (driverOverride !== undefined) vf.driverOverride = driverOverride;
       pf.vfs.set(index, vf);

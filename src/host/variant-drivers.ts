@@ -1,10 +1,28 @@
 /** Variant drivers that come with the kernel (drivers/vfio/pci/*): which devices they are for, and what those get from them. */
-import type { DriverDescription } from './description.js';
+import type { DriverDescription, ProfileDescription } from './description.js';
 
 /** A driver that gives its devices to user space as vfio-pci does, and more with them. */
 export type VariantDriver = DriverDescription & { readonly vfio: NonNullable<DriverDescription['vfio']> };
 
 const allOfMigration = { flags: ['stop-copy', 'p2p', 'pre-copy'] } as const;
+
+/** Of virtio_vfio_pci: each with the migration of the driver, and without. */
+const virtioProfiles: readonly ProfileDescription[] = [
+  { name: 'native', description: 'the VF as it is', legacyIo: false },
+  {
+    name: 'native-no-migration',
+    description: 'the VF as it is, which stays where it is',
+    legacyIo: false,
+    migration: false,
+  },
+  { name: 'transitional', description: 'with legacy ids and an I/O BAR 0', legacyIo: true },
+  {
+    name: 'transitional-no-migration',
+    description: 'with legacy ids and an I/O BAR 0, which stays where it is',
+    legacyIo: true,
+    migration: false,
+  },
+];
 
 /** Each named as its module, by KBUILD_MODNAME. */
 export const builtInVariants: readonly VariantDriver[] = [
@@ -21,7 +39,12 @@ export const builtInVariants: readonly VariantDriver[] = [
       { vendor: 0x1af4, device: 0x1042 },
     ],
     // virtiovf_pci_probe(): VFs whose PF virtio-pci has.
-    vfio: { migration: allOfMigration, legacyIo: true, vfsOf: ['virtio-pci'] },
+    vfio: {
+      migration: allOfMigration,
+      legacyIo: true,
+      vfsOf: ['virtio-pci'],
+      profiles: virtioProfiles,
+    },
   },
   {
     name: 'hisi_acc_vfio_pci',

@@ -3,7 +3,7 @@ import { PCI_CAP_ID_EXP } from '../abi/pci/index.js';
 import { devfn, formatBdf, type PciAddress } from './bdf.js';
 import { findCapability } from './config-image.js';
 import { capturedLink } from './config-state.js';
-import type { FunctionDescription } from './description.js';
+import type { FunctionDescription, ProfileDescription } from './description.js';
 import { type BarPlan, type FunctionPlan, planFunction } from './plan.js';
 import { withoutUndefined } from './shape.js';
 
@@ -61,11 +61,12 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
 
 const noModels = { get: () => undefined, names: () => [] };
 
-/** VF `index` of `pf`, which has its place and addresses; without a group yet. */
-export function planVirtual(pf: FunctionPlan, index: number): FunctionPlan {
-  const plan = planFunction(vfDescription(pf, index), noModels);
-  const bars = pf.vfBars.map(
-    (bar): BarPlan | undefined => bar && { ...bar, address: bar.address + BigInt(bar.size * index) },
-  );
+/** VF `index` of `pf`, which has its place and addresses; without a group yet. Its BARs lie in its part of the PF's VF BARs. */
+export function planVirtual(pf: FunctionPlan, index: number, profile?: ProfileDescription): FunctionPlan {
+  const plan = planFunction(vfDescription(pf, index), noModels, false, profile);
+  const bars = plan.bars.map((bar): BarPlan | undefined => {
+    const slices = bar && pf.vfBars[bar.index];
+    return slices && { ...bar, address: slices.address + BigInt(slices.size * index) };
+  });
   return { ...plan, bars, parent: pf.parent, virtual: { pf, index } };
 }

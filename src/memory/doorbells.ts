@@ -22,7 +22,9 @@ export class Doorbells {
 
   /** Starts with the first open of a function's VFIO device or `resourceN` and stops with the last use: no polling while idle. */
   changed(change: HostChange): void {
-    if (change.kind === 'function-removed') this.forget(change.function);
+    // A function of another shape has another model.
+    if (change.kind === 'function-removed' || change.kind === 'function-reshaped')
+      this.forget(change.function);
     else if (change.kind === 'vfio-changed' || change.kind === 'bar-lent') this.look(change.function);
   }
 

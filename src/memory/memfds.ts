@@ -58,6 +58,12 @@ class Memfd implements Pages {
     this.windows.delete(buffer);
   }
 
+  discard(memory: Buffer): void {
+    const { offset, memory: mapped } = this.windows.get(memory.buffer)!;
+    native().punchHole(this.file, offset, mapped.buffer.length);
+    this.unmap(memory);
+  }
+
   release(): void {
     for (const { memory } of this.windows.values()) memory.unmap();
     this.windows.clear();

@@ -13,6 +13,7 @@ function entry(path: string): Stale {
   return { what: 'entry', path: `/${path.slice(0, at)}`, name: path.slice(at + 1) };
 }
 
+const files = (path: string): Stale => ({ what: 'files', path: `/${path}` });
 const count = (path: string): Stale => ({ what: 'count', path: `/${path}` });
 
 /** Services that come and go with the driver of their port. */
@@ -29,6 +30,11 @@ export function staleBy(change: HostChange): Stale[] {
         entry(paths.function(change.function)),
         entry(`${paths.pciSubsystem}/devices/${change.function.bdf}`),
         count(paths.functionParent(change.function)),
+      ];
+    case 'function-reshaped':
+      return [
+        ...['', '/link', '/aer'].map((group) => files(`${paths.function(change.function)}${group}`)),
+        count(paths.function(change.function)),
       ];
     case 'group-added':
       return [count(paths.groups)];

@@ -65,7 +65,11 @@ function describe(
   return {
     path: `${paths.function(subject.function)}/vfio-dev/${name}`,
     subsystem: 'vfio-dev',
-    lines:
-      minor === undefined ? [] : nodeVariables({ major: majors.device, minor, name: `vfio/devices/${name}` }),
+    lines: [
+      ...(minor === undefined
+        ? []
+        : nodeVariables({ major: majors.device, minor, name: `vfio/devices/${name}` })),
+      ...(subject.also ?? []),
+    ],
   };
 }

@@ -15,15 +15,21 @@ export function checkTopology(description: HostDescription, models: ModelLookup 
   const options = description.functions.flatMap((row, i): PlacedProblem[] => {
     const model = findModel(models, row.model);
     if (!model) return [];
-    return schemaProblems(model.optionsSchema, row.options ?? {}).map(({ path, ...rest }) => ({
-      path: ['functions', i, 'options', ...path],
-      ...rest,
-    }));
+    const judged = (given: object | undefined, ...below: (string | number)[]) =>
+      schemaProblems(model.optionsSchema, given ?? {}).map(({ path, ...rest }) => ({
+        path: ['functions', i, ...below, 'options', ...path],
+        ...rest,
+      }));
+    const profiles = row.profiles ?? [];
+    return [
+      ...judged(row.options),
+      ...profiles.flatMap(({ options: own }, j) => (own ? judged(own, 'profiles', j) : [])),
+    ];
   });
   // What the schema found wrong the model would refuse again, less precisely.
   const wrong = new Set(options.map(({ path }) => path[1]));
   const others = checkDescription(description, models).filter(
-    ({ path }) => !(path[2] === 'options' && wrong.has(path[1]!)),
+    ({ path }) => !(path.includes('options') && wrong.has(path[1]!)),
   );
   return [...others, ...options];
 }

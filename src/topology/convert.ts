@@ -32,8 +32,14 @@ export function toDescription(file: Row): HostDescription {
     ...described,
     functions: described.functions.map(toFunction),
     ...(described.iommu && { iommu: toIommu(described.iommu) }),
-    ...(described.drivers !== undefined && { drivers: described.drivers as DriverDescription[] }),
+    ...(described.drivers !== undefined && { drivers: (described.drivers as Row[]).map(toDriver) }),
   };
+}
+
+function toDriver({ vfio, ...row }: Row): DriverDescription {
+  const { profiles, ...offered } = (vfio ?? {}) as Row;
+  const made = { ...offered, ...(profiles !== undefined && { profiles: toProfiles(profiles as Row[]) }) };
+  return { ...row, ...(vfio !== undefined && { vfio: made }) } as unknown as DriverDescription;
 }
 
 /** One row of `functions`. */
@@ -68,6 +74,9 @@ const toBars = (bars: readonly Row[]) =>
     ...(sizes !== undefined && { sizes: (sizes as (number | string)[]).map(toSize) }),
   }));
 
+/** Profiles say the same as functions, in the same words. */
+const toProfiles = (rows: readonly Row[]): Row[] => rows.map((row) => toFunction(row) as unknown as Row);
+
 const toRegisters = (text: string) => parseRegisters(text).bytes;
 
 /** Keywords are nobody's to change, and camelKeys() has left them. */
@@ -83,7 +92,9 @@ const converters: Record<string, (value: never) => unknown> = {
       ...sriov,
       ...(sriov.bars !== undefined && { bars: toBars(sriov.bars as Row[]) }),
       ...(sriov.config !== undefined && { config: toRegisters(sriov.config as string) }),
+      ...(sriov.profiles !== undefined && { profiles: toProfiles(sriov.profiles as Row[]) }),
     },
+  profiles: toProfiles,
   romSize: toSize,
   // A file's contents come as they are.
   rom: (rom: string | Uint8Array) => (typeof rom === 'string' ? toBytes(rom) : rom),

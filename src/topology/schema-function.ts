@@ -155,17 +155,39 @@ export const migration = required(
   'flags',
 );
 
+/** What a function is, and a profile of it can override (profileKeys). */
+const device = {
+  ...identity,
+  options: { type: 'object', description: 'options of the model' },
+  bars: list(bar, 'a list of base address registers'),
+  rom_size: size,
+  rom: bytes,
+  msix: orFalse(required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset')),
+  msi: orFalse(required(msi, 'vectors')),
+  interrupt_pin: oneOf(0, 1, 2, 3, 4, 'A', 'B', 'C', 'D'),
+  pcie: orFalse(required(pcie, 'type')),
+  trapped: list(trapped, 'a list of pages that are not mapped'),
+  atomic_ops: list(oneOf(32, 64, 128), 'a list of sizes in bits'),
+  link,
+  serial_number: text('eight pairs like 00-11-22-33-44-55-66-77', '^[0-9a-f]{2}(-[0-9a-f]{2}){7}$'),
+  vpd: vitalData,
+  power_management: flag,
+  capabilities: list(capability, 'a list of capabilities'),
+  extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
+  migration: orFalse(migration),
+  dma_logging: flag,
+};
+
 const profile = required(
   object('a shape in which the device is given away', {
     name: text('a name of letters, digits, _, . and -', '^[A-Za-z0-9_.-]+$'),
     description: text('one line', '^[^\\n\\t]*$'),
-    ...identity,
-    migration: orFalse(migration),
-    dma_logging: flag,
+    ...device,
+    legacy_io: flag,
   }),
   'name',
 );
-const profiles: Schema = { ...list(profile, 'a list of profiles'), minItems: 1 };
+export const profiles: Schema = { ...list(profile, 'a list of profiles'), minItems: 1 };
 
 const legacyIo = required(
   object('where a virtio network VF with legacy I/O is notified', {
@@ -210,30 +232,12 @@ export const functionSchema: Schema = required(
       '^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]$',
     ),
     model: text('the name of a device model'),
-    options: { type: 'object', description: 'options of the model' },
     config: registers,
     config_file: registerFile,
-    ...identity,
-    bars: list(bar, 'a list of base address registers'),
-    rom_size: size,
-    rom: bytes,
+    ...device,
     rom_file: text('the name of a file with the contents of the ROM, from where this file is'),
-    msix: orFalse(required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset')),
-    msi: orFalse(required(msi, 'vectors')),
-    interrupt_pin: oneOf(0, 1, 2, 3, 4, 'A', 'B', 'C', 'D'),
-    pcie: orFalse(required(pcie, 'type')),
-    trapped: list(trapped, 'a list of pages that are not mapped'),
-    atomic_ops: list(oneOf(32, 64, 128), 'a list of sizes in bits'),
-    link,
     bridge,
     sriov,
-    serial_number: text('eight pairs like 00-11-22-33-44-55-66-77', '^[0-9a-f]{2}(-[0-9a-f]{2}){7}$'),
-    vpd: vitalData,
-    power_management: flag,
-    capabilities: list(capability, 'a list of capabilities'),
-    extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
-    migration: orFalse(migration),
-    dma_logging: flag,
     profiles,
     driver: text('the name of a driver, or none'),
     driver_override: text('the name of a driver'),

@@ -3,7 +3,7 @@
  * host/check.ts. Descriptions finish the sentence "expected …" in messages. Published as docs/topology.schema.json.
  */
 import { mdevApis } from '../host/description.js';
-import { functionSchema, migration } from './schema-function.js';
+import { functionSchema, migration, profiles } from './schema-function.js';
 import { flag, integer, object, oneOf, size, text } from './schema-parts.js';
 
 const release = text('a kernel release, like 7.2.0-vfiofs', '^[A-Za-z0-9][A-Za-z0-9._+-]*$');
@@ -82,6 +82,7 @@ const driver = {
         items: text('the name of a driver'),
         description: 'a list of drivers',
       },
+      profiles,
     }),
   }),
   required: ['name', 'ids'],

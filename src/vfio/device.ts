@@ -3,7 +3,7 @@
  * one open state.
  */
 import { KernelError, refuse } from '../abi/errno.js';
-import type { MigrationDescription, VariantDescription } from '../host/description.js';
+import type { MigrationDescription, ProfileDescription, VariantDescription } from '../host/description.js';
 import { boolParameter, type Host } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
 import type { BoundDevice, DmaSpace, IommufdFile } from '../iommu/contract.js';
@@ -19,7 +19,7 @@ import type { Tally } from './tally.js';
 import { isPhysicalFunction, VfToken } from './token.js';
 import { variantFeatures } from './variants/features.js';
 import type { Overlay } from './variants/overlay.js';
-import { defaultProfile, type Profile, profilesOf, takeShape } from './variants/profiles.js';
+import { profilesOf, startingProfile } from './variants/profiles.js';
 
 /** What an open device's DMA goes through: a container, or an iommufd. */
 export interface DeviceBinding {
@@ -54,7 +54,6 @@ export interface DeviceRegistry {
   readonly tally: Tally;
   readonly devices: ReadonlyMap<number, VfioDevice>;
   deviceOf(fn: PciFunction): VfioDevice | undefined;
-  readonly chosenProfiles: WeakMap<PciFunction, string>;
   /** Its profile is another. */
   reshaped(device: VfioDevice): void;
   /** Something that sysfs or devfs show of `fn` is different now. */
@@ -73,8 +72,7 @@ export class VfioDevice {
   private users = 0;
   private registered = true;
   /** Shapes that it can be given to its user in; none: it is what it is. */
-  readonly profiles: readonly Profile[];
-  private active: Profile | undefined;
+  readonly profiles: readonly ProfileDescription[];
   private features: VariantFeatures;
   private lastUserGone: (() => void) | undefined;
 
@@ -86,10 +84,10 @@ export class VfioDevice {
     readonly index: number,
     private readonly driver: VariantDescription | undefined,
   ) {
-    this.profiles = profilesOf(fn, driver);
-    const chosen = this.profiles.find(({ name }) => name === registry.chosenProfiles.get(fn));
-    this.active = chosen ?? defaultProfile(this.profiles, registry.host);
-    this.features = this.active ? takeShape(fn, driver, this.active) : variantFeatures(fn, driver);
+    const { host } = registry;
+    this.profiles = profilesOf(fn, driver, host);
+    host.profiles.take(fn, startingProfile(fn, this.profiles, host));
+    this.features = variantFeatures(fn, driver);
     this.pfToken = fn.physfn && registry.deviceOf(fn.physfn)?.token;
     this.sleepsIdle =
       fn.driver?.module !== 'vfio_pci' || !boolParameter(registry.host, 'vfio_pci', 'disable_idle_d3');
@@ -128,18 +126,22 @@ export class VfioDevice {
 
   /** Name of the profile it has now. */
   get profile(): string | undefined {
-    return this.active?.name;
+    return this.fn.profile?.name;
   }
 
-  /** EINVAL for an unknown name, EBUSY while anybody has it open; else it is that device at once, and whatever driver has it next. */
+  /**
+   * EINVAL for an unknown name, EBUSY while anybody has it open, and what choose() refuses; else it is that device at once, and whatever
+   * driver has it next.
+   */
   selectProfile(name: string): void {
     const profile = this.profiles.find((one) => one.name === name);
     if (!profile) throw new KernelError('EINVAL', `${this.fn.bdf} has no profile ${JSON.stringify(name)}`);
     if (this.users > 0 || !this.registered) refuse('EBUSY', `${this.fn.bdf} is in use`);
-    if (profile === this.active) return;
-    this.features = takeShape(this.fn, this.driver, profile);
-    this.active = profile;
-    this.registry.chosenProfiles.set(this.fn, name);
+    const before = this.fn.profile;
+    this.registry.host.profiles.choose(this.fn, profile);
+    if (profile === before) return;
+    this.features = variantFeatures(this.fn, this.driver);
+    this.sleep();
     this.registry.reshaped(this);
   }
 

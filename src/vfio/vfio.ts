@@ -36,8 +36,6 @@ export class Vfio implements DeviceRegistry {
   private readonly devicesByFunction = new Map<PciFunction, VfioDevice>();
   /** All devices, those that are being unbound included. */
   private readonly allDevices = new Map<PciFunction, VfioDevice>();
-  /** Names of profiles; a function keeps its own whatever driver comes next. */
-  readonly chosenProfiles = new WeakMap<PciFunction, string>();
   private readonly indexes = new Numbers();
   private readonly groupMinors = new Numbers();
   private readonly groupsByMinor = new Map<number, VfioGroup>();
@@ -138,7 +136,7 @@ export class Vfio implements DeviceRegistry {
   /** vfio_device.dev, KOBJ_CHANGE: it is another device to its users now. */
   reshaped(device: VfioDevice): void {
     this.changed(device.fn);
-    this.tellDevice('change', device);
+    this.tellDevice('change', device, [`PROFILE=${device.profile}`]);
   }
 
   changed(fn: PciFunction): void {
@@ -187,10 +185,14 @@ export class Vfio implements DeviceRegistry {
     this.retireIfLost(device.group);
   }
 
-  private tellDevice(action: 'add' | 'remove' | 'change', { fn, name, cdevMinor }: VfioDevice): void {
+  private tellDevice(
+    action: 'add' | 'remove' | 'change',
+    { fn, name, cdevMinor }: VfioDevice,
+    also: readonly string[] = [],
+  ): void {
     this.host.uevents.emit({
       action,
-      subject: { kind: 'vfio-device', function: fn, name, minor: cdevMinor },
+      subject: { kind: 'vfio-device', function: fn, name, minor: cdevMinor, also },
     });
   }
 

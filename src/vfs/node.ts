@@ -143,5 +143,7 @@ export class NewDescriptor {
 export type Stale =
   /** `name` is no longer in the directory `path`, and whatever was below it neither. */
   | { readonly what: 'entry'; readonly path: string; readonly name: string }
+  /** Files of the directory `path` may be gone, or have other attributes. */
+  | { readonly what: 'files'; readonly path: string }
   /** The link count of the directory `path` is another. */
   | { readonly what: 'count'; readonly path: string };

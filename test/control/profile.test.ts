@@ -46,7 +46,14 @@ test('listed, set, told of', async () => {
   machine.uevents.subscribe((event) => void events.push(event));
   expect(await client.call('profile.set', { bdf, profile: 'small' })).toMatchObject({ current: 'small' });
   expect(machine.host.functions.values().next().value!.shape.device).toBe(7);
-  expect(events.map(({ action, subsystem }) => `${action} ${subsystem}`)).toEqual(['change vfio-dev']);
+  expect(events.map(({ action, subsystem }) => `${action} ${subsystem}`)).toEqual([
+    'change pci',
+    'change vfio-dev',
+  ]);
+  expect(events.map(({ properties }) => properties.PCI_ID ?? properties.PROFILE)).toEqual([
+    '1234:0007',
+    'small',
+  ]);
   expect(await client.call('profile.list', { bdf: '0000:00:05.0' })).toMatchObject({
     current: null,
     available: [],

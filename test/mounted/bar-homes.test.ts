@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { KernelError } from '../../src/abi/errno.js';
 import type { FunctionDescription } from '../../src/host/description.js';
 import { native } from '../../src/native/index.js';
 import { idleCounts, type MountedMachine, mountMachine } from '../clients-dpdk/mounted-machine.js';
@@ -20,6 +21,7 @@ const endpoint: FunctionDescription = {
   pcie: { type: 'rc-endpoint', flr: true },
   iommuGroup: 7,
   driver: 'vfio-pci',
+  profiles: [{ name: 'whole' }, { name: 'small', bars: [{ index: 0, kind: 'memory64', size: 0x1000 }] }],
 };
 const functions: FunctionDescription[] = [
   { bdf: '0000:00:04.0', model: 'ioat', options: { channels: 1 }, driver: 'vfio-pci' },
@@ -63,6 +65,51 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const client of clients) await client.kill();
   await machine.stop();
+});
+
+describe('a profile', () => {
+  const choose = (name: string) => {
+    try {
+      machine.machine.vfio.deviceOf(fn())!.selectProfile(name);
+      return 'chosen';
+    } catch (error) {
+      return (error as KernelError).code;
+    }
+  };
+
+  it('is not chosen while somebody maps a BAR, by either view, and comes with empty memory', async () => {
+    for (const file of ['resource0', 'resource2']) {
+      const one = new BarClient();
+      expect(await one.resource('a', file)).toEqual(descriptor);
+      expect(await one.map('A', 'a')).toBe('0');
+      await one.ask('store A 8 7');
+      expect(choose('small')).toBe('EBUSY');
+      await one.ask('close a');
+      expect(choose('small')).toBe('EBUSY');
+      await one.ask('unmap A');
+      await vi.waitFor(() => expect(choose('small')).toBe('chosen'));
+      expect(fn().bars.map((bar) => bar?.size)).toEqual([0x1000, ...Array(5).fill(undefined)]);
+      expect(choose('whole')).toBe('chosen');
+      expect(fn().bars[Number(file.at(-1))]!.memory!.readUInt32LE(8)).toBe(0);
+      await one.end();
+    }
+  });
+
+  it('nor while a mapping of the VFIO device is left, and the next user maps the new BAR', async () => {
+    const one = new BarClient();
+    expect(await one.vfio('v', 1)).toEqual(descriptor);
+    const { pagesBase } = fn();
+    expect(await one.map('V', 'v', 4096, 'rw', pagesBase)).toBe('0');
+    expect(choose('small')).toBe('EBUSY');
+    await one.ask('close v');
+    expect(choose('small')).toBe('EBUSY');
+    await one.ask('unmap V');
+    await vi.waitFor(() => expect(choose('small')).toBe('chosen'));
+    expect(await one.vfio('v', 1)).toEqual(descriptor);
+    expect(await one.map('V', 'v', 4096, 'rw', pagesBase)).toBe('0');
+    await one.ask('store V 16 5');
+    expect(fn().bars[0]!.memory!.readUInt32LE(16)).toBe(5);
+  });
 });
 
 describe('one after the other', () => {

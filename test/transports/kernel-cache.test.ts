@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bdf } from '../../src/host/bdf.js';
+import type { ProfileDescription } from '../../src/host/description.js';
 import type { PciFunction } from '../../src/host/pci-function.js';
 import { Machine } from '../../src/machine.js';
 import { loadTopology } from '../../src/topology/index.js';
@@ -101,6 +102,27 @@ function at(path: string): DirectoryNode {
   return node;
 }
 
+/** Another device in every file that can come and go. */
+const express: ProfileDescription = {
+  ...{
+    name: 'express',
+    class: 0x030000,
+    romSize: 4096,
+    vpd: { name: 'x' },
+    serialNumber: '01-02-03-04-05-06-07-08',
+  },
+  pcie: { type: 'rc-endpoint', flr: true },
+  bars: [
+    { index: 1, kind: 'io', size: 16 },
+    { index: 2, kind: 'memory64', size: 2 ** 20, sizes: [2 ** 20], prefetchable: true },
+  ],
+};
+const profile = (name: string) => {
+  const device = found('0000:00:09.0');
+  const vfio = machine.vfio.deviceOf(device)!.name;
+  return write(`bus/pci/devices/${device.bdf}/vfio-dev/${vfio}/profiles/current`, name);
+};
+
 const write = (path: string, text: string) => writeFile(join(directory, 'sys', path), text);
 const found = (bdf: string): PciFunction => machine.host.functions.get(bdf as Bdf)!;
 
@@ -126,9 +148,15 @@ test('every change of the machine is seen at once, however much was cached', asy
     removal: () => write(`${devices}/0000:00:1c.0/remove`, '1'),
     rescan: () => write('bus/pci/rescan', '1'),
     addition: async () => {
-      machine.host.add({ bdf: '0000:00:09.0', vendor: 0x8086, device: 0x10d3, driver: 'vfio-pci' });
+      machine.host.add({
+        ...{ bdf: '0000:00:09.0', vendor: 0x8086, device: 0x10d3, driver: 'vfio-pci' },
+        bars: [{ index: 0, kind: 'memory32', size: 4096 }],
+        profiles: [{ name: 'plain' }, express],
+      });
       await machine.settled();
     },
+    'another profile': () => profile('express'),
+    'the profile of before': () => profile('plain'),
     'surprise removal': async () => {
       await machine.host.unplug(found('0000:00:09.0'), { surprise: true });
       await machine.settled();

@@ -38,6 +38,7 @@ const mappablePages: PageProvider = {
       take: () => undefined,
       map: (offset, length) => pages.map(offset, length),
       unmap: (memory) => pages.unmap(memory),
+      discard: (memory) => pages.discard(memory),
       release: () => pages.release(),
     };
   },

@@ -50,6 +50,8 @@ export interface BinarySpec {
   write?(offset: number, data: Buffer): void;
   /** Asked at open, released at close. */
   backing?(): LentBacking | undefined;
+  /** False once the attribute is gone, though its object is not: who has it open gets ENODEV. */
+  alive?(): boolean;
 }
 
 /** kernfs_fop_open(): EACCES where the mode grants nobody the access, ENODEV when the object has gone. */
@@ -204,7 +206,8 @@ function clip(size: number, offset: bigint, length: number): number {
   return left <= 0n ? 0 : Math.min(length, PAGE_SIZE, Number(left));
 }
 
-export function binaryNode(spec: BinarySpec, place: Place): FileNode {
+export function binaryNode(spec: BinarySpec, { path, alive }: Place): FileNode {
+  const place: Place = { path, alive: () => alive() && (spec.alive?.() ?? true) };
   return {
     kind: 'file',
     ...(spec.resizable && { volatile: true }),

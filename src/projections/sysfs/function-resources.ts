@@ -86,20 +86,22 @@ function resourceLines(fn: PciFunction): string[] {
 
 /** Whoever opened `config` without CAP_SYS_ADMIN sees the standard header only (pci_read_config()). */
 function configSpace(fn: PciFunction): BinarySpec {
-  const { config } = fn;
   return {
     mode: 0o644,
-    size: config.size,
-    readable: (opener) => (opener.capable('SYS_ADMIN') ? config.size : PCI_STD_HEADER_SIZEOF),
+    // Another profile of the function has other registers, and who has the file open reads those.
+    get size() {
+      return fn.config.size;
+    },
+    readable: (opener) => (opener.capable('SYS_ADMIN') ? fn.config.size : PCI_STD_HEADER_SIZEOF),
     // A function that sleeps in D3hot reads as it is: only D3cold is left for an access (pci_config_pm_runtime_get()).
-    read: (offset, length) => Buffer.from(config.bytes.subarray(offset, offset + length)),
+    read: (offset, length) => Buffer.from(fn.config.bytes.subarray(offset, offset + length)),
     /** In naturally aligned accesses of 1, 2 and 4 bytes, as pci_write_config() makes them. */
     write(offset, data) {
       for (let at = 0; at < data.length; ) {
         const left = data.length - at;
         const here = offset + at;
         const width = here % 2 || left === 1 ? 1 : here % 4 || left < 4 ? 2 : 4;
-        config.write(here, width, data.readUIntLE(at, width));
+        fn.config.write(here, width, data.readUIntLE(at, width));
         at += width;
       }
     },
@@ -111,9 +113,12 @@ function configSpace(fn: PciFunction): BinarySpec {
  * while a client has the function's VFIO device open they stay with that, and mmap is ENODEV (`host/bar-home.ts`).
  */
 function barFile({ host }: Model, fn: PciFunction, bar: Bar): BinarySpec {
-  if (bar.kind === 'io') return portFile(fn, bar);
+  // Gone with the profile that it was of.
+  const alive = () => fn.bars[bar.index] === bar;
+  if (bar.kind === 'io') return { ...portFile(fn, bar), alive };
   return {
     mode: 0o600,
+    alive,
     get size() {
       return bar.size;
     },

@@ -22,11 +22,21 @@ export class KernelCache {
   ) {}
 
   forget(stale: Stale): void {
-    const done =
-      stale.what === 'entry' ? this.forgetTree(stale.path, stale.name) : this.forgetAttributes(stale.path);
+    const done = this.forgetting(stale);
     if (!done) return;
     this.pending.add(done);
     void done.finally(() => this.pending.delete(done));
+  }
+
+  private forgetting(stale: Stale): Promise<unknown> | undefined {
+    switch (stale.what) {
+      case 'entry':
+        return this.forgetTree(stale.path, stale.name);
+      case 'files':
+        return this.forgetFiles(stale.path);
+      case 'count':
+        return this.forgetAttributes(stale.path);
+    }
   }
 
   /** Resolves when the kernel has forgotten all that it was asked to; undefined when it has. */
@@ -55,6 +65,15 @@ export class KernelCache {
     const parent = this.nodes.find(path);
     const known = parent?.children?.get(name);
     return parent && known && Promise.all(this.dropTree(parent, known));
+  }
+
+  /** Every file that stands in `path` itself: it may be gone, or have another size. */
+  forgetFiles(path: string): Promise<unknown> | undefined {
+    const known = this.nodes.find(path);
+    const files = [...(known?.children?.values() ?? [])].filter(({ node }) => node.kind === 'file');
+    return known && files.length > 0
+      ? Promise.all(files.map(({ name }) => this.dropEntry(known, name)))
+      : undefined;
   }
 
   /** The attributes of `path`. */

@@ -11,7 +11,8 @@ import { LegacyIo, supportsLegacyIo } from './legacy-io.js';
 export function variantFeatures(fn: PciFunction, variant: VariantDescription | undefined): VariantFeatures {
   const offered = variant && isFor(fn, variant) ? variant : undefined;
   const driverMigration = fn.state.canBeSaved ? offered?.migration : undefined;
-  const overlay = offered?.legacyIo && supportsLegacyIo(fn) ? new LegacyIo(fn) : undefined;
+  const transitional = fn.profile?.legacyIo ?? offered?.legacyIo ?? false;
+  const overlay = transitional && supportsLegacyIo(fn) ? new LegacyIo(fn) : undefined;
   return {
     migration: fn.migration === false ? undefined : (fn.migration ?? driverMigration),
     dmaLogging: fn.dmaLogging ?? offered?.dmaLogging ?? false,
