@@ -8,6 +8,8 @@ export {
   startControl,
 } from './control/index.js';
 export * from './devices/index.js';
+export type { AttributeDescription } from './host/attribute-description.js';
+export type { Attribute, AttributeSet } from './host/attributes.js';
 export type {
   BarDescription,
   BridgeDescription,

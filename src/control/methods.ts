@@ -86,6 +86,19 @@ function profiles(machine: Machine, bdf: string) {
   return { bdf, current: profile ?? null, available: rows };
 }
 
+function attributesOf(machine: Machine, bdf: string) {
+  return find(machine, bdf).attributes ?? refuse('ENODEV', `${bdf} has no extra attributes`);
+}
+
+function attributes(machine: Machine, bdf: string) {
+  const set = attributesOf(machine, bdf);
+  const rows = set.paths().map((path) => {
+    const { readable, writable } = set.find(path)!;
+    return { path, writable, lines: readable ? set.read(path) : null };
+  });
+  return { bdf, attributes: rows };
+}
+
 export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['host.describe', { params: named({}), call: ({ host }) => describeHost(host) }],
   [
@@ -174,6 +187,20 @@ export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
       call(machine, { bdf, profile }: { bdf: string; profile: string }) {
         device(machine, bdf).selectProfile(profile);
         return profiles(machine, bdf);
+      },
+    },
+  ],
+  [
+    'attribute.list',
+    { params: named({ bdf }), call: (machine, { bdf }: { bdf: string }) => attributes(machine, bdf) },
+  ],
+  [
+    'attribute.write',
+    {
+      params: named({ bdf, path: text('the path of an attribute'), text: text('what to write') }),
+      call(machine, { bdf, path, text }: { bdf: string; path: string; text: string }) {
+        attributesOf(machine, bdf).write(path, text);
+        return attributes(machine, bdf);
       },
     },
   ],

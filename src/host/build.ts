@@ -78,6 +78,10 @@ class PretendHost implements Host {
       messagesChanged: (fn) => {
         if (fn.present) this.changes.emit({ kind: 'messages-changed', function: fn });
       },
+      attributesChanged: (fn) => {
+        if (fn.present) this.changes.emit({ kind: 'attributes-changed', function: fn });
+      },
+      tellUdev: (event) => this.uevents.emit(event),
     };
     this.release = description.kernel?.release ?? '7.2.0-vfiofs';
     this.tainted = description.kernel?.tainted ?? 0;

@@ -1,6 +1,8 @@
 /** One function of a description: names that must exist, and a shape that hardware could have. */
 import type { FunctionShape } from '../devices/contract.js';
+import { functionNames } from './attribute-names.js';
 import { parseBdf } from './bdf.js';
+import { checkAttributes } from './check-attributes.js';
 import { checkImage } from './check-image.js';
 import { checkMigration } from './check-migration.js';
 import { checkProfiles } from './check-profiles.js';
@@ -32,6 +34,10 @@ export interface Known {
 /** `report` takes paths below the function. */
 export function checkFunction(given: FunctionDescription, known: Known, report: Report): void {
   checkNames(given, known, report);
+  const place = { taken: functionNames, drivers: known.drivers, sort: 'function' } as const;
+  checkAttributes(given.attributes, place, report);
+  if (given.sriov)
+    checkAttributes(given.sriov.attributes, place, (path, message) => report(['sriov', ...path], message));
   if (!checkImage(given, report)) return;
   const row = complete(given);
   checkNumbers(row, report);

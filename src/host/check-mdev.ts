@@ -1,4 +1,6 @@
 /** `mdev` of a driver: types that can be told apart, and made. */
+import { mdevNames } from './attribute-names.js';
+import { checkAttributes } from './check-attributes.js';
 import type { MdevDescription } from './description.js';
 import { findModel, type ModelLookup } from './models.js';
 import type { Report } from './problem.js';
@@ -7,7 +9,9 @@ import { didYouMean, list } from './suggest.js';
 export function checkMdev(mdev: MdevDescription | undefined, models: ModelLookup, report: Report): void {
   if (!mdev) return;
   const seen = new Set<string>();
-  mdev.types.forEach(({ name, deviceApi = 'vfio-pci', model, cost = 1, options = {} }, i) => {
+  mdev.types.forEach(({ name, deviceApi = 'vfio-pci', model, cost = 1, options = {}, attributes }, i) => {
+    const place = { taken: mdevNames, sort: 'mdev' } as const;
+    checkAttributes(attributes, place, (path, message) => report(['types', i, ...path], message));
     if (seen.has(name)) report(['types', i, 'name'], `type "${name}" is described twice`);
     seen.add(name);
     if (cost > mdev.capacity)

@@ -1,5 +1,7 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
+import { driverNames } from './attribute-names.js';
 import { checkAddresses } from './check-addresses.js';
+import { checkAttributes } from './check-attributes.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
@@ -143,7 +145,9 @@ const isUint = (value: unknown): boolean => Number.isInteger(value) && (value as
 /** Names that a function's `driver` may have. */
 function checkDrivers({ drivers = [] }: HostDescription, models: ModelLookup, report: Report): string[] {
   const seen = new Set<string>();
-  drivers.forEach(({ name, module, vfio, mdev }, i) => {
+  drivers.forEach(({ name, module, vfio, mdev, attributes }, i) => {
+    const place = { taken: driverNames, sort: 'driver' } as const;
+    checkAttributes(attributes, place, (path, message) => report(['drivers', i, ...path], message));
     checkMdev(mdev, models, (path, message) => report(['drivers', i, 'mdev', ...path], message));
     if (vfio && mdev) report(['drivers', i, 'mdev'], 'a variant of vfio-pci makes no mediated devices');
     checkMigrationFlags(vfio?.migration, (path, message) => report(['drivers', i, 'vfio', ...path], message));

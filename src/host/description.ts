@@ -3,6 +3,7 @@
  * Everything left out has a default; `docs/topology.md` explains each field in words.
  */
 import type { BarSpec, FunctionShape, TrappedRange } from '../devices/contract.js';
+import type { AttributeDescription } from './attribute-description.js';
 import type { PciId } from './driver.js';
 import type { IommuDescription } from './host.js';
 import type { ReservedRegion } from './iommu-group.js';
@@ -84,6 +85,8 @@ export interface DriverDescription {
   readonly vfio?: VariantDescription;
   /** Makes its functions parents of mediated devices. */
   readonly mdev?: MdevDescription;
+  /** Beside `bind`, `new_id` and so on. */
+  readonly attributes?: readonly AttributeDescription[];
 }
 
 /** What a driver makes mediated devices of each of its functions. */
@@ -109,12 +112,11 @@ export interface MdevTypeDescription {
   /** What devices of vfio-pci are, and its options. */
   readonly model?: string;
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Of each device. */
+  readonly attributes?: readonly AttributeDescription[];
 }
 
-/**
- * A variant driver of vfio-pci. All its ids count only where driver_override names it, and of the other fields of its description none
- * matters.
- */
+/** A variant driver of vfio-pci. Unless it is an ordinary one, too, none of the other fields of its description but the ids matters. */
 export interface VariantDescription {
   readonly migration?: MigrationDescription;
   /** Default false. */
@@ -125,6 +127,11 @@ export interface VariantDescription {
   readonly vfsOf?: readonly string[];
   /** What its devices can be, as far as they fit a device that describes none itself. */
   readonly profiles?: readonly ProfileDescription[];
+  /**
+   * It is an ordinary driver, too: its ids count by themselves, and what is no VF it holds as its description says. Default false: all
+   * its ids count only where driver_override names it.
+   */
+  readonly ordinary?: boolean;
 }
 
 /** What a function says it is (PCI Local Bus 3.0, section 6.2.1). */
@@ -282,6 +289,8 @@ export interface SriovDescription {
   /** Of virtio network VFs without a BAR 0. */
   readonly legacyIo?: LegacyIoDescription;
   readonly profiles?: readonly ProfileDescription[];
+  /** Of each VF; what they choose comes from one store. */
+  readonly attributes?: readonly AttributeDescription[];
 }
 
 /** The optional parts of the migration protocol; `stop-copy` is never left out. */
@@ -340,6 +349,9 @@ export interface FunctionDescription extends IdentityDescription {
 
   /** What it can be; the first is what it is until another is chosen, which a vfio driver lets do. In place of the driver's. */
   readonly profiles?: readonly ProfileDescription[];
+
+  /** Beside those that every function has. */
+  readonly attributes?: readonly AttributeDescription[];
 
   /** Bound at start. Left out: whichever driver matches, as on a kernel that boots; `none`: stays unbound. */
   readonly driver?: string;

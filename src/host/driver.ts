@@ -1,4 +1,5 @@
 /** Drivers as objects: what the driver core (drivers/base/dd.c, drivers/pci/pci-driver.c) knows of one. */
+import type { AttributeSet } from './attributes.js';
 import type { PciFunction } from './pci-function.js';
 
 /** struct pci_device_id; undefined fields match anything. */
@@ -30,6 +31,8 @@ export interface PciDriver {
    * Drivers without it can't have VFs: ENOENT.
    */
   sriovConfigure?(fn: PciFunction, count: number): void | Promise<void>;
+  /** Beside `bind`, `new_id` and so on. */
+  readonly attributes?: AttributeSet;
   /** VFs it can deal with, where a device may have more (driver_max_VFs). */
   readonly maxVfs?: number;
 }

@@ -74,9 +74,11 @@ export class DriverCore implements PciDrivers {
     const { iommuGroup } = fn;
     fn.driver = undefined;
     this.changes.emit({ kind: 'driver-unbound', function: fn, driver: driver.name });
+    this.attributesChanged(fn);
     try {
       await driver.remove?.(fn);
     } finally {
+      fn.attributes?.unbound(driver.name);
       if (!driver.managesDma) iommuGroup?.unuseKernelDma();
     }
     if (fn.present) this.uevents.emit({ action: 'unbind', subject: { kind: 'pci', function: fn } });
@@ -182,6 +184,7 @@ export class DriverCore implements PciDrivers {
     if (!driver.managesDma) fn.iommuGroup?.useKernelDma();
     fn.driver = driver;
     this.changes.emit({ kind: 'driver-bound', function: fn, driver: driver.name });
+    this.attributesChanged(fn);
     try {
       if (!canProbe(fn)) refuse('ENODEV', `VFs of ${fn.physfn!.bdf} are not probed`);
       driver.probe?.(fn);
@@ -189,9 +192,15 @@ export class DriverCore implements PciDrivers {
       fn.driver = undefined;
       if (!driver.managesDma) fn.iommuGroup?.unuseKernelDma();
       this.changes.emit({ kind: 'driver-unbound', function: fn, driver: driver.name });
+      this.attributesChanged(fn);
       throw error;
     }
     this.uevents.emit({ action: 'bind', subject: { kind: 'pci', function: fn } });
+  }
+
+  /** Some wait for their driver. */
+  private attributesChanged(fn: HostFunction): void {
+    if (fn.attributes) this.changes.emit({ kind: 'attributes-changed', function: fn });
   }
 }
 

@@ -22,6 +22,8 @@ export type HostChange =
   /** It has MSI or MSI-X vectors now, or none any more. */
   | { readonly kind: 'messages-changed'; readonly function: PciFunction }
   | { readonly kind: 'vfio-changed'; readonly function: PciFunction }
+  /** An extra attribute has come or gone. */
+  | { readonly kind: 'attributes-changed'; readonly function: PciFunction }
   /** A file that clients can map BAR pages of this function by was given to one: `resourceN` was opened. */
   | { readonly kind: 'bar-lent'; readonly function: PciFunction };
 

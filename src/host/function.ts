@@ -1,6 +1,8 @@
 /** A PCI function made from its plan. Config space, BAR memory and model come to be when first asked for. */
 import * as pci from '../abi/pci/index.js';
 import type { FunctionShape, ModelDefinition, WatchedRegister } from '../devices/contract.js';
+import { storeOwner } from './attribute-choice.js';
+import { AttributeSet } from './attributes.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
 import type {
@@ -11,6 +13,7 @@ import type {
 } from './description.js';
 import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
+import type { KobjectEvent } from './events.js';
 import { FunctionMemory, HostBar } from './function-memory.js';
 import { FunctionRegisters } from './function-registers.js';
 import { type FunctionState, HostFunctionState } from './function-state.js';
@@ -46,6 +49,9 @@ export interface FunctionServices {
   readonly irqNumbers: IrqNumbers;
   /** `fn` has message vectors now, or none any more. */
   messagesChanged(fn: PciFunction): void;
+  /** An extra attribute of `fn` has come or gone. */
+  attributesChanged(fn: PciFunction): void;
+  tellUdev(event: KobjectEvent): void;
 }
 
 export class HostFunction implements PciFunction {
@@ -70,6 +76,7 @@ export class HostFunction implements PciFunction {
   readonly registers: FunctionRegisters;
   readonly memory: FunctionMemory;
   private attached: AttachedModel | undefined;
+  private extra: AttributeSet | undefined;
   /** There as long as the model is. */
   interrupts: FunctionInterrupts | undefined;
   private foundAmong: Surroundings = { alone: false, scanned: false, slots: false, multifunction: false };
@@ -206,6 +213,20 @@ export class HostFunction implements PciFunction {
     this.sinks.resetDone?.();
   }
 
+  get attributes(): AttributeSet | undefined {
+    const { attributes } = this.plan.own;
+    if (!attributes) return undefined;
+    this.extra ??= new AttributeSet(attributes, {
+      store: storeOwner(this),
+      driver: () => this.driver?.name,
+      held: () => this.held,
+      changed: () => this.services.attributesChanged(this),
+      tell: (action, also) =>
+        this.services.tellUdev({ action, subject: { kind: 'pci', function: this, also } }),
+    });
+    return this.extra;
+  }
+
   get migration(): MigrationDescription | false | undefined {
     return this.plan.description.migration;
   }
@@ -283,6 +304,7 @@ export class HostFunction implements PciFunction {
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
     this.endModel();
+    this.extra?.release();
     this.messages.forget();
     this.present = false;
     this.memory.destroy();

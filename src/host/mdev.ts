@@ -215,8 +215,13 @@ export class Mdevs implements MdevControl {
   private makeFunction({ description, parent }: Type, uuid: string): HostFunction {
     const { models, services } = this.machine;
     const { bdf, address } = parent.fn;
-    const { model, options = {} } = description;
-    const plan = planFunction({ bdf, ...(model ? { model, options } : { vendor: 0, device: 0 }) }, models);
+    const { model, options = {}, attributes } = description;
+    const row = {
+      bdf,
+      ...(model ? { model, options } : { vendor: 0, device: 0 }),
+      ...(attributes && { attributes }),
+    };
+    const plan = planFunction(row, models);
     const place = { ...plan, bdf: uuid as Bdf, address, mediatedBy: parent.fn };
     return new HostFunction(place, undefined, services);
   }

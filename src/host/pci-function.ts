@@ -6,6 +6,7 @@ import type {
   FunctionShape,
   WatchedRegister,
 } from '../devices/contract.js';
+import type { AttributeSet } from './attributes.js';
 import type { BarHome } from './bar-home.js';
 import type { Bdf, PciAddress } from './bdf.js';
 import type { ConfigSpace } from './config-space.js';
@@ -157,6 +158,8 @@ export interface PciFunction {
   readonly profiles: readonly ProfileDescription[] | undefined;
   /** The one it has, described or of its driver; undefined: it is what it is. */
   readonly profile: ProfileDescription | undefined;
+  /** Beside those that every function has; undefined: none are described. */
+  readonly attributes: AttributeSet | undefined;
   /** What the PF can do for a virtio network VF. */
   readonly legacyIo: LegacyIoDescription | undefined;
   /** A client has its VFIO device open; set and cleared by `vfio/`. */

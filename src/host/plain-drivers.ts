@@ -8,6 +8,7 @@ import {
   PCI_VENDOR_ID_INTEL,
   PCI_VENDOR_ID_REDHAT_QUMRANET,
 } from '../abi/pci/index.js';
+import { AttributeSet } from './attributes.js';
 import type { Cpus } from './cpus.js';
 import type { DriverDescription } from './description.js';
 import type { PciDriver, PciId } from './driver.js';
@@ -116,6 +117,11 @@ export function moduleOf({ module, name }: DriverDescription): string {
   return module ?? name.replaceAll('-', '_');
 }
 
+export function driverAttributes(description: DriverDescription): Pick<PciDriver, 'attributes'> {
+  const { attributes } = description;
+  return attributes ? { attributes: new AttributeSet(attributes, { store: description }) } : {};
+}
+
 /** The driver object of a description. */
 export function plainDriver(description: PlainDriver, services: DriverServices): PciDriver {
   const driver = holder(description, services);
@@ -140,6 +146,7 @@ function holder(description: PlainDriver, services: DriverServices): PciDriver {
     module: moduleOf(description),
     ids: description.ids,
     managesDma: description.managesDma ?? false,
+    ...driverAttributes(description),
   };
   const enables = description.enables !== false;
   const { sriov } = description;

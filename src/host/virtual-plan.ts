@@ -32,6 +32,7 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
     migration,
     dmaLogging,
     profiles,
+    attributes,
     config,
   } = description.sriov!;
   // Captured registers of a VF say it themselves.
@@ -56,6 +57,7 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
     migration,
     dmaLogging,
     profiles,
+    attributes,
   });
 }
 

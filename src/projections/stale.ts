@@ -59,7 +59,8 @@ export function staleBy(change: HostChange): Stale[] {
         ...(gone.length > 0 ? [...gone, count(paths.function(change.function))] : []),
       ];
     }
-    // vfio-dev/ and msi_irqs/ come and go.
+    // vfio-dev/, msi_irqs/ and directories of extra attributes come and go.
+    case 'attributes-changed':
     case 'vfio-changed':
     case 'messages-changed':
       return [count(paths.function(change.function))];

@@ -1,5 +1,6 @@
 /** The part of the schema that describes one PCI function. */
 import { migrationFlags } from '../host/description.js';
+import { attributes } from './schema-attributes.js';
 import { address, flag, integer, object, oneOf, type Schema, size, text } from './schema-parts.js';
 
 const required = (schema: Schema, ...keys: string[]): Schema => ({ ...schema, required: keys });
@@ -222,6 +223,7 @@ const sriov = orFalse(
     dma_logging: flag,
     legacy_io: legacyIo,
     profiles,
+    attributes,
   }),
 );
 
@@ -239,6 +241,7 @@ export const functionSchema: Schema = required(
     bridge,
     sriov,
     profiles,
+    attributes,
     driver: text('the name of a driver, or none'),
     driver_override: text('the name of a driver'),
     iommu_group: integer('a group number', 0, 2 ** 31 - 1),

@@ -3,6 +3,7 @@
  * host/check.ts. Descriptions finish the sentence "expected …" in messages. Published as docs/topology.schema.json.
  */
 import { mdevApis } from '../host/description.js';
+import { attributes } from './schema-attributes.js';
 import { functionSchema, migration, profiles } from './schema-function.js';
 import { flag, integer, object, oneOf, size, text } from './schema-parts.js';
 
@@ -49,6 +50,7 @@ const mdevType = {
     cost: integer('what one of it takes, 1 and up', 1, 2 ** 31 - 1),
     model: text('the name of a device model'),
     options: { type: 'object', description: 'options of the model' },
+    attributes,
   }),
   required: ['name'],
 };
@@ -72,10 +74,12 @@ const driver = {
     sriov: oneOf('removes-vfs', 'leaves-vfs'),
     max_vfs: integer('1 to 65535 VFs', 1, 0xffff),
     mdev: mdevSchema,
+    attributes,
     vfio: object('what a variant driver of vfio-pci offers', {
       migration,
       dma_logging: flag,
       legacy_io: flag,
+      ordinary: flag,
       vfs_of: {
         type: 'array',
         minItems: 1,

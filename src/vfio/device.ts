@@ -183,6 +183,7 @@ export class VfioDevice {
       const binding = bind();
       let open: OpenDevice | undefined;
       try {
+        this.fn.attributes?.checkOpen();
         setPowerState(this.fn, D0);
         open = new OpenDevice(this, binding);
         this.current = { open, binding };
@@ -196,7 +197,7 @@ export class VfioDevice {
         throw error;
       }
     }
-    this.opens++;
+    if (this.opens++ === 0) this.fn.attributes?.opened();
     this.registry.changed(this.fn);
   }
 

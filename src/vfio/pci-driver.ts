@@ -4,6 +4,7 @@ import type { VariantDescription } from '../host/description.js';
 import type { PciDriver } from '../host/driver.js';
 import { boolParameter } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
+import { driverAttributes, moduleOf, plainDriver } from '../host/plain-drivers.js';
 import type { VariantDriver } from '../host/variant-drivers.js';
 import { D0, setPowerState } from './power.js';
 import type { Vfio } from './vfio.js';
@@ -34,14 +35,28 @@ function vfioPci(vfio: Vfio): PciDriver {
   };
 }
 
-/** None of them has sriov_configure. */
+/** None of them has sriov_configure, but those that are ordinary drivers, too. */
 function variant(vfio: Vfio, description: VariantDriver): PciDriver {
+  const gives = core(vfio, description.vfio);
+  if (description.vfio.ordinary) return halfOrdinary(plainDriver(description, vfio.host), gives);
   return {
     name: description.name,
-    module: description.module ?? description.name.replaceAll('-', '_'),
+    module: moduleOf(description),
     // PCI_DRIVER_OVERRIDE_DEVICE_VFIO().
     ids: description.ids.map((id) => ({ ...id, overrideOnly: true })),
-    ...core(vfio, description.vfio),
+    ...gives,
+    ...driverAttributes(description),
+  };
+}
+
+/** One driver for PFs, which it holds, and their VFs, which it gives away (nvidia with its vGPU manager). */
+function halfOrdinary(holds: PciDriver, gives: ReturnType<typeof core>): PciDriver {
+  const of = ({ physfn }: PciFunction) => (physfn ? gives : holds);
+  return {
+    ...holds,
+    managesDma: true,
+    probe: (fn) => of(fn).probe?.(fn),
+    remove: (fn) => of(fn).remove?.(fn),
   };
 }
 

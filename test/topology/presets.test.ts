@@ -36,6 +36,7 @@ describe('presets', () => {
       'minimal',
       'multifunction-group',
       'no-iommu',
+      'nvidia-vgpu',
       'oracle',
       'sriov',
     ]);
@@ -101,7 +102,13 @@ describe('examples', () => {
   // Not what containers are composed of.
   const files = readdirSync('examples').filter((name) => name.endsWith('.yaml') && name !== 'compose.yaml');
   it('are there', () =>
-    expect(files).toEqual(['dma-lab.yaml', 'mdev.yaml', 'two-sockets.yaml', 'variants.yaml']));
+    expect(files).toEqual([
+      'attributes.yaml',
+      'dma-lab.yaml',
+      'mdev.yaml',
+      'two-sockets.yaml',
+      'variants.yaml',
+    ]));
 
   it.each(files)('%s starts', (name) => {
     const host = start(loadTopology(`examples/${name}`));

@@ -31,6 +31,14 @@ export interface TextSpec<S> {
   readonly mode?: number;
   show?(subject: S): Shown;
   store?(subject: S, text: string, caller: Caller): MaybeAsync<void>;
+  /** Of an attribute that sysfs_notify() is called for. */
+  readonly notice?: Notice;
+}
+
+/** How often there was something new, counted from 1, and who waits for more. */
+export interface Notice {
+  readonly count: number;
+  wait(wake: () => void): void;
 }
 
 export interface LentBacking extends Backing {
@@ -68,15 +76,21 @@ export function render(shown: Shown): Buffer {
 }
 
 /**
- * kernfs_fop_poll(): always ready; an event when the object has gone. Nobody is woken by that, as kernfs_drain() wakes nobody, and no
- * attribute of PCI, drivers or groups calls sysfs_notify().
+ * kernfs_fop_poll(): always ready; an event when the object has gone, and until what is there has been `seen`, which is by reading (a file
+ * that has just been opened has seen 0). Nobody is woken when the object goes, as kernfs_drain() wakes nobody, and no attribute of PCI, drivers
+ * or groups calls sysfs_notify().
  */
-function polled({ alive }: Place): number {
-  return alive() ? Poll.IN | Poll.OUT : Poll.IN | Poll.OUT | Poll.ERR | Poll.PRI;
+function polled({ alive }: Place, seen: number, notice: Notice = never, wake: () => void = () => {}): number {
+  const news = !alive() || seen !== notice.count;
+  if (!news) notice.wait(wake);
+  return Poll.IN | Poll.OUT | (news ? Poll.ERR | Poll.PRI : 0);
 }
+
+const never: Notice = { count: 1, wait() {} };
 
 class TextFile<S> implements OpenFile {
   private content: Buffer | undefined;
+  private seen = 0;
   constructor(
     private readonly spec: TextSpec<S>,
     private readonly subject: S,
@@ -86,6 +100,7 @@ class TextFile<S> implements OpenFile {
   read(offset: bigint, length: number): Uint8Array {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
     if (!this.spec.show) return refuse('EIO', `${this.place.path} has no content`);
+    this.seen = (this.spec.notice ?? never).count;
     if (!this.content || offset === 0n)
       this.content = render(this.spec.show(this.subject)).subarray(0, PAGE_SIZE - 1);
     const start = Number(offset);
@@ -102,8 +117,8 @@ class TextFile<S> implements OpenFile {
     return done ? done.then(() => taken) : taken;
   }
 
-  poll(): number {
-    return polled(this.place);
+  poll(wake: () => void): number {
+    return polled(this.place, this.seen, this.spec.notice, wake);
   }
 
   describe(): string {
@@ -158,6 +173,7 @@ export function textNode(
 class BinaryFile implements OpenFile {
   readonly backing?: LentBacking;
   private readonly readable: number;
+  private seen = 0;
   constructor(
     private readonly spec: BinarySpec,
     private readonly place: Place,
@@ -170,6 +186,7 @@ class BinaryFile implements OpenFile {
 
   read(offset: bigint, length: number): Uint8Array {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
+    this.seen = never.count;
     const count = this.spec.size === 0 ? Math.min(length, PAGE_SIZE) : clip(this.readable, offset, length);
     if (count === 0) return new Uint8Array(0);
     if (!this.spec.read) return refuse('EIO', `${this.place.path} is for mmap only`);
@@ -189,7 +206,7 @@ class BinaryFile implements OpenFile {
   }
 
   poll(): number {
-    return polled(this.place);
+    return polled(this.place, this.seen);
   }
 
   release(): void {

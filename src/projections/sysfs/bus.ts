@@ -15,6 +15,7 @@ import {
 } from '../kit/directory.js';
 import { cString, parseName } from '../kit/parse.js';
 import { findFunction, paths } from '../paths.js';
+import { extraAttributes } from './attributes.js';
 import { rescan } from './function-state.js';
 import { slots } from './slots.js';
 import { plainUevent } from './uevent.js';
@@ -45,6 +46,7 @@ function driverDirectory({ host }: Model): DirectoryClass<PciDriver> {
         when: (driver) => host.modules.has(driver.module),
       }),
       links(bound, paths.function),
+      ...extraAttributes<PciDriver>((driver) => driver.attributes),
     ],
     { alive: (driver) => drivers.get(driver.name) === driver, key: (driver) => driver, volatile: true },
   );

@@ -16,6 +16,7 @@ import {
 import { cString, parseName, parseNumber } from '../kit/parse.js';
 import { findFunction, paths } from '../paths.js';
 import type { VfioDeviceView } from '../vfio-view.js';
+import { extraAttributes } from './attributes.js';
 import { power } from './power.js';
 import { deviceUevent, plainUevent } from './uevent.js';
 import { vfioDeviceDirectory } from './vfio.js';
@@ -120,6 +121,7 @@ function deviceDirectory(model: Model): DirectoryClass<Mdev> {
       }),
       deviceUevent(({ bound, driver }) => mdevVariables(bound ? driver : undefined)),
       power(model),
+      ...extraAttributes<Mdev>(({ fn }) => fn.attributes),
     ],
     { alive: (mdev) => host.mdevs.devices.get(mdev.uuid) === mdev, key: (mdev) => mdev, volatile: true },
   );

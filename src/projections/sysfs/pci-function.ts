@@ -12,6 +12,7 @@ import {
 } from '../kit/directory.js';
 import { list, mask } from '../kit/format.js';
 import { busName, findFunction, paths } from '../paths.js';
+import { extraAttributes } from './attributes.js';
 import { errorReporting } from './function-aer.js';
 import { identity } from './function-identity.js';
 import { links } from './function-link.js';
@@ -110,6 +111,7 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
         volatile: true,
       }),
       ...mediation(model),
+      ...extraAttributes<PciFunction>((fn) => fn.attributes),
       portServiceDirectories(),
       directories(below, self),
     ],
