@@ -71,6 +71,7 @@ export class Machine {
       host: this.host,
       vfio: this.vfio,
       openIommufd: () => openIommufd(this.host),
+      owned: (path) => this.forget({ what: 'attributes', path: `/${path}` }),
     });
   }
 
@@ -89,6 +90,10 @@ export class Machine {
       unsubscribe();
       this.caches.delete(cache);
     };
+  }
+
+  private forget(stale: Stale): void {
+    for (const cache of this.caches) cache.forget(stale);
   }
 
   /** Resolves when no client sees what was before; undefined when that is so now. */

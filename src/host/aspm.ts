@@ -47,6 +47,12 @@ export function linkOf(fn: PciFunction): LinkState | undefined {
   return link;
 }
 
+/** pcie_aspm_exit_link_state(): with what is at its lower end the link goes, and sleeps no more. Whoever is found there next finds that. */
+export function linkGoes(fn: PciFunction): void {
+  const link = linkOf(fn);
+  if (link?.downstream === fn) link.wake();
+}
+
 function functionZero(port: PciFunction): PciFunction | undefined {
   return port.children.find(({ address }) => address.function === 0);
 }
@@ -96,6 +102,11 @@ export class LinkState {
       this.disabled |= state;
       if (state & L1) this.disabled |= SUBSTATES;
     }
+    this.configure();
+  }
+
+  wake(): void {
+    this.default = 0;
     this.configure();
   }
 

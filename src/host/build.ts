@@ -1,7 +1,7 @@
 /** From a description to a running pretend machine. */
 import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
-import type { Bdf } from './bdf.js';
+import { type Bdf, formatBdf } from './bdf.js';
 import { planDescription } from './check.js';
 import { type Cpus, cpusOf } from './cpus.js';
 import type { FunctionDescription, HostDescription, VfioOptions } from './description.js';
@@ -23,6 +23,7 @@ import { builtInDrivers, moduleOf, plainDriver } from './plain-drivers.js';
 import type { MachinePlan } from './plan.js';
 import { Population } from './population.js';
 import { Profiles } from './profile-control.js';
+import { ServiceBus } from './service-bus.js';
 import { type PciSlot, Slots } from './slots.js';
 import { Sriov } from './sriov.js';
 import { type VariantDriver, variantsOf } from './variant-drivers.js';
@@ -50,6 +51,7 @@ class PretendHost implements Host {
   readonly vfio: Required<VfioOptions>;
   readonly functions = new Map<Bdf, HostFunction>();
   readonly drivers: DriverCore;
+  readonly services: ServiceBus;
   readonly variants: readonly VariantDriver[];
   readonly sriov: Sriov;
   readonly mdevs: Mdevs;
@@ -96,6 +98,8 @@ class PretendHost implements Host {
       announce: (fn) => this.population.announce(fn),
       remove: (fn) => this.remove(fn),
       probe: (fn) => this.drivers.deviceAdded(fn),
+      neighbour: ({ address }, number) =>
+        this.functions.get(formatBdf({ ...address, device: number >> 3, function: number & 7 })),
       changed: (pf) => {
         this.changes.emit({ kind: 'vfs-changed', function: pf });
         this.uevents.emit({ action: 'change', subject: { kind: 'pci', function: pf } });
@@ -107,10 +111,10 @@ class PretendHost implements Host {
     );
     this.physicalSlots = new Slots(
       { remove: (fn) => this.remove(fn), scan: (port) => this.population.scan(port) },
-      this.functions,
       this.changes,
       this.uevents,
     );
+    this.services = new ServiceBus(this.changes, this.physicalSlots);
     const described = description.drivers ?? [];
     const replaced = new Set(described.map((driver) => driver.name));
     for (const driver of builtInDrivers)
@@ -143,6 +147,7 @@ class PretendHost implements Host {
       const count = fn.plan.description.sriov?.numvfs ?? 0;
       if (count > 0) this.enableInitially(fn, count);
     }
+    this.physicalSlots.booted = true;
   }
 
   private enableInitially(fn: HostFunction, count: number): void {

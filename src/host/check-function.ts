@@ -117,6 +117,8 @@ function checkNumbers(row: CompleteDescription, report: Report): void {
     report(['romSize'], `${row.romSize}: expected a power of two from 2 KiB to 16 MiB`);
   else if (row.rom && (row.rom.length === 0 || row.rom.length > (row.romSize ?? largestRom)))
     report(['rom'], `${row.rom.length} bytes: expected 1 to ${row.romSize ?? largestRom}, as the BAR has`);
+  if (row.onboard && (row.onboard.index === undefined) === (row.onboard.acpiIndex === undefined))
+    report(['onboard'], 'expected index (SMBIOS) or acpi_index (ACPI)');
   if (row.serialNumber !== undefined && !/^[0-9a-f]{2}(-[0-9a-f]{2}){7}$/.test(row.serialNumber))
     report(
       ['serialNumber'],

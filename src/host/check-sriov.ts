@@ -103,7 +103,8 @@ export function checkVfPlaces(
     const index = description.functions.findIndex(({ bdf }) => bdf === pf.bdf);
     const note = (message: string) => report(['functions', index, 'sriov'], message);
     if (!checkBusesOf(pf, plan, roots, note)) continue;
-    for (let i = 0; i < sriov.totalVfs; i++) {
+    const end = lastBusAbove(pf);
+    for (let i = 0; i < sriov.totalVfs && vfAddress(pf, i).bus <= end; i++) {
       const bdf = formatBdf(vfAddress(pf, i));
       const by = taken.get(bdf);
       if (by) note(`VF ${i} would be ${bdf}, which is ${by === bdf ? 'taken' : `a VF of ${by}`}`);
@@ -124,7 +125,14 @@ function isAlone(pf: FunctionPlan): boolean {
 
 const busKey = ({ domain, bus }: { domain: number; bus: number }): string => `${domain}:${bus}`;
 
-/** Bus numbers beyond the PF's own must be free, and let through by every bridge on the way. */
+/** Where a bridge ends as described: VFs beyond it can't be enabled (sriov_enable()). */
+function lastBusAbove(pf: FunctionPlan): number {
+  let end = Number.POSITIVE_INFINITY;
+  for (let up = pf.parent; up; up = up.parent) end = Math.min(end, up.description.bridge!.subordinate ?? end);
+  return end;
+}
+
+/** Bus numbers beyond the PF's own must be free. */
 function checkBusesOf(
   pf: FunctionPlan,
   plan: readonly FunctionPlan[],
@@ -132,21 +140,20 @@ function checkBusesOf(
   note: (message: string) => void,
 ): boolean {
   const { domain, bus: own } = pf.address;
-  const last = lastVfBus(pf);
+  const end = lastBusAbove(pf);
+  const last = Math.min(lastVfBus(pf), end);
   const fail = (message: string): false => {
     note(message);
     return false;
   };
   if (last > 255) return fail(`the last VF would be on bus ${hex(last)}: expected 0xff at most`);
+  const { numvfs = 0 } = pf.description.sriov!;
+  if (numvfs > 0 && vfAddress(pf, numvfs - 1).bus > end)
+    return fail(
+      `VF ${numvfs - 1} would be beyond bus ${hex(end)}, where the bridge above ends (subordinate)`,
+    );
   const above = new Set<FunctionPlan>();
-  for (let up = pf.parent; up; up = up.parent) {
-    above.add(up);
-    const limit = up.description.bridge!.subordinate;
-    if (limit !== undefined && limit < last)
-      return fail(
-        `the last VF would be on bus ${hex(last)}, but ${up.bdf} ends at ${hex(limit)} (subordinate)`,
-      );
-  }
+  for (let up = pf.parent; up; up = up.parent) above.add(up);
   for (let bus = own + 1; bus <= last; bus++) {
     if (roots.has(busKey({ domain, bus })))
       return fail(`VFs would be on bus ${hex(bus)}, which is a root bus`);

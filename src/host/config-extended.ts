@@ -35,6 +35,12 @@ export function extendedCapabilities(fn: FunctionPlan): CapabilityImage[] {
   return images;
 }
 
+/** Whether it has AER: whoever captures a function without it means that. */
+export const reportsErrors = ({ image, shape, bridge }: FunctionPlan): boolean =>
+  image
+    ? image.extended.some(({ id }) => id === pci.PCI_EXT_CAP_ID_ERR)
+    : shape.pcie !== undefined || (bridge !== undefined && bridge.kind !== 'pci');
+
 /** Power-on values of the masks and severities (PCIe 7.8.4): nothing masked but advisory non-fatal errors. */
 function errorReporting(): CapabilityImage {
   const aer = image(pci.PCI_EXT_CAP_ID_ERR, pci.PCI_ERR_SIZEOF, 2);

@@ -4,11 +4,22 @@
  */
 import * as pci from '../abi/pci/index.js';
 import { type CapabilityImage, isDownward, portType } from './config-capabilities.js';
+import { reportsErrors } from './config-extended.js';
 import { barType } from './config-header.js';
 import { findCapability } from './config-image.js';
 import { forwardsAri, hasHierarchyBit, nextFunction } from './config-sriov.js';
 import type { LinkDescription } from './description.js';
 import type { FunctionPlan } from './plan.js';
+
+/**
+ * Bits of a register of the PCIe capability that the kernel's drivers of ports turn on: on a captured machine those that were on, as others
+ * are not there to be turned on (QEMU's ports have few).
+ */
+export function implementedBits({ setup, image }: FunctionPlan, register: number): number {
+  const express = setup && findCapability(image, pci.PCI_CAP_ID_EXP);
+  if (!express) return 0xffff;
+  return register + 2 <= express.bytes.length ? express.bytes.readUInt16LE(register) : 0;
+}
 
 type Overlay = (bytes: Buffer, fn: FunctionPlan) => void;
 
@@ -52,6 +63,9 @@ const express: Overlay = (bytes, fn) => {
       fn.shape.pcie?.flr ? pci.PCI_EXP_DEVCAP_FLR >>> 16 : 0,
     );
   change(bytes, pci.PCI_EXP_DEVSTA, ~pci.PCI_EXP_DEVSTA_AUXPD, 0);
+  // pci_aer_init(): firmware has left AER to the kernel, which wants to hear of errors. A VF reports through its PF.
+  if (!fn.setup && !fn.virtual && reportsErrors(fn))
+    change(bytes, pci.PCI_EXP_DEVCTL, pci.PCI_EXP_AER_FLAGS, pci.PCI_EXP_AER_FLAGS);
   // What says it is a port and has no header of one has no bus either.
   if (isDownward(type) && !fn.bridge) return;
   if (type !== pci.PCI_EXP_TYPE_RC_END && type !== pci.PCI_EXP_TYPE_RC_EC) link(bytes, fn);

@@ -221,6 +221,16 @@ export interface HotplugDescription {
   readonly surprise?: boolean;
 }
 
+/** A device of the board: told by SMBIOS (type 41), or by ACPI (_DSM) where it has an ACPI index. */
+export interface OnboardDescription {
+  /** One line. */
+  readonly label: string;
+  /** SMBIOS: instance of its kind, 1 to 255. */
+  readonly index?: number;
+  /** ACPI: 0 to 65535. */
+  readonly acpiIndex?: number;
+}
+
 /** Transfer rate in GT/s and lanes of a PCIe link. */
 export interface LinkDescription {
   readonly speed: 2.5 | 5 | 8 | 16 | 32 | 64;
@@ -367,6 +377,8 @@ export interface FunctionDescription extends IdentityDescription {
    * snooping, as far as the IOMMU can; `unenforced`: the IOMMU it is behind can't; `none`: not coherent at all, no vfio driver takes it.
    */
   readonly dmaCoherency?: DmaCoherency;
+  /** What firmware calls it. */
+  readonly onboard?: OnboardDescription;
   /** Number that firmware gives the physical slot it is in (ACPI _SUN); default: none. */
   readonly slot?: number;
   /** Default -1: unknown. */

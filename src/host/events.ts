@@ -1,6 +1,7 @@
 /** What changed in the model, told synchronously and after the fact; projections and transports invalidate from it. */
 import type { IommuGroup } from './iommu-group.js';
 import type { PciFunction } from './pci-function.js';
+import type { PortService } from './port-services.js';
 
 export type HostChange =
   | { readonly kind: 'function-added' | 'function-removed'; readonly function: PciFunction }
@@ -13,6 +14,7 @@ export type HostChange =
   /** A mediated device, or the parent of some, shows other things; a device has gone. */
   | { readonly kind: 'mdev-changed' | 'mdev-removed'; readonly function: PciFunction }
   | { readonly kind: 'slot-removed'; readonly name: string }
+  | { readonly kind: 'service-unbound'; readonly service: PortService }
   /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */

@@ -14,6 +14,34 @@ const bridgeRegisters = [
   [0x20, 0x34],
 ] as const;
 
+/** Bits that the kernel sets up whenever it finds a function, whatever stood there, by capability: pci_init_capabilities(), sriov_init(). */
+const setUpAtScan: ReadonlyMap<number, readonly [register: number, bits: number]> = new Map([
+  [pci.PCI_CAP_ID_PM, [pci.PCI_PM_CTRL, pci.PCI_PM_CTRL_STATE_MASK]],
+  [pci.PCI_CAP_ID_MSI, [pci.PCI_MSI_FLAGS, pci.PCI_MSI_FLAGS_ENABLE]],
+  [pci.PCI_CAP_ID_MSIX, [pci.PCI_MSIX_FLAGS, pci.PCI_MSIX_FLAGS_ENABLE | pci.PCI_MSIX_FLAGS_MASKALL]],
+  [pci.PCI_CAP_ID_EXP, [pci.PCI_EXP_DEVCTL, pci.PCI_EXP_AER_FLAGS]],
+  [pci.PCI_CAP_ID_VPD, [pci.PCI_VPD_ADDR, 0xffff]],
+]);
+const setUpWholly: readonly number[] = [
+  pci.PCI_EXT_CAP_ID_ACS,
+  pci.PCI_EXT_CAP_ID_SRIOV,
+  pci.PCI_EXT_CAP_ID_REBAR,
+];
+
+/** What software had written before the function was removed; addresses are given out anew (pci_assign_unassigned_bus_resources()). */
+function restoreKept(config: ConfigSpace, kept: Buffer): void {
+  const mask = Buffer.from(config.writable);
+  mask.fill(0, pci.PCI_BASE_ADDRESS_0, pci.PCI_INTERRUPT_LINE);
+  for (const { id, offset } of config.capabilities) {
+    const [register, bits] = setUpAtScan.get(id) ?? [0, 0];
+    mask.writeUInt16LE(mask.readUInt16LE(offset + register) & ~bits & 0xffff, offset + register);
+  }
+  for (const { id, offset, length } of config.extended)
+    if (setUpWholly.includes(id)) mask.fill(0, offset, offset + length);
+  for (let i = 0; i < config.size; i++)
+    config.bytes[i] = (config.bytes[i]! & ~mask[i]!) | (kept[i]! & mask[i]!);
+}
+
 export class FunctionRegisters {
   private built: ConfigSpace | undefined;
   /** Made to it before it was built. */
@@ -26,9 +54,16 @@ export class FunctionRegisters {
     const config = buildConfig(this.plan);
     const { vpd } = this.plan.description;
     if (config.find(pci.PCI_CAP_ID_VPD)) new VpdEeprom(vpd && vpdContents(vpd)).attach(config);
+    const { registers } = this.plan.left;
+    if (registers) restoreKept(config, registers);
     this.built = config;
     for (const change of this.changes.splice(0)) change(config);
     return config;
+  }
+
+  /** All of it as it stands; undefined where nobody has changed anything. */
+  snapshot(): Buffer | undefined {
+    return this.built || this.changes.length > 0 ? Buffer.from(this.config.bytes) : this.plan.left.registers;
   }
 
   configure(change: (config: ConfigSpace) => void): void {
@@ -79,6 +114,7 @@ export class FunctionRegisters {
   rebuild(): void {
     this.built = undefined;
     this.changes.length = 0;
+    this.plan.left.registers = undefined;
   }
 
   /** What is in the slot of this port, or its power, has changed: link and presence are as the plan says now. */

@@ -9,6 +9,7 @@ import type {
   DmaCoherency,
   LegacyIoDescription,
   MigrationDescription,
+  OnboardDescription,
   ProfileDescription,
 } from './description.js';
 import { deviceContext } from './device-context.js';
@@ -136,6 +137,9 @@ export class HostFunction implements PciFunction {
   }
   get rom(): Uint8Array | undefined {
     return this.plan.description.rom;
+  }
+  get onboard(): OnboardDescription | undefined {
+    return this.plan.description.onboard;
   }
   get irq(): number {
     return this.plan.irq;

@@ -9,6 +9,7 @@ import type { IommuGroup } from './iommu-group.js';
 import type { MdevControl } from './mdev.js';
 import type { PciFunction } from './pci-function.js';
 import type { ProfileControl } from './profile-control.js';
+import type { ServiceControl } from './service-bus.js';
 import type { PciSlot } from './slots.js';
 import type { VariantDriver } from './variant-drivers.js';
 
@@ -91,6 +92,8 @@ export interface Host {
   /** Physical slots, by name. */
   readonly slots: ReadonlyMap<string, PciSlot>;
   readonly drivers: PciDrivers;
+  /** The bus pci_express. */
+  readonly services: ServiceControl;
   /** Drivers that the machine has and `vfio/` registers, beside vfio-pci. */
   readonly variants: readonly VariantDriver[];
   readonly sriov: SriovControl;

@@ -2,7 +2,9 @@
 import { refuse } from '../abi/errno.js';
 import * as pci from '../abi/pci/index.js';
 import { hotplugOf, isOccupied } from './config-slot.js';
+import { implementedBits } from './config-state.js';
 import type { HostFunction } from './function.js';
+import type { FunctionPlan } from './plan.js';
 import type { HotplugControl } from './slots.js';
 
 /** What a controller needs of the host. */
@@ -14,12 +16,24 @@ export interface HotplugHost {
 }
 
 const enables =
-  pci.PCI_EXP_SLTCTL_ABPE | pci.PCI_EXP_SLTCTL_PDCE | pci.PCI_EXP_SLTCTL_HPIE | pci.PCI_EXP_SLTCTL_DLLSCE;
+  pci.PCI_EXP_SLTCTL_ABPE |
+  pci.PCI_EXP_SLTCTL_PDCE |
+  pci.PCI_EXP_SLTCTL_CCIE |
+  pci.PCI_EXP_SLTCTL_HPIE |
+  pci.PCI_EXP_SLTCTL_DLLSCE;
 /** Indicators have the same two bits, the one shifted. */
 const ON = 1;
 const OFF = 3;
 const attentionShift = 6;
 const powerShift = 8;
+
+/** What is behind `port` has lost its power. */
+function forgetRegisters(port: FunctionPlan): void {
+  for (const plan of port.children) {
+    plan.left.registers = undefined;
+    forgetRegisters(plan);
+  }
+}
 
 export class HotplugSlot implements HotplugControl {
   readonly hasAttention: boolean;
@@ -38,11 +52,12 @@ export class HotplugSlot implements HotplugControl {
     if (!isOccupied(port.plan)) this.setPower(false);
     const button = this.can.attentionButton ? pci.PCI_EXP_SLTCTL_ABPE : pci.PCI_EXP_SLTCTL_PDCE;
     // A port that does not report its link has no bit to enable for it.
-    const { config } = port;
-    const reports =
-      config.read(config.find(pci.PCI_CAP_ID_EXP)!.offset + pci.PCI_EXP_LNKCAP, 4) &
-      pci.PCI_EXP_LNKCAP_DLLLARC;
-    this.control(enables, (reports ? pci.PCI_EXP_SLTCTL_DLLSCE : 0) | pci.PCI_EXP_SLTCTL_HPIE | button);
+    const capability = (register: number) => port.config.read(this.at(register), 4);
+    const link = capability(pci.PCI_EXP_LNKCAP) & pci.PCI_EXP_LNKCAP_DLLLARC ? pci.PCI_EXP_SLTCTL_DLLSCE : 0;
+    const commands = capability(pci.PCI_EXP_SLTCAP) & pci.PCI_EXP_SLTCAP_NCCS ? 0 : pci.PCI_EXP_SLTCTL_CCIE;
+    // pcie_enable_notification()
+    const wanted = link | pci.PCI_EXP_SLTCTL_HPIE | commands | button;
+    this.control(enables, wanted & implementedBits(port.plan, pci.PCI_EXP_SLTCTL));
   }
 
   /** pciehp_check_presence(): what is in the slot is turned on. */
@@ -124,6 +139,7 @@ export class HotplugSlot implements HotplugControl {
   private setPower(on: boolean): void {
     if (this.can.powerController) {
       this.port.plan.slot.off = !on;
+      if (!on) forgetRegisters(this.port.plan);
       this.control(pci.PCI_EXP_SLTCTL_PCC, on ? 0 : pci.PCI_EXP_SLTCTL_PCC);
     }
     this.port.registers.refreshSlot();

@@ -15,6 +15,7 @@ import type {
   DmaCoherency,
   LegacyIoDescription,
   MigrationDescription,
+  OnboardDescription,
   ProfileDescription,
 } from './description.js';
 import type { PciDriver } from './driver.js';
@@ -85,6 +86,8 @@ export interface SriovState {
   readonly vfBars: readonly (Omit<Bar, 'memory' | 'home'> | undefined)[];
   /** As last made; follows when VFs have been removed. */
   readonly numVfs: number;
+  /** While there are VFs: the other PF that they can't be without. */
+  readonly dependency: PciFunction | undefined;
   /** By index. */
   readonly vfs: ReadonlyMap<number, PciFunction>;
   /** Whether VFs without driver_override may be bound. */
@@ -136,6 +139,8 @@ export interface PciFunction {
   /** Pages and window of the BARs; undefined for functions without memory BARs. */
   readonly pages: Pages | undefined;
   readonly pagesBase: number;
+  /** What firmware calls a device of the board. */
+  readonly onboard: OnboardDescription | undefined;
   /** Somebody may write to a BAR through `resourceN`. */
   readonly lent: boolean;
   driver: PciDriver | undefined;

@@ -17,6 +17,7 @@ import type { SriovControl } from './host.js';
 import type { MdevControl } from './mdev.js';
 import type { PciFunction } from './pci-function.js';
 import { hasServices } from './port-services.js';
+import type { ServiceControl } from './service-bus.js';
 
 const intel = (...devices: number[]): PciId[] =>
   devices.map((device) => ({ vendor: PCI_VENDOR_ID_INTEL, device }));
@@ -26,6 +27,8 @@ const run = (first: number, count: number): number[] => Array.from({ length: cou
 /** Built-in drivers may count vectors by function and CPUs. */
 export interface PlainDriver extends DriverDescription {
   vectorsOf?(fn: PciFunction, cpus: Cpus): number;
+  /** Its functions have services of their own. */
+  readonly hasServices?: true;
   /** Its probe refuses other functions: ENODEV. */
   accepts?(fn: PciFunction): boolean;
 }
@@ -38,6 +41,7 @@ export const builtInDrivers: readonly PlainDriver[] = [
       module: 'pcieportdrv',
       ids: [{ class: PCI_CLASS_BRIDGE_PCI_NORMAL }],
       managesDma: true,
+      hasServices: true,
     },
     // pcie_portdrv_probe(): bridges to conventional buses are nothing to it, whatever their class.
     accepts: ({ bridge }) => bridge !== undefined && bridge.kind !== 'pci' && bridge.kind !== 'pcie-to-pci',
@@ -108,6 +112,7 @@ export const builtInDrivers: readonly PlainDriver[] = [
 
 /** What a driver asks of the machine. */
 export interface DriverServices {
+  readonly services: ServiceControl;
   readonly sriov: SriovControl;
   readonly mdevs: MdevControl;
   readonly cpus: Cpus;
@@ -126,6 +131,7 @@ export function driverAttributes(description: DriverDescription): Pick<PciDriver
 export function plainDriver(description: PlainDriver, services: DriverServices): PciDriver {
   const driver = holder(description, services);
   const { mdev, name } = description;
+  if (description.hasServices) return portDriver(driver, services);
   if (!mdev) return driver;
   return {
     ...driver,
@@ -136,6 +142,20 @@ export function plainDriver(description: PlainDriver, services: DriverServices):
     async remove(fn) {
       await services.mdevs.unregisterParent(fn);
       await driver.remove?.(fn);
+    },
+  };
+}
+
+function portDriver(driver: PciDriver, { services }: DriverServices): PciDriver {
+  return {
+    ...driver,
+    probe(fn) {
+      driver.probe?.(fn);
+      services.register(fn);
+    },
+    remove(fn) {
+      services.unregister(fn);
+      return driver.remove?.(fn);
     },
   };
 }

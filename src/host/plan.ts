@@ -63,6 +63,8 @@ export interface FunctionPlan extends FunctionForm {
   multifunction: boolean;
   parent: FunctionPlan | undefined;
   readonly children: FunctionPlan[];
+  /** What stood in its registers when it was removed: as long as it has power, it is found again with that. */
+  readonly left: { registers?: Buffer | undefined };
   /** Of a port: `off` when its hot-plug controller keeps the power from what is in the slot, so nothing is found there. */
   readonly slot: { off: boolean };
   /** IOMMU group number; undefined without an IOMMU. */
@@ -160,6 +162,7 @@ export function planFunction(
     parent: undefined,
     children: [],
     slot: { off: false },
+    left: {},
     group: undefined,
     window: 0,
   };
@@ -197,6 +200,7 @@ function link(roots: RootPlan[], functions: readonly FunctionPlan[]): void {
     // Numbers for the VFs are reserved, too (pci_iov_bus_range()).
     const lowest = Math.max(fn.bridge?.subordinate ?? 0, fn.description.sriov ? lastVfBus(fn) : 0);
     for (let up = fn.parent; up; up = up.parent)
-      up.bridge!.subordinate = Math.max(up.bridge!.subordinate, lowest);
+      if (up.description.bridge!.subordinate === undefined)
+        up.bridge!.subordinate = Math.max(up.bridge!.subordinate, lowest);
   }
 }

@@ -1,4 +1,5 @@
 /** Who stands in the machine: functions come in from their plans, and leave, in the order in which the world sees it. */
+import { linkGoes } from './aspm.js';
 import type { Bdf } from './bdf.js';
 import type { DriverCore } from './drivers.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
@@ -56,7 +57,10 @@ export class Population {
       await this.machine.sriov.disable(mine);
       return this.remove(mine);
     }
-    if (mine.present) this.takeOut(mine);
+    if (!mine.present) return;
+    linkGoes(mine);
+    mine.plan.left.registers = mine.registers.snapshot();
+    this.takeOut(mine);
   }
 
   /** Of everything, or of what is behind `port`. */

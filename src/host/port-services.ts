@@ -11,13 +11,16 @@ const drivers = {
   bandwidth: { bit: 0x10, driver: 'pcie_bwctrl' },
 } as const;
 
-export const serviceDrivers: readonly string[] = Object.values(drivers).map(({ driver }) => driver);
+export type ServiceDriver = (typeof drivers)[keyof typeof drivers]['driver'];
+
+export const serviceDrivers: readonly ServiceDriver[] = Object.values(drivers).map(({ driver }) => driver);
 
 export interface PortService {
   readonly port: PciFunction;
   /** `0000:00:1c.0:pcie004` */
   readonly name: string;
-  readonly driver: string;
+  /** The one that matches it, whether or not it has it. */
+  readonly driver: ServiceDriver;
 }
 
 /** get_port_device_capability(): firmware has left all of them to the kernel. */

@@ -1,6 +1,6 @@
 /** Physical slots by name (drivers/pci/slot.c): those that firmware knows of, and those that a hot-plug driver looks after. */
 import { refuse } from '../abi/errno.js';
-import { hasSlot, hotplugOf, slotNumber } from './config-slot.js';
+import { hasSlot, slotNumber } from './config-slot.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import type { HostFunction } from './function.js';
 import { type HotplugHost, HotplugSlot } from './hotplug-slot.js';
@@ -28,6 +28,8 @@ export interface PciSlot {
   /** The bridge above; undefined on a root bus. */
   readonly bridge: PciFunction | undefined;
   readonly hotplug: HotplugControl | undefined;
+  /** Its driver's module had a directory when it came: not yet at boot, where code is built in (pci_hp_create_module_link()). */
+  readonly hasModule: boolean;
 }
 
 /** Link and presence, of ports that have a slot. */
@@ -35,27 +37,17 @@ function refreshSlot(port: HostFunction): void {
   if (hasSlot(port.plan)) port.registers.refreshSlot();
 }
 
-/** The one driver that has hot-plug controllers. */
-const driver = 'pcieport';
-
 export class Slots {
+  /** Modules of built-in code have their directories. */
+  booted = false;
   readonly byName = new Map<string, PciSlot>();
   private readonly controllers = new Map<HostFunction, { slot: PciSlot; controller: HotplugSlot }>();
 
   constructor(
     private readonly host: HotplugHost,
-    private readonly functions: ReadonlyMap<string, HostFunction>,
     private readonly changes: ChangeBus,
     private readonly uevents: ChangeBus<KobjectEvent>,
-  ) {
-    changes.subscribe((change) => {
-      if (change.kind !== 'driver-bound' && change.kind !== 'driver-unbound') return;
-      const port = this.functions.get(change.function.bdf);
-      if (change.driver !== driver || !port || !hotplugOf(port.plan)) return;
-      if (change.kind === 'driver-bound') this.start(port);
-      else this.stop(port);
-    });
-  }
+  ) {}
 
   /** Whether a card can be put behind `port` now: EBUSY, ENODEV. */
   checkFree(port: HostFunction | undefined): void {
@@ -85,7 +77,15 @@ export class Slots {
     if (slot === undefined) return;
     for (const other of this.byName.values())
       if (other.domain === domain && other.bus === bus && other.device === device) return;
-    this.add({ name: String(slot), domain, bus, device, bridge: parent, hotplug: undefined });
+    this.add({
+      name: String(slot),
+      domain,
+      bus,
+      device,
+      bridge: parent,
+      hotplug: undefined,
+      hasModule: false,
+    });
   }
 
   /** The bus behind `bridge` goes, and its slots with it. */
@@ -93,7 +93,8 @@ export class Slots {
     for (const slot of [...this.byName.values()]) if (slot.bridge === bridge) this.drop(slot);
   }
 
-  private start(port: HostFunction): void {
+  /** pciehp_probe() */
+  start(port: HostFunction): void {
     const controller = new HotplugSlot(port, this.host);
     const slot = this.add({
       name: String(slotNumber(port.plan)),
@@ -102,13 +103,15 @@ export class Slots {
       device: undefined,
       bridge: port,
       hotplug: controller,
+      hasModule: this.booted,
     });
     this.controllers.set(port, { slot, controller });
     this.uevents.emit({ action: 'add', subject: { kind: 'slot', name: slot.name } });
     controller.checkPresence();
   }
 
-  private stop(port: HostFunction): void {
+  /** pciehp_remove() */
+  stop(port: HostFunction): void {
     const known = this.controllers.get(port);
     if (!known) return;
     this.controllers.delete(port);

@@ -4,12 +4,14 @@
  */
 import { refuse } from '../abi/errno.js';
 import * as pci from '../abi/pci/index.js';
+import { devfn } from './bdf.js';
 import type { ProfileDescription } from './description.js';
+import { expressTypeOf } from './express.js';
 import type { HostFunction } from './function.js';
 import type { SriovControl } from './host.js';
 import type { PciFunction } from './pci-function.js';
 import type { FunctionPlan } from './plan.js';
-import { planVirtual } from './virtual-plan.js';
+import { planVirtual, vfAddress } from './virtual-plan.js';
 
 /** What a PF knows of its VFs (struct pci_sriov). */
 export class PhysicalFunction {
@@ -17,6 +19,8 @@ export class PhysicalFunction {
   readonly vfs = new Map<number, HostFunction>();
   numVfs = 0;
   driversAutoprobe = true;
+  /** While there are VFs: the other PF that the capability names (Function Dependency Link). */
+  dependency: PciFunction | undefined;
   /** Set while VFs are being removed, which waits for their users. */
   removal: Promise<void> | undefined;
   /** The device lock as far as numvfs needs it: settles with the last write that was let in. */
@@ -51,6 +55,8 @@ export interface FunctionKeeper {
   remove(fn: PciFunction): Promise<void>;
   /** The kernel's choice of a driver, when autoprobe is on. */
   probe(fn: HostFunction): void;
+  /** Who has that number (device and function) on the bus of `fn` (pci_get_slot()). */
+  neighbour(fn: PciFunction, devfn: number): PciFunction | undefined;
   /** VFs of `pf` have come or gone. */
   changed(pf: PciFunction): void;
 }
@@ -76,6 +82,11 @@ export class Sriov implements SriovControl {
   enable(fn: PciFunction, count: number, driverOverride?: string): void {
     const pf = physical(fn);
     if (pf.numVfs > 0 || count > pf.totalVfs) refuse('EINVAL', `${fn.bdf} has ${pf.numVfs} VFs`);
+    const { bus } = vfAddress(pf.plan, count - 1);
+    const end = fn.parent?.bridge?.subordinate ?? 0xff;
+    if (bus > end)
+      refuse('ENOMEM', `VF ${count - 1} would be on bus ${bus}, and the bridge above ends at ${end}`);
+    pf.dependency = this.dependencyOf(fn);
     this.control(fn, pci.PCI_SRIOV_CTRL_VFE | pci.PCI_SRIOV_CTRL_MSE, count);
     for (let index = 0; index < count; index++) {
       const vf = this.keeper.addVirtual(
@@ -108,8 +119,21 @@ export class Sriov implements SriovControl {
       await this.keeper.remove(vf);
     }
     this.control(fn, 0, 0);
+    pf.dependency = undefined;
     pf.numVfs = 0;
     this.keeper.changed(fn);
+  }
+
+  /** Undefined where the capability names the function itself; an integrated endpoint names another of its own device. */
+  private dependencyOf(fn: PciFunction): PciFunction | undefined {
+    const at = fn.config.extended.find(({ id }) => id === pci.PCI_EXT_CAP_ID_SRIOV)!.offset;
+    const named = fn.config.read(at + pci.PCI_SRIOV_FUNC_LINK, 1);
+    const own = devfn(fn.address);
+    const link = expressTypeOf(fn) === pci.PCI_EXP_TYPE_RC_END ? (own & ~7) | (named & 7) : named;
+    if (link === own) return undefined;
+    const other = this.keeper.neighbour(fn, link) ?? refuse('ENODEV', `${fn.bdf} depends on nobody's VFs`);
+    if (!other.sriov) refuse('ENOSYS', `${fn.bdf} depends on ${other.bdf}, which has no VFs`);
+    return other;
   }
 
   /** sriov_numvfs_store(), with the PF locked. */

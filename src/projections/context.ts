@@ -29,6 +29,8 @@ export interface PciBus {
   readonly domain: number;
   readonly number: number;
   readonly bridge: PciFunction | undefined;
+  /** Of a bus that only VFs are on: the bus of their PFs, beside which it stands (virtfn_add_bus()). */
+  readonly beside?: PciBus;
 }
 
 export interface Model {
@@ -40,6 +42,8 @@ export interface Model {
   /** The one bus below a bridge. */
   secondaryBus(bridge: PciFunction): PciBus;
   readonly rootBuses: readonly PciBus[];
+  /** Those that VFs of functions on `bus` are on, beyond it. */
+  virtualBuses(bus: PciBus): readonly PciBus[];
   /** Domain types written to a group's `type`. */
   readonly groupTypes: WeakMap<IommuGroup, string>;
   /** What was written to the power/control of a device. */
@@ -71,8 +75,27 @@ export function createModel({ host, vfio, openIommufd }: ModelOptions): Model {
       bridge,
     })),
     rootBuses: host.roots.map(({ domain, bus }) => ({ domain, number: bus, bridge: undefined })),
+    virtualBuses: virtualBuses(host),
     groupTypes: new WeakMap(),
     powerControls: new WeakMap(),
+  };
+}
+
+function virtualBuses({ roots }: Host): (bus: PciBus) => PciBus[] {
+  const made = new WeakMap<PciBus, Map<number, PciBus>>();
+  return (bus) => {
+    const { domain, number, bridge } = bus;
+    const on =
+      bridge?.children ?? roots.find((root) => root.domain === domain && root.bus === number)!.functions;
+    const numbers = new Set(on.filter(({ physfn }) => physfn).map(({ address }) => address.bus));
+    numbers.delete(number);
+    const known = made.get(bus) ?? new Map<number, PciBus>();
+    made.set(bus, known);
+    return [...numbers].map((beyond) => {
+      const found = known.get(beyond) ?? { domain, number: beyond, bridge, beside: bus };
+      known.set(beyond, found);
+      return found;
+    });
   };
 }
 

@@ -77,6 +77,7 @@ function overlay(base: DirectoryNode, points: Points): DirectoryNode {
       const { nlink = 2, ...rest } = base.attributes();
       return { ...rest, nlink: nlink + added().length };
     },
+    ...(base.own && { own: (changes) => base.own!(changes) }),
     lookup: child,
     names: () => [...base.names(), ...added()],
   };

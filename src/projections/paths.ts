@@ -45,6 +45,7 @@ export const paths = {
   },
   /** The directory that a bus hangs below: its bridge's, or the host bridge's. */
   busOwner(bus: PciBus): string {
+    if (bus.beside) return paths.busOwner(bus.beside);
     return bus.bridge ? paths.function(bus.bridge) : hostBridge(bus.domain, bus.number);
   },
   driver: (name: string) => `sys/bus/pci/drivers/${name}`,

@@ -14,7 +14,7 @@ function entry(path: string): Stale {
 }
 
 const files = (path: string): Stale => ({ what: 'files', path: `/${path}` });
-const count = (path: string): Stale => ({ what: 'count', path: `/${path}` });
+const count = (path: string): Stale => ({ what: 'attributes', path: `/${path}` });
 
 /** Services that come and go with the driver of their port. */
 function services({ function: fn, driver }: { function: PciFunction; driver: string }): PortService[] {
@@ -47,6 +47,8 @@ export function staleBy(change: HostChange): Stale[] {
       ];
     case 'mdev-removed':
       return [entry(paths.function(change.function)), count(paths.functionParent(change.function))];
+    case 'service-unbound':
+      return [entry(`${paths.service(change.service)}/driver`)];
     case 'slot-removed':
       return [entry(paths.slot(change.name))];
     case 'driver-bound':

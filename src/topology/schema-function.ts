@@ -248,6 +248,14 @@ export const functionSchema: Schema = required(
     acs: flag,
     reserved_regions: list(region, 'a list of reserved regions'),
     dma_coherency: oneOf('enforced', 'unenforced', 'none'),
+    onboard: required(
+      object('what firmware calls a device of the board', {
+        label: text('one line of text', '^[^\\n]+$'),
+        index: integer('an instance from 1 to 255', 1, 255),
+        acpi_index: integer('an index from 0 to 65535', 0, 0xffff),
+      }),
+      'label',
+    ),
     slot: integer('a slot number', 0, 2 ** 32 - 1),
     numa_node: integer('a node, or -1', -1, 1023),
     irq: integer('an interrupt line from 0 to 254', 0, 254),

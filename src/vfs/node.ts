@@ -18,6 +18,14 @@ export interface Attributes {
   readonly device?: { readonly major: number; readonly minor: number };
 }
 
+/** What chmod(2) and chown(2) change. */
+export interface Ownership {
+  /** Permission bits. */
+  readonly mode?: number;
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 interface NodeBase {
   /**
    * What makes two lookups of the same name the same inode (compared with ===): the model object behind it. A function removed and
@@ -30,6 +38,8 @@ interface NodeBase {
    */
   readonly volatile?: boolean;
   attributes(): Attributes;
+  /** chmod and chown, which the kernel has allowed; `attributes()` shows them from now on. When missing they are taken and change nothing. */
+  own?(changes: Ownership): void;
 }
 
 export interface DirectoryNode extends NodeBase {
@@ -52,18 +62,8 @@ export interface SymlinkNode extends NodeBase {
   target(): string;
 }
 
-/** What chmod(2) and chown(2) change. */
-export interface Ownership {
-  /** Permission bits. */
-  readonly mode?: number;
-  readonly uid?: number;
-  readonly gid?: number;
-}
-
 export interface FileNode extends NodeBase {
   readonly kind: 'file';
-  /** chmod and chown, which the kernel has allowed; `attributes()` shows them from now on. When missing they are taken and change nothing. */
-  own?(changes: Ownership): void;
   /** EACCES and EBUSY rules live here; root does not bypass what sysfs refuses to root. */
   open(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
 }
@@ -145,5 +145,5 @@ export type Stale =
   | { readonly what: 'entry'; readonly path: string; readonly name: string }
   /** Files of the directory `path` may be gone, or have other attributes. */
   | { readonly what: 'files'; readonly path: string }
-  /** The link count of the directory `path` is another. */
-  | { readonly what: 'count'; readonly path: string };
+  /** Attributes of `path` are others: the link count of a directory, mode or owner. */
+  | { readonly what: 'attributes'; readonly path: string };

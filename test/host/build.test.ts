@@ -162,7 +162,7 @@ describe('remove and rescan', () => {
     host.changes.subscribe(
       (change) =>
         void seen.push(
-          `${change.kind} ${'function' in change ? change.function.bdf : 'group' in change ? change.group.id : change.name}`,
+          `${change.kind} ${'function' in change ? change.function.bdf : 'group' in change ? change.group.id : 'name' in change ? change.name : change.service.name}`,
         ),
     );
     const endpoint = host.functions.get('0000:01:00.0' as never)!;

@@ -1,5 +1,6 @@
 /** SR-IOV of the machine: what can't be built, where VFs appear, what they are, and who makes and removes them. */
 import { describe, expect, it } from 'vitest';
+import * as pci from '../../src/abi/pci/index.js';
 import { checkDescription } from '../../src/host/check.js';
 import type { FunctionDescription, SriovDescription } from '../../src/host/description.js';
 import type { Host } from '../../src/host/host.js';
@@ -96,8 +97,9 @@ describe('what can not be built', () => {
       'functions.1.sriov: VFs would be on bus 0x2, which is behind 0000:00:1d.0',
     ]);
     const narrow = port({ bridge: { kind: 'root-port', secondary: 1, subordinate: 1 } });
-    expect(problems(narrow, nic({ offset: 384 }))).toEqual([
-      'functions.1.sriov: the last VF would be on bus 0x2, but 0000:00:1c.0 ends at 0x1 (subordinate)',
+    expect(problems(narrow, nic({ offset: 252 }))).toEqual([]);
+    expect(problems(narrow, nic({ offset: 252, numvfs: 3 }))).toEqual([
+      'functions.1.sriov: VF 2 would be beyond bus 0x1, where the bridge above ends (subordinate)',
     ]);
   });
 
@@ -223,6 +225,34 @@ describe('a virtual function', () => {
     expect(vfs(pf).map(({ bdf }) => bdf)).toEqual(['0000:02:10.0', '0000:02:10.2']);
     expect(pf.parent!.bridge!.subordinate).toBe(2);
     expect(pf.parent!.config.read(0x1a, 1)).toBe(2);
+  });
+
+  it('ENOMEM for VFs beyond what the bridge lets through, and changes nothing', () => {
+    const narrow = port({ bridge: { kind: 'root-port', secondary: 1, subordinate: 1 } });
+    const { host, pf } = start(narrow, nic({ offset: 252 }));
+    expect(pf.parent!.bridge!.subordinate).toBe(1);
+    expect(() => host.sriov.setNumVfs(pf, 3)).toThrow(errno('ENOMEM'));
+    expect(pf.sriov!.numVfs).toBe(0);
+    host.sriov.setNumVfs(pf, 2);
+    expect(vfs(pf).map(({ bdf }) => bdf)).toEqual(['0000:01:1f.4', '0000:01:1f.6']);
+  });
+
+  it('depends on the PF that the capability names: ENODEV without it, ENOSYS when it has no VFs', async () => {
+    const mate = (more: Partial<FunctionDescription>) => ({ ...nic({}, more), bdf: '0000:01:00.1' });
+    const depends = (...others: FunctionDescription[]) => {
+      const { host, pf } = start(port(), nic({ totalVfs: 2 }), ...others);
+      pf.config.poke(capability(pf) + pci.PCI_SRIOV_FUNC_LINK, Buffer.of(1));
+      return { host, pf };
+    };
+    const alone = depends();
+    expect(() => alone.host.sriov.setNumVfs(alone.pf, 1)).toThrow(errno('ENODEV'));
+    const plain = depends(mate({ sriov: false }));
+    expect(() => plain.host.sriov.setNumVfs(plain.pf, 1)).toThrow(errno('ENOSYS'));
+    const { host, pf } = depends(mate({ sriov: { ...block, offset: 136, totalVfs: 2 } }));
+    host.sriov.setNumVfs(pf, 1);
+    expect(pf.sriov!.dependency?.bdf).toBe('0000:01:00.1');
+    await host.sriov.setNumVfs(pf, 0);
+    expect(pf.sriov!.dependency).toBeUndefined();
   });
 
   it('has a group of its own, or that of the port which does not isolate it', async () => {

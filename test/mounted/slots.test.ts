@@ -46,10 +46,10 @@ const lspci = async (...args: string[]) =>
 it('has what the parts of the slots call for', async () => {
   expect(await shell('ls')).toBe('4\n5\n5-1\n');
   expect(await shell('ls 4')).toBe(
-    'adapter\naddress\nattention\ncur_bus_speed\nlatch\nmax_bus_speed\nmodule\npower\n',
+    'adapter\naddress\nattention\ncur_bus_speed\nlatch\nmax_bus_speed\npower\n',
   );
   expect(await shell('ls 5')).toBe('address\ncur_bus_speed\nmax_bus_speed\n');
-  expect(await shell('ls 5-1')).toBe('adapter\naddress\ncur_bus_speed\nmax_bus_speed\nmodule\npower\n');
+  expect(await shell('ls 5-1')).toBe('adapter\naddress\ncur_bus_speed\nmax_bus_speed\npower\n');
   expect(await shell('grep . 4/* 5/* 5-1/* 2>/dev/null || true')).toBe(
     [
       '4/adapter:1',
@@ -70,6 +70,10 @@ it('has what the parts of the slots call for', async () => {
       '',
     ].join('\n'),
   );
+  // pciehp lets go of it and takes it again: this time its module has a directory.
+  const pciehp = '../../pci_express/drivers/pciehp';
+  const service = '0000:00:1c.0:pcie004';
+  await shell(`echo ${service} >${pciehp}/unbind; [ ! -e 4 ]; echo ${service} >${pciehp}/bind`);
   expect(await shell('readlink 4/module; stat -c %a 4/power 4/attention 4/adapter 4/address')).toBe(
     '../../../../module/pciehp\n644\n644\n444\n444\n',
   );

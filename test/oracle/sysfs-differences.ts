@@ -15,10 +15,6 @@ export const differences: readonly SysfsDifference[] = [
     why: 'the entry of the remapping table that a message names follows the order in which vectors were given out',
   },
   {
-    line: /\/slots\/\d\/module -> /,
-    why: 'slots that are there at boot are older than the modules of built-in code',
-  },
-  {
     line: /0000:00:02\.0\/irq /,
     why: 'firmware has told the line of the interrupt controller at once, not when the function is enabled first',
   },
@@ -27,13 +23,5 @@ export const differences: readonly SysfsDifference[] = [
   {
     line: /0000:01:00\.[12]\/config@030 /,
     why: "QEMU's VFs have an interrupt pin, which a VF can't have (SR-IOV 9.3.4.1.17)",
-  },
-  {
-    line: /0000:04:00\.0\/config@(000|030) /,
-    why: 'a function that was removed and is found again has the registers of power-on; a device keeps what was written to it',
-  },
-  {
-    line: /\/config@060 04 06 30 00 00 00 (11 20|04 02)/,
-    why: "QEMU's root ports have no enable bit for changes of the link (SLTCTL bit 12)",
   },
 ];

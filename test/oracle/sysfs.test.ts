@@ -12,7 +12,7 @@ const here = import.meta.dirname;
 
 /** The dump, then each step with its result and what it changed. */
 function parts(transcript: string): string[] {
-  return transcript.split('\n> ').map((part) => part.trimEnd());
+  return transcript.split('\n> ').map((part) => part.replace(/\n+$/, ''));
 }
 
 const recorded = parts(readFileSync(join(here, 'recordings/sysfs.txt'), 'utf8'));

@@ -9,6 +9,7 @@ result and the lines of those trees that it changed. Steps are lines of words; `
   write PATH TEXT      open O_WRONLY, one write()        pwrite PATH OFFSET HEX
   read PATH            open O_RDONLY, read to the end    pread PATH OFFSET LENGTH
   open PATH MODE       r, w, rw, a, creat                mmap PATH LENGTH
+  chmod PATH OCTAL                                       chown PATH UID GID
   as UID               the steps after it are a process of that user without capabilities (0: root again)
 """
 import errno
@@ -75,6 +76,7 @@ def shown(path, data):
 def walk(path, lines):
     info = os.lstat(path)
     kind, mode = stat.S_IFMT(info.st_mode), stat.S_IMODE(info.st_mode)
+    owner = f" {info.st_uid}:{info.st_gid}" if info.st_uid or info.st_gid else ""
     if kind == stat.S_IFLNK:
         lines[path] = "-> " + os.readlink(path)
         return
@@ -82,7 +84,7 @@ def walk(path, lines):
         names = sorted(os.listdir(path))
         foreign = {name for name in names if FOREIGN.match(name)}
         others = sum(stat.S_ISDIR(os.lstat(f"{path}/{name}").st_mode) for name in foreign)
-        lines[path] = f"dir {mode:04o} {info.st_nlink - others}"
+        lines[path] = f"dir {mode:04o}{owner} {info.st_nlink - others}"
         messages = 0
         for name in names:
             if name in foreign:
@@ -96,7 +98,7 @@ def walk(path, lines):
             walk(child, lines)
         return
     data = contents(path, mode)
-    head = f"{mode:04o} {info.st_size}"
+    head = f"{mode:04o}{owner} {info.st_size}"
     if path.endswith("/config") and isinstance(data, bytes):
         lines[path] = f"{head} ({len(data)} read)"
         for at in range(0, len(data), 16):
@@ -128,6 +130,7 @@ MODES = {"r": os.O_RDONLY, "w": os.O_WRONLY, "rw": os.O_RDWR, "a": os.O_WRONLY |
 
 
 CHANGING = {"write", "pwrite"}
+OWNING = {"chmod", "chown"}
 
 
 def step(words):
@@ -153,6 +156,12 @@ def step(words):
             return os.pread(fd, int(rest[1], 0), int(rest[0], 0)).hex(" ")
         finally:
             os.close(fd)
+    if verb == "chmod":
+        os.chmod(path, int(rest[0], 8))
+        return 0
+    if verb == "chown":
+        os.chown(path, int(rest[0]), int(rest[1]))
+        return 0
     if verb == "open":
         os.close(opened(path, MODES[rest[0]]))
         return 0
@@ -219,6 +228,14 @@ def main():
             before, now = now, dump()
             for line in changes(before, now):
                 print(line)
+        # These change the one entry and no other.
+        if words[0] in OWNING and result == "= 0":
+            mine = os.path.realpath(words[1])
+            entry = {}
+            walk(mine, entry)
+            for line in changes({mine: now.get(mine)}, {mine: entry[mine]}):
+                print(line)
+            now[mine] = entry[mine]
         sys.stdout.flush()
 
 

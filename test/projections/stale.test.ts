@@ -13,13 +13,19 @@ it('services and the slot of a port go with its driver, and the count of its dir
   machine.host.changes.subscribe((change) => changes.push(change));
   const { drivers } = machine.host;
   const stale = () => changes.splice(0).flatMap(staleBy);
+  const { services } = machine.host;
+  const pme = services
+    .of(machine.host.functions.get(BDF as never)!)
+    .find(({ driver }) => driver === 'pcie_pme')!;
+  services.unbind('pcie_pme', pme);
+  expect(stale()).toEqual([{ what: 'entry', path: `/${port}/${BDF}:pcie001`, name: 'driver' }]);
   await drivers.unbind(drivers.get('pcieport')!, BDF as never);
   const gone = stale();
   for (const service of ['001', '004'])
     expect(gone).toContainEqual({ what: 'entry', path: `/${port}`, name: `${BDF}:pcie${service}` });
   expect(gone).toContainEqual({ what: 'entry', path: '/sys/bus/pci/slots', name: expect.any(String) });
-  expect(gone).toContainEqual({ what: 'count', path: `/${port}` });
+  expect(gone).toContainEqual({ what: 'attributes', path: `/${port}` });
   drivers.bind(drivers.get('pcieport')!, BDF as never);
-  expect(stale()).toContainEqual({ what: 'count', path: `/${port}` });
+  expect(stale()).toContainEqual({ what: 'attributes', path: `/${port}` });
   machine.destroy();
 });

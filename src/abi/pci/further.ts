@@ -150,3 +150,9 @@ export const PCI_DPA_CAP = 0x04;
 export const PCI_TPH_CAP = 0x04;
 /** The header dword after the capability header of VNDR and DVSEC; its top 12 bits are the length. */
 export const PCI_VSEC_HDR = 0x04;
+
+/** Downstream port containment. */
+export const PCI_EXP_DPC_CTL = 0x06;
+export const PCI_EXP_DPC_CTL_EN_FATAL = 0x0001;
+export const PCI_EXP_DPC_CTL_EN_MASK = 0x0003;
+export const PCI_EXP_DPC_CTL_INT_EN = 0x0008;

@@ -11,8 +11,10 @@ import {
   type FileNode,
   type OpenFile,
   type OpenRequest,
+  type Ownership,
   Poll,
 } from '../../vfs/node.js';
+import type { Owners } from './owners.js';
 
 const PAGE_SIZE = 4096;
 
@@ -23,7 +25,20 @@ export type Shown = string | number | readonly string[];
 export interface Place {
   readonly path: string;
   alive(): boolean;
+  /** What the entry goes with, and its mode and owner with it. */
+  readonly object: object;
+  readonly owners: Owners;
 }
+
+/** Where the entry `name` of a directory stands. */
+export function below({ path, alive, object, owners }: Place, name: string): Place {
+  return { path: path ? `${path}/${name}` : name, alive, object, owners };
+}
+
+export const ownershipAt = ({ owners, object, path }: Place): Ownership | undefined =>
+  owners.of(object, path);
+export const own = ({ owners, object, path }: Place, changes: Ownership): void =>
+  owners.give(object, path, changes);
 
 /** What an attribute is for every object of one sort. */
 export interface TextSpec<S> {
@@ -137,11 +152,17 @@ export class TextNode<S> implements FileNode {
   ) {}
 
   attributes(): Attributes {
-    return { mode: this.mode, size: PAGE_SIZE };
+    const { mode } = this;
+    const given = ownershipAt(this.place);
+    return given ? { mode, ...given, size: PAGE_SIZE } : { mode, size: PAGE_SIZE };
+  }
+
+  own(changes: Ownership): void {
+    own(this.place, changes);
   }
 
   open(request: OpenRequest): OpenFile {
-    checkOpen(this.mode, request, this.place);
+    checkOpen(ownershipAt(this.place)?.mode ?? this.mode, request, this.place);
     return new TextFile(this.spec, this.subject, this.place);
   }
 
@@ -223,14 +244,15 @@ function clip(size: number, offset: bigint, length: number): number {
   return left <= 0n ? 0 : Math.min(length, PAGE_SIZE, Number(left));
 }
 
-export function binaryNode(spec: BinarySpec, { path, alive }: Place): FileNode {
-  const place: Place = { path, alive: () => alive() && (spec.alive?.() ?? true) };
+export function binaryNode(spec: BinarySpec, given: Place): FileNode {
+  const place: Place = { ...given, alive: () => given.alive() && (spec.alive?.() ?? true) };
   return {
     kind: 'file',
     ...(spec.resizable && { volatile: true }),
-    attributes: () => ({ mode: spec.mode, size: spec.size }),
+    attributes: () => ({ mode: spec.mode, ...ownershipAt(place), size: spec.size }),
+    own: (changes) => own(place, changes),
     open(request, caller) {
-      checkOpen(spec.mode, request, place);
+      checkOpen(ownershipAt(place)?.mode ?? spec.mode, request, place);
       return new BinaryFile(spec, place, caller);
     },
   };

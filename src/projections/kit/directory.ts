@@ -2,8 +2,17 @@
  * Directories as tables. A row says what one name means for a model object and when it is there; a family takes its names from the
  * model. Nothing is made before it is looked up, so a directory of ten thousand functions costs what is asked of it.
  */
-import type { DirectoryNode, VfsNode } from '../../vfs/node.js';
-import { type BinarySpec, binaryNode, type Place, TextNode, type TextSpec } from './attribute.js';
+import type { DirectoryNode, Ownership, VfsNode } from '../../vfs/node.js';
+import {
+  type BinarySpec,
+  below,
+  binaryNode,
+  own,
+  ownershipAt,
+  type Place,
+  TextNode,
+  type TextSpec,
+} from './attribute.js';
 import { relativeLink } from './path.js';
 
 type Presence<S> = (subject: S) => boolean;
@@ -82,8 +91,10 @@ class TableDirectory<S> implements DirectoryNode {
     place: Place,
   ) {
     const { alive, key, volatile, filesystem } = type.options;
-    this.place = alive ? { path: place.path, alive: () => alive(subject) && place.alive() } : place;
     if (key) this.key = key(subject);
+    const object = typeof this.key === 'object' && this.key ? this.key : place.object;
+    const lives = alive ? () => alive(subject) && place.alive() : place.alive;
+    this.place = alive || key ? { path: place.path, alive: lives, object, owners: place.owners } : place;
     if (volatile) this.volatile = true;
     if (filesystem) this.filesystem = filesystem;
     this.steadyCount = type.steadyCount;
@@ -94,10 +105,9 @@ class TableDirectory<S> implements DirectoryNode {
   }
 
   lookup(name: string): VfsNode | undefined {
-    const { path, alive } = this.place;
     // kernfs takes the names away with the object; who stands inside finds nothing any more.
-    if (!alive()) return undefined;
-    const place = { path: path ? `${path}/${name}` : name, alive };
+    if (!this.place.alive()) return undefined;
+    const place = below(this.place, name);
     const row = this.type.rows.get(name);
     if (row) return this.has(row) ? row.node(this.subject, place) : undefined;
     for (const family of this.type.families) {
@@ -119,7 +129,11 @@ class TableDirectory<S> implements DirectoryNode {
     for (const row of this.type.rows.values()) if (row.kind === 'directory' && this.has(row)) nlink++;
     for (const family of this.type.families)
       if (family.kind === 'directory') for (const _ of family.names(this.subject)) nlink++;
-    return { mode: this.type.options.mode ?? 0o755, nlink };
+    return { mode: this.type.options.mode ?? 0o755, ...ownershipAt(this.place), nlink };
+  }
+
+  own(changes: Ownership): void {
+    own(this.place, changes);
   }
 
   private has(row: Row<S>): boolean {

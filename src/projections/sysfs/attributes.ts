@@ -20,11 +20,12 @@ interface Leaf {
 class AttributeNode extends TextNode<Attribute> {
   readonly volatile = true;
   readonly key: Attribute;
-  constructor(leaf: Leaf, { path, alive }: Place) {
+  constructor(leaf: Leaf, place: Place) {
     const { set, attribute } = leaf;
     super(specOf(leaf), attribute, {
-      path,
-      alive: () => alive() && set.find(attribute.description.path) === attribute,
+      ...place,
+      object: attribute,
+      alive: () => place.alive() && set.find(attribute.description.path) === attribute,
     });
     this.key = attribute;
   }

@@ -9,6 +9,13 @@ import { mdevParents } from './mdev.js';
 import { devicesByName, groupsByName, miscByName, miscDevices } from './vfio.js';
 
 function* allBuses(model: Model): Iterable<PciBus> {
+  for (const bus of ownBuses(model)) {
+    yield bus;
+    yield* model.virtualBuses(bus);
+  }
+}
+
+function* ownBuses(model: Model): Iterable<PciBus> {
   yield* model.rootBuses;
   for (const fn of model.host.functions.values()) if (fn.isBridge) yield model.secondaryBus(fn);
 }
@@ -17,20 +24,32 @@ function* allBuses(model: Model): Iterable<PciBus> {
 function busNamed(model: Model, name: string): PciBus | undefined {
   const address = parseBdf(`${name}:00.0`);
   if (!address) return undefined;
-  for (const root of model.rootBuses)
-    if (root.domain === address.domain && root.number === address.bus) return root;
-  for (const { domain, functions } of model.host.roots) {
-    const owner = domain === address.domain && bridgeTo(functions, address.bus);
-    if (owner) return model.secondaryBus(owner);
+  const { domain, bus: number } = address;
+  const roots = model.rootBuses.filter((root) => root.domain === domain);
+  const root = roots.find((row) => row.number === number);
+  if (root) return root;
+  for (const { domain: itsDomain, functions } of model.host.roots) {
+    const owner = domain === itsDomain && bridgeTo(functions, number);
+    if (owner) return busBehind(model, owner, number);
+  }
+  for (const row of roots) {
+    const beyond = model.virtualBuses(row).find((bus) => bus.number === number);
+    if (beyond) return beyond;
   }
   return undefined;
 }
 
+function busBehind(model: Model, owner: PciFunction, number: number): PciBus | undefined {
+  const bus = model.secondaryBus(owner);
+  return bus.number === number ? bus : model.virtualBuses(bus).find((row) => row.number === number);
+}
+
+/** The innermost that has the number in its range. */
 function bridgeTo(functions: readonly PciFunction[], bus: number): PciFunction | undefined {
   for (const fn of functions) {
     const { bridge } = fn;
     if (!bridge || bus < bridge.secondary || bus > bridge.subordinate) continue;
-    return bus === bridge.secondary ? fn : bridgeTo(fn.children, bus);
+    return bus === bridge.secondary ? fn : (bridgeTo(fn.children, bus) ?? fn);
   }
   return undefined;
 }

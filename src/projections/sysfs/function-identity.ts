@@ -44,5 +44,15 @@ export const identity = ({ host }: Model): Entry<PciFunction>[] => [
   text('class', { show: (fn) => hex(fn.shape.classCode, 6) }),
   text('revision', { show: (fn) => hex(fn.shape.revision ?? 0, 2) }),
   text('modalias', { show: modalias }),
+  // pci-label.c: of SMBIOS, or of ACPI, which goes first.
+  text('label', { when: ({ onboard }) => onboard !== undefined, show: ({ onboard }) => onboard!.label }),
+  text('index', {
+    when: ({ onboard }) => onboard?.index !== undefined,
+    show: ({ onboard }) => onboard!.index!,
+  }),
+  text('acpi_index', {
+    when: ({ onboard }) => onboard?.acpiIndex !== undefined,
+    show: ({ onboard }) => onboard!.acpiIndex!,
+  }),
   deviceUevent(variables, { host, subject: (fn) => ({ kind: 'pci', function: fn }) }),
 ];

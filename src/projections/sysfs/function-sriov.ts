@@ -60,6 +60,10 @@ export function sriov({ host }: Model): Entry<PciFunction>[] {
       },
     }),
     link('physfn', (fn) => paths.function(fn.physfn!), { when: isLinked, volatile: true }),
+    link('dep_link', ({ sriov }) => paths.function(sriov!.dependency!), {
+      when: ({ sriov }) => sriov?.dependency !== undefined,
+      volatile: true,
+    }),
     links(virtual, paths.function),
   ];
 }

@@ -10,7 +10,7 @@ import { iommuGroups, iommuUnits } from './iommu.js';
 import { mdevBus } from './mdev.js';
 import { modules } from './modules.js';
 import { pciExpressBus } from './pci-express.js';
-import { busBelow, busDirectory, functionDirectory } from './pci-function.js';
+import { busesBelow, functionDirectory } from './pci-function.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
 import { vfioVirtualDevices } from './vfio.js';
@@ -19,7 +19,6 @@ import { vfioVirtualDevices } from './vfio.js';
 function hostBridges(model: Model): Entry<void> {
   const { host, rootBuses } = model;
   const byName = new Map(rootBuses.map((bus) => [`pci${busName(bus)}`, bus]));
-  const bus = busDirectory(model);
   const functions: Children<PciBus, PciFunction> = {
     names: ({ domain, number }) =>
       host.roots
@@ -38,8 +37,11 @@ function hostBridges(model: Model): Entry<void> {
       [
         deviceUevent(),
         power(model),
-        subdirectory('pci_bus', [busBelow(bus, (root) => root)]),
-        directories(functions, functionDirectory(model, bus)),
+        subdirectory(
+          'pci_bus',
+          busesBelow(model, (root) => root),
+        ),
+        directories(functions, functionDirectory(model)),
       ],
       { key: (root) => root, countTold: true },
     ),

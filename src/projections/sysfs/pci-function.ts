@@ -26,8 +26,24 @@ import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
 import { vfioDeviceDirectory } from './vfio.js';
 
-/** pci_bus/DDDD:BB below a bridge or a host bridge. */
-export function busDirectory(model: Model): DirectoryClass<PciBus> {
+/** What stands in pci_bus below a bridge or a host bridge: its bus, and those that VFs are on beyond that. */
+export function busesBelow<S>(model: Model, bus: (subject: S) => PciBus): Entry<S>[] {
+  const own: Children<S, PciBus> = {
+    names: (subject) => [busName(bus(subject))],
+    find: (subject, name) => (busName(bus(subject)) === name ? bus(subject) : undefined),
+  };
+  const virtual: Children<S, PciBus> = {
+    names: (subject) => model.virtualBuses(bus(subject)).map(busName),
+    find: (subject, name) => model.virtualBuses(bus(subject)).find((row) => busName(row) === name),
+  };
+  return [
+    directories(own, busDirectory(model)),
+    directories(virtual, busDirectory(model, { volatile: true })),
+  ];
+}
+
+/** pci_bus/DDDD:BB */
+function busDirectory(model: Model, options = {}): DirectoryClass<PciBus> {
   const { cpus, roots } = model.host;
   // A bus is where its bridge is; a root bus where the functions on it are (the firmware's _PXM of the host bridge).
   const near = ({ bridge, domain, number }: PciBus) => {
@@ -44,18 +60,12 @@ export function busDirectory(model: Model): DirectoryClass<PciBus> {
       power(model),
       deviceUevent(),
     ],
-    { alive: ({ bridge }) => bridge?.present ?? true, key: (bus) => bus },
-  );
-}
-
-/** The one bus of `subject` in its pci_bus directory. */
-export function busBelow<S>(type: DirectoryClass<PciBus>, bus: (subject: S) => PciBus): Entry<S> {
-  return directories<S, PciBus>(
     {
-      names: (subject) => [busName(bus(subject))],
-      find: (subject, name) => (busName(bus(subject)) === name ? bus(subject) : undefined),
+      alive: (bus) =>
+        (bus.bridge?.present ?? true) && (!bus.beside || model.virtualBuses(bus.beside).includes(bus)),
+      key: (bus) => bus,
+      ...options,
     },
-    type,
   );
 }
 
@@ -78,7 +88,7 @@ function belongings({ host }: Model): Entry<PciFunction>[] {
   ];
 }
 
-export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): DirectoryClass<PciFunction> {
+export function functionDirectory(model: Model): DirectoryClass<PciFunction> {
   const { host, vfio } = model;
   const below: Children<PciFunction, PciFunction> = {
     names: (fn) => fn.children.map((child) => child.bdf),
@@ -105,14 +115,18 @@ export function functionDirectory(model: Model, bus: DirectoryClass<PciBus>): Di
       ...errorReporting(),
       ...belongings(model),
       power(model, functionPower(model)),
-      subdirectory('pci_bus', [busBelow(bus, (fn) => model.secondaryBus(fn))], { when: (fn) => fn.isBridge }),
+      subdirectory(
+        'pci_bus',
+        busesBelow(model, (fn) => model.secondaryBus(fn)),
+        { when: (fn) => fn.isBridge },
+      ),
       subdirectory('vfio-dev', [directories(devices, vfioDeviceDirectory(model))], {
         when: (fn) => vfio.deviceOf(fn) !== undefined,
         volatile: true,
       }),
       ...mediation(model),
       ...extraAttributes<PciFunction>((fn) => fn.attributes),
-      portServiceDirectories(),
+      portServiceDirectories(model),
       directories(below, self),
     ],
     { alive: (fn) => fn.present, key: (fn) => fn, countTold: true },

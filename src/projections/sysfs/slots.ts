@@ -37,7 +37,7 @@ export function slots(model: Model): Entry<void> {
       text('address', { show: address }),
       text('max_bus_speed', { show: ({ bridge }) => maximalSpeed(bridge) }),
       text('cur_bus_speed', { show: ({ bridge }) => currentSpeed(bridge) }),
-      link('module', () => paths.module('pciehp'), { when: isHotplug }),
+      link('module', () => paths.module('pciehp'), { when: ({ hasModule }) => hasModule }),
       text('power', {
         when: isHotplug,
         show: ({ hotplug }) => hotplug!.power,

@@ -41,6 +41,7 @@ export function captureFunction(sys: SysfsTree, bdf: string): Row {
     ...(override && override !== '(null)' && { driver_override: override }),
     ...(group !== undefined && { iommu_group: Number(group) }),
     ...(node >= 0 && { numa_node: node }),
+    ...onboardOf(sys, path),
     config: registerText(config),
   };
 }
@@ -92,6 +93,20 @@ function bridgeOf(sys: SysfsTree, path: string, config: Buffer): Row {
       kind: type === undefined ? 'pci' : (kinds[type] ?? 'pci'),
       secondary: Number(secondary),
       subordinate: Number(sys.text(`${path}/subordinate_bus_number`)),
+    },
+  };
+}
+
+/** pci-label.c shows one of the two. */
+function onboardOf(sys: SysfsTree, path: string): Row {
+  const label = sys.text(`${path}/label`);
+  if (!label) return {};
+  const [index, acpi] = ['index', 'acpi_index'].map((name) => sys.text(`${path}/${name}`));
+  return {
+    onboard: {
+      label,
+      ...(index !== undefined && { index: Number(index) }),
+      ...(acpi !== undefined && { acpi_index: Number(acpi) }),
     },
   };
 }

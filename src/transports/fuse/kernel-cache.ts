@@ -34,7 +34,7 @@ export class KernelCache {
         return this.forgetTree(stale.path, stale.name);
       case 'files':
         return this.forgetFiles(stale.path);
-      case 'count':
+      case 'attributes':
         return this.forgetAttributes(stale.path);
     }
   }

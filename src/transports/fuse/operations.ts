@@ -1,6 +1,7 @@
 /** One table row per FUSE operation. A handler replies, or returns a promise of having replied; what it throws becomes the errno. */
 import { Errno, KernelError } from '../../abi/errno.js';
 import { FATTR, FOPEN, fuseOpenOut, fuseReleaseIn, fuseSetattrIn, Opcode } from '../../abi/fuse/protocol.js';
+import { andThen } from '../../vfs/caller.js';
 import type { DirectoryNode, OpenFile } from '../../vfs/node.js';
 import { attributesReply, DirectoryPage, entryReply, statfsReply } from './encode.js';
 import { ioctl, open, poll, read, release, write } from './file-operations.js';
@@ -107,13 +108,13 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
       const known = session.known(request);
       if (valid & FATTR.SIZE && known.node.kind === 'directory')
         throw new KernelError('EISDIR', 'truncate of a directory');
-      if (known.node.kind === 'file')
+      if (valid & (FATTR.MODE | FATTR.UID | FATTR.GID))
         known.node.own?.({
           ...(valid & FATTR.MODE && { mode: mode & 0o7777 }),
           ...(valid & FATTR.UID && { uid }),
           ...(valid & FATTR.GID && { gid }),
         });
-      request.reply(attributesReply(known, session.owner));
+      return andThen(session.cache.settled(), () => request.reply(attributesReply(known, session.owner)));
     },
   ],
   [

@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { binaryNode, type Place, textNode } from '../../../src/projections/kit/attribute.js';
+import { Owners } from '../../../src/projections/kit/owners.js';
 import type { FileNode, OpenFile } from '../../../src/vfs/node.js';
 import { errno, root } from '../machine.js';
 
-const gone = { path: 'sys/x', alive: () => false };
-const place: Place = { path: 'sys/x', alive: () => true };
+const changed: string[] = [];
+const owners = new Owners((path) => changed.push(path));
+const standing = (alive: () => boolean, object = {}): Place => ({ path: 'sys/x', alive, object, owners });
+const gone = standing(() => false);
+const place = standing(() => true);
 const openWith = (node: FileNode, how: 'r' | 'w' | 'rw') =>
   node.open({ flags: 0, reads: how !== 'w', writes: how !== 'r' }, root) as OpenFile;
 const bytes = (value: unknown) => Buffer.from(value as Uint8Array).toString();
@@ -19,11 +23,35 @@ describe('a text attribute', () => {
     for (const how of ['r', 'rw'] as const) expect(() => openWith(writing, how)).toThrow(errno('EACCES'));
   });
 
+  it('keeps the mode and owner that it was given as long as its object is the same, and opens by that mode', () => {
+    const object = {};
+    const node = () =>
+      textNode(
+        { show: () => 'a' },
+        standing(() => true, object),
+      );
+    node().own!({ mode: 0o4222 });
+    node().own!({ uid: 7, gid: 8 });
+    expect(changed).toEqual(['sys/x', 'sys/x']);
+    expect(node().attributes()).toEqual({ mode: 0o4222, uid: 7, gid: 8, size: 4096 });
+    expect(() => openWith(node(), 'r')).toThrow(errno('EACCES'));
+    expect(() => openWith(node(), 'w').write!(0n, Buffer.from('x'), root)).toThrow(errno('EIO'));
+    expect(
+      textNode(
+        { show: () => 'a' },
+        standing(() => true),
+      ).attributes(),
+    ).toEqual({ mode: 0o444, size: 4096 });
+  });
+
   it('is ENODEV once its object has gone: at open, and on files still open', () => {
     expect(() => openWith(textNode({ show: () => 'a' }, gone), 'r')).toThrow(errno('ENODEV'));
     let alive = true;
     const file = openWith(
-      textNode({ show: () => 'a', store: () => {} }, { path: 'sys/x', alive: () => alive }),
+      textNode(
+        { show: () => 'a', store: () => {} },
+        standing(() => alive),
+      ),
       'rw',
     );
     expect(bytes(file.read!(0n, 10, root))).toBe('a\n');

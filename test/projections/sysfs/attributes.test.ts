@@ -6,7 +6,7 @@ import type { FunctionDescription } from '../../../src/host/description.js';
 import type { HostChange, KobjectEvent } from '../../../src/host/events.js';
 import { createModel } from '../../../src/projections/context.js';
 import { staleBy } from '../../../src/projections/index.js';
-import { busDirectory, functionDirectory } from '../../../src/projections/sysfs/pci-function.js';
+import { functionDirectory } from '../../../src/projections/sysfs/pci-function.js';
 import { fakeFunction } from '../../../src/testkit/fake-host.js';
 import { Poll } from '../../../src/vfs/node.js';
 import { errno, list, machine, open, read, walk, write } from '../machine.js';
@@ -198,7 +198,7 @@ describe('values, counters and actions', () => {
       { action: 'change', subject: expect.objectContaining({ kind: 'pci', also: ['GO=1'] }) },
     ]);
     expect(changes.flatMap(staleBy)).toEqual([
-      { what: 'count', path: '/sys/devices/pci0000:00/0000:00:05.1' },
+      { what: 'attributes', path: '/sys/devices/pci0000:00/0000:00:05.1' },
     ]);
     expect(() => write(tree, `${B}/go`, '1')).toThrow(errno('ENOSPC'));
     expect([
@@ -263,9 +263,7 @@ test('no extra attribute can have the name of another one: the lists are those o
     ],
   });
   const model = createModel({ host, vfio });
-  expect([...functionDirectory(model, busDirectory(model)).rows.keys()].sort()).toEqual(
-    [...functionNames].sort(),
-  );
+  expect([...functionDirectory(model).rows.keys()].sort()).toEqual([...functionNames].sort());
   expect(list(tree, '/sys/bus/pci/drivers/maker').filter((name) => !name.includes(':'))).toEqual([
     ...[...driverNames].sort(),
   ]);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { fakeFunction } from '../../../src/testkit/fake-host.js';
 import { romImage } from '../../host/rom-image.js';
 import {
   errno,
@@ -281,4 +282,23 @@ describe('config', () => {
     expect(fn.config.read(0, 2)).toBe(0x1234);
     expect(() => file.write!(4096n, Buffer.alloc(1), root)).toThrow(errno('EFBIG'));
   });
+});
+
+it('a device of the board has the name that firmware gives it, with an index of SMBIOS or of ACPI', () => {
+  const { tree } = machine({
+    functions: [
+      fakeFunction('0000:00:04.0', { onboard: { label: 'Onboard LAN', index: 1 } }),
+      fakeFunction('0000:00:05.0', { onboard: { label: 'Slot B', acpiIndex: 260 } }),
+      fakeFunction('0000:00:06.0'),
+    ],
+  });
+  const shown = (device: number) => {
+    const directory = `/sys/devices/pci0000:00/0000:00:0${device}.0`;
+    return ['label', 'index', 'acpi_index'].map((name) =>
+      walk(tree, `${directory}/${name}`) ? read(tree, `${directory}/${name}`) : undefined,
+    );
+  };
+  expect(shown(4)).toEqual(['Onboard LAN\n', '1\n', undefined]);
+  expect(shown(5)).toEqual(['Slot B\n', undefined, '260\n']);
+  expect(shown(6)).toEqual([undefined, undefined, undefined]);
 });

@@ -272,3 +272,24 @@ describe('sequences of writes', () => {
     }
   });
 });
+
+it('VFs beyond the bus of their PF have a bus of their own beside it, as long as they are there', async () => {
+  const [, port, nic] = functions as [unknown, FunctionDescription, FunctionDescription];
+  const { tree } = machine({
+    functions: [port, { ...nic, sriov: { ...(nic.sriov as object), offset: 384, ari: false } as never }],
+  });
+  const buses = '/sys/devices/pci0000:00/0000:00:1c.0/pci_bus';
+  const beyond = '/sys/class/pci_bus/0000:02';
+  expect(list(tree, buses)).toEqual(['0000:01']);
+  write(tree, numvfs, '2');
+  expect(list(tree, buses).sort()).toEqual(['0000:01', '0000:02']);
+  expect(realpath(tree, beyond)).toBe(`${buses}/0000:02`);
+  expect(realpath(tree, `${beyond}/device`)).toBe('/sys/devices/pci0000:00/0000:00:1c.0');
+  expect(read(tree, `${beyond}/cpulistaffinity`)).toBe(
+    read(tree, '/sys/class/pci_bus/0000:01/cpulistaffinity'),
+  );
+  expect(read(tree, `${pf}/../subordinate_bus_number`)).toBe('2\n');
+  await write(tree, numvfs, '0');
+  expect(list(tree, buses)).toEqual(['0000:01']);
+  expect(walk(tree, beyond)).toBeUndefined();
+});
