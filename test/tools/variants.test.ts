@@ -7,13 +7,6 @@ const before = realState();
 beforeAll(build);
 afterAll(() => expect(realState()).toBe(before));
 
-test('libvirt chooses the driver whose alias has the fewest wildcards', async () => {
-  const best = ['0000:01:00.2', '0000:02:00.1', '0000:01:00.0'].map(
-    (bdf) => `python3 test/tools/best-variant.py ${bdf}`,
-  );
-  expect(await output(best.join('; '), topology)).toBe('mlx5_vfio_pci\nvirtio_vfio_pci\nvfio_pci\n');
-});
-
 test('modprobe of a vfio_pci: alias finds the variant, of the modalias the host driver', async () => {
   const text = await output(
     `m=$(cat /sys/bus/pci/devices/0000:01:00.2/modalias)
