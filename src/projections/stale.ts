@@ -1,6 +1,7 @@
 /**
  * What a change of the model makes untrue of what a client's kernel may have cached. Entries that are `volatile` and link counts that are
- * not `steadyCount` are never cached; for the rest this table is the promise: every way in which one changes is a row here.
+ * not `steadyCount` are never cached; for the rest this table is the promise: every way in which one changes is a row here. Listings are
+ * looked at whenever a directory is opened.
  */
 import type { HostChange } from '../host/events.js';
 import type { PciFunction } from '../host/pci-function.js';
@@ -13,6 +14,7 @@ function entry(path: string): Stale {
   return { what: 'entry', path: `/${path.slice(0, at)}`, name: path.slice(at + 1) };
 }
 
+const names = (path: string): Stale => ({ what: 'names', path: `/${path}` });
 const files = (path: string): Stale => ({ what: 'files', path: `/${path}` });
 const count = (path: string): Stale => ({ what: 'attributes', path: `/${path}` });
 
@@ -22,6 +24,33 @@ function services({ function: fn, driver }: { function: PciFunction; driver: str
 }
 
 export function staleBy(change: HostChange): Stale[] {
+  return [...entriesBy(change), ...listingsBy(change)];
+}
+
+/** Directories whose names may be others: who opens one is told anyway, so this is for those who hold one open and read it again. */
+function listingsBy(change: HostChange): Stale[] {
+  if (change.kind === 'bar-lent') return [];
+  if (change.kind === 'group-added' || change.kind === 'group-removed') return [names(paths.groups)];
+  if (!('function' in change)) return [];
+  const { function: fn } = change;
+  const own = names(paths.function(fn));
+  switch (change.kind) {
+    case 'driver-bound':
+    case 'driver-unbound':
+      return [own, names(paths.driver(change.driver))];
+    case 'function-added':
+    case 'function-removed':
+      return [
+        names(paths.functionParent(fn)),
+        names(`${paths.pciSubsystem}/devices`),
+        ...(fn.iommuGroup ? [names(`${paths.group(fn.iommuGroup)}/devices`)] : []),
+      ];
+    default:
+      return [own];
+  }
+}
+
+function entriesBy(change: HostChange): Stale[] {
   switch (change.kind) {
     case 'function-added':
       return [count(paths.functionParent(change.function))];

@@ -48,8 +48,6 @@ export interface DirectoryNode extends NodeBase {
   lookup(name: string): VfsNode | undefined;
   /** The link count stays as it is, or whoever changes it says so: it may be cached. */
   readonly steadyCount?: boolean;
-  /** The names stay as they are as long as the directory lives: a listing may be cached. */
-  readonly fixedNames?: boolean;
   /** f_type of the file system that it is the root of on a real host (linux/magic.h). */
   readonly filesystem?: number;
   /** Names, in any order, without `.` and `..`. */
@@ -143,6 +141,8 @@ export class NewDescriptor {
 export type Stale =
   /** `name` is no longer in the directory `path`, and whatever was below it neither. */
   | { readonly what: 'entry'; readonly path: string; readonly name: string }
+  /** The names in the directory `path` are others. */
+  | { readonly what: 'names'; readonly path: string }
   /** Files of the directory `path` may be gone, or have other attributes. */
   | { readonly what: 'files'; readonly path: string }
   /** Attributes of `path` are others: the link count of a directory, mode or owner. */

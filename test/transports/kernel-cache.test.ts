@@ -2,9 +2,12 @@
  * What the kernel caches of a mounted machine is true after every change, at once: the tree as a client's kernel shows it is compared with
  * the tree itself, after walks that leave as much of it in the kernel's caches as there can be. Needs root and /dev/fuse.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { lstat, mkdtemp, readdir, readFile, readlink, rmdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bdf } from '../../src/host/bdf.js';
 import type { ProfileDescription } from '../../src/host/description.js';
@@ -186,4 +189,41 @@ test('a path that was walked once is not asked for again', async () => {
   await readFile(vendor);
   // A directory's attributes are no operation of the dispatcher's: that they are not asked for either shows in npm run bench.
   expect(operations.map(({ op }) => op).filter((op) => op !== 'read')).toEqual(['open']);
+});
+
+test('a listing is kept while it is what it was; who holds a directory open and reads it again sees what is new', async () => {
+  const path = 'sys/bus/pci/drivers/vfio-pci';
+  const listings = () =>
+    operations.filter(({ op, path: at }) => op === 'readdir' && at === `/${path}`).length;
+  const list = async () => (await readdir(join(directory, path))).filter((name) => name.includes(':'));
+  const before = await list();
+  const first = listings();
+  // Opening asks for the names, reading does not any more.
+  for (let i = 0; i < 3; i++) expect(await list()).toEqual(before);
+  expect(listings() - first).toBe(3);
+  const program = [
+    'import os, sys',
+    'held = os.open(sys.argv[1], os.O_RDONLY)',
+    'for line in sys.stdin: print(",".join(sorted(n for n in os.listdir(held) if ":" in n)), flush=True)',
+  ].join('\n');
+  const client = spawn('python3', ['-c', program, join(directory, path)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: client.stdout })[Symbol.asyncIterator]();
+  const held = async () => {
+    client.stdin.write('list\n');
+    return (await lines.next()).value;
+  };
+  expect(await held()).toBe([...before].sort().join(','));
+  await write('bus/pci/devices/0000:01:00.0/sriov_numvfs', '1');
+  await write('bus/pci/devices/0000:01:10.0/driver_override', 'vfio-pci');
+  await write('bus/pci/drivers/igbvf/unbind', '0000:01:10.0');
+  expect(await held()).toBe([...before].sort().join(','));
+  await write('bus/pci/drivers/vfio-pci/bind', '0000:01:10.0');
+  expect(await held()).toBe([...before, '0000:01:10.0'].sort().join(','));
+  expect(await list()).toEqual(expect.arrayContaining(['0000:01:10.0']));
+  await write('bus/pci/drivers/vfio-pci/unbind', '0000:01:10.0');
+  expect(await held()).toBe([...before].sort().join(','));
+  client.stdin.end();
+  await once(client, 'close');
 });

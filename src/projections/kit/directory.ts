@@ -55,7 +55,6 @@ export class DirectoryClass<S> {
   readonly rows = new Map<string, Row<S>>();
   readonly families: Family<S>[] = [];
   readonly steadyCount: boolean;
-  readonly fixedNames: boolean;
 
   constructor(
     /** A function where directories of this class stand in each other: functions below bridges. */
@@ -68,7 +67,6 @@ export class DirectoryClass<S> {
       else this.rows.set(entry.name, entry);
     }
     const changing = [...this.families, ...[...this.rows.values()].filter(({ when }) => when)];
-    this.fixedNames = changing.length === 0;
     this.steadyCount = options.countTold === true || changing.every(({ kind }) => kind !== 'directory');
   }
 
@@ -98,10 +96,6 @@ class TableDirectory<S> implements DirectoryNode {
     if (volatile) this.volatile = true;
     if (filesystem) this.filesystem = filesystem;
     this.steadyCount = type.steadyCount;
-  }
-
-  get fixedNames(): boolean {
-    return this.type.fixedNames && this.place.alive();
   }
 
   lookup(name: string): VfsNode | undefined {

@@ -32,6 +32,8 @@ export class KernelCache {
     switch (stale.what) {
       case 'entry':
         return this.forgetTree(stale.path, stale.name);
+      case 'names':
+        return this.forgetListing(stale.path);
       case 'files':
         return this.forgetFiles(stale.path);
       case 'attributes':
@@ -74,6 +76,12 @@ export class KernelCache {
     return known && files.length > 0
       ? Promise.all(files.map(({ name }) => this.dropEntry(known, name)))
       : undefined;
+  }
+
+  /** Of those who have `path` open and read it again; who opens it is told then (OPENDIR). */
+  private forgetListing(path: string): Promise<unknown> | undefined {
+    const known = this.nodes.find(path);
+    return known?.listing === undefined ? undefined : this.dropInode(known, 0n);
   }
 
   /** The attributes of `path`. */

@@ -9,6 +9,8 @@ import type { DirectoryNode, VfsNode } from '../../vfs/node.js';
 /** A kernel that walks the tree keeps one of these for every name in it: they are small, and know their path only when asked. */
 export class KnownNode {
   lookups = 1;
+  /** Of a directory: what its last listing was (listingHash()), which the kernel may have kept. */
+  listing: number | undefined;
   /** By name; only of directories that have any. */
   children: Map<string, KnownNode> | undefined;
   /** What mappings of this inode reach, while files are open in passthrough: they share it. */

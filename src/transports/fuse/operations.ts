@@ -5,6 +5,7 @@ import { andThen } from '../../vfs/caller.js';
 import type { DirectoryNode, OpenFile } from '../../vfs/node.js';
 import { attributesReply, DirectoryPage, entryReply, statfsReply } from './encode.js';
 import { ioctl, open, poll, read, release, write } from './file-operations.js';
+import { listingHash } from './listing-hash.js';
 import type { KnownNode } from './node-table.js';
 import type { FuseRequest } from './request.js';
 import type { FuseSession } from './session.js';
@@ -30,7 +31,7 @@ function refuseWith(code: 'EPERM' | 'EACCES' | 'ENOSYS' | 'EOPNOTSUPP', what: st
 
 /** An open directory: names as they were when reading began, so that offsets stay meaningful while entries come and go. */
 class OpenDirectory implements OpenFile {
-  names: string[] = [];
+  constructor(public names: readonly string[]) {}
   describe(): string {
     return 'directory';
   }
@@ -43,7 +44,10 @@ function readDirectory(session: FuseSession, request: FuseRequest, plus: boolean
   const room = request.body.readUInt32LE(16);
   const open = session.files.get(fh)?.file;
   if (!(open instanceof OpenDirectory)) throw new KernelError('EBADF', 'not an open directory');
-  if (offset === 0) open.names = session.dispatcher.names(known.path, node);
+  if (offset === 0) {
+    open.names = session.dispatcher.names(known.path, node);
+    known.listing = listingHash(open.names);
+  }
   const page = new DirectoryPage(room, plus, session.owner);
   for (let next = offset; next < open.names.length + 2; next++) {
     const name = next < 2 ? ['.', '..'][next]! : open.names[next - 2]!;
@@ -135,8 +139,11 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
     Opcode.OPENDIR,
     (session, request) => {
       const { known, node } = directory(session, request);
-      const { fh } = session.files.add(new OpenDirectory(), known, false);
-      const openFlags = FOPEN.NOFLUSH | (node.fixedNames ? FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE : 0);
+      const names = session.dispatcher.names(known.path, node);
+      const { fh } = session.files.add(new OpenDirectory(names), known, false);
+      // The kernel keeps the listing that it was given last if that is what would be given now, and else drops it here.
+      const unchanged = known.listing === listingHash(names);
+      const openFlags = FOPEN.NOFLUSH | FOPEN.CACHE_DIR | (unchanged ? FOPEN.KEEP_CACHE : 0);
       request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId: 0 }));
     },
   ],
