@@ -3,7 +3,7 @@
  * files of dist/ stay, for programs that import vfiofs. Usage: node scripts/bundle.mjs DIST
  */
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { rolldown } from 'rolldown';
 
 const dist = process.argv[2];
@@ -11,8 +11,12 @@ const [program, bundled] = [join(dist, 'cli'), join(dist, 'cli.bundled')];
 const bundle = await rolldown({
   input: join(program, 'main.js'),
   platform: 'node',
-  // Has a binary of its own, which it finds beside itself.
-  external: ['fuse-native'],
+  external: [
+    // Has a binary of its own, which it finds beside itself.
+    'fuse-native',
+    // Generated, dense and deeply nested: laid out in lines it would be four times as long, and take as long to read.
+    join(resolve(dist), 'topology/compiled-schemas.js'),
+  ],
   onwarn(warning) {
     throw new Error(warning.message);
   },

@@ -1,6 +1,10 @@
 /** What ajv finds, in words: the value, what was expected, and what was probably meant. */
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js';
+import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import type { ErrorObject, Options, ValidateFunction } from 'ajv';
+import type { Ajv2020 } from 'ajv/dist/2020.js';
 import { didYouMean, list } from '../host/suggest.js';
+import { compiledSchemas } from './compiled-schemas.js';
 import type { Schema } from './schema-parts.js';
 
 export interface SchemaProblem {
@@ -10,23 +14,41 @@ export interface SchemaProblem {
   readonly inKey: boolean;
 }
 
-// Our schemas are checked by a test: compiling the schema of schemas, too, would take most of a start.
-const ajv = new Ajv2020({
-  allErrors: true,
-  verbose: true,
-  strict: false,
-  validateSchema: false,
-  meta: false,
-});
-const compiled = new WeakMap<Schema, ReturnType<typeof ajv.compile>>();
+/** An ajv as it is for all our schemas, loaded when it is needed. They are checked by a test: compiling the schema of schemas, too, would take longer. */
+export function newAjv(options: Options = {}): Ajv2020 {
+  const loaded = createRequire(import.meta.url)('ajv/dist/2020.js') as { Ajv2020: typeof Ajv2020 };
+  return new loaded.Ajv2020({
+    allErrors: true,
+    verbose: true,
+    strict: false,
+    validateSchema: false,
+    meta: false,
+    ...options,
+  });
+}
+
+/** What a schema is found by in compiledSchemas: another one for any change of it. */
+export const schemaKey = (schema: Schema): string =>
+  createHash('sha1').update(JSON.stringify(schema)).digest('base64url');
+
+const validators = new WeakMap<Schema, ValidateFunction>();
+let ajv: Ajv2020 | undefined;
+
+function validatorOf(schema: Schema): ValidateFunction {
+  let validate = validators.get(schema);
+  if (!validate) {
+    ajv ??= newAjv();
+    validate = ajv.compile(schema);
+    validators.set(schema, validate);
+  }
+  return validate;
+}
 
 /** Every way in which `data` is not what `schema` says; paths are below `data`. Throws when it can't be compiled. */
 export function schemaProblems(schema: Schema, data: unknown): SchemaProblem[] {
-  let validate = compiled.get(schema);
-  if (!validate) {
-    validate = ajv.compile(schema);
-    compiled.set(schema, validate);
-  }
+  // Almost always it is right, and then nobody needs ajv.
+  if (compiledSchemas.get(schemaKey(schema))?.(data)) return [];
+  const validate = validatorOf(schema);
   return validate(data) ? [] : validate.errors!.map((error) => describe(error, data));
 }
 
