@@ -59,7 +59,10 @@ export class Machine {
       }),
       ...(options.log && { log: (fn: PciFunction, message: string) => options.log?.(fn.bdf, message) }),
     });
-    this.vfio = new Vfio(this.host, { createType1 });
+    this.vfio = new Vfio(this.host, {
+      createType1,
+      ...(description.numbersFrom && { firstIndex: description.numbersFrom.vfio }),
+    });
     this.host.changes.subscribe((change) => this.doorbells?.changed(change));
     this.host.uevents.subscribe((event) => {
       this.seqnum++;

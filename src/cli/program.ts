@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, Option } from 'commander';
 import type { TransportChoice } from '../run/serve.js';
+import { type ViewOptions, withViewOptions } from './view-options.js';
 
 export interface MountOptions {
   readonly at: string;
@@ -15,14 +16,6 @@ export interface MountOptions {
 
 /** The checkout's (or the package's) own mount points. */
 export const defaultDirectory = fileURLToPath(new URL('../../mountpoints', import.meta.url));
-
-export interface ViewOptions {
-  /** A mounted host: its directory, or the last part of it; true: the only one there is. */
-  readonly host?: string | true;
-  /** See Command in run/supervise.ts. */
-  readonly supervise: boolean;
-  readonly keepId?: boolean;
-}
 
 export interface ContainerArgsOptions {
   readonly group?: string[];
@@ -63,15 +56,6 @@ const { version, description } = JSON.parse(
   description: string;
 };
 
-const superviseOption = () =>
-  new Option(
-    '--no-supervise',
-    'leave stat and its like to the kernel: device nodes look like regular files then',
-  );
-
-const keepIdOption = () =>
-  new Option('--keep-id', 'without root: the command sees itself as you, not as root');
-
 function examples(...lines: string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
 }
@@ -79,11 +63,6 @@ function examples(...lines: string[]): string {
 const exits = '\nExit code: 0 done · 1 failed · 2 wrong usage or topology';
 const topologyArgument = () =>
   new Argument('[topology]', 'topology file (YAML) or preset; without it: the default host');
-const hostOption = () =>
-  new Option(
-    '--host [name]',
-    'join a mounted host (its directory, or the last part of it) instead of starting one',
-  );
 const jsonOption = () => new Option('--json', 'print JSON for programs');
 
 /** `command` is what stood behind `--`; undefined when there was no `--`. */
@@ -200,24 +179,24 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
       actions.ctl(method, params, options),
     );
 
-  program
-    .command('run')
-    .usage('[topology] -- command [arguments…]')
-    .summary('run a command that sees the pretend host as its own')
-    .description(
-      'Runs a command in a mount namespace of its own, where the pretend host stands at /sys, /dev/vfio and /dev/iommu; what programs ' +
-        'need of the real /sys and /dev stays. Nothing changes for other processes, and nothing is left when it ends.',
-    )
-    .addArgument(topologyArgument())
-    .addOption(hostOption())
-    .addOption(superviseOption())
-    .addOption(keepIdOption())
+  withViewOptions(
+    program
+      .command('run')
+      .usage('[topology] -- command [arguments…]')
+      .summary('run a command that sees the pretend host as its own')
+      .description(
+        'Runs a command in a mount namespace of its own, where the pretend host stands at /sys, /dev/vfio and /dev/iommu; what programs ' +
+          'need of the real /sys and /dev stays. Nothing changes for other processes, and nothing is left when it ends.',
+      )
+      .addArgument(topologyArgument()),
+  )
     .addHelpText(
       'after',
       `${examples(
         'vfiofs run -- lspci -nnk',
         'vfiofs run my-host.yaml -- bash',
         'vfiofs run -- dpdk-testpmd --no-huge -a 0000:00:04.0',
+        'vfiofs run --merge-real -- lspci -D',
         'vfiofs mount lab.yaml --at /tmp/lab --background && vfiofs run --host lab -- lspci',
       )}
 Exit code: the command's own, or its signal (128+n where that can't be reproduced) · 125 vfiofs failed · 126 the command can't be
@@ -229,17 +208,16 @@ executed · 127 there is no such command`,
       return actions.run(topology, command as readonly string[], options);
     });
 
-  program
-    .command('shell')
-    .summary('an interactive shell on a pretend host')
-    .description(
-      'Starts your shell ($SHELL) as `vfiofs run` starts a command, with a prompt that says where you are, and shows what is there and ten ' +
-        'things to try. Nothing that you do to the pretend host outlives the shell, unless you joined a mounted one.',
-    )
-    .addArgument(topologyArgument())
-    .addOption(hostOption())
-    .addOption(superviseOption())
-    .addOption(keepIdOption())
+  withViewOptions(
+    program
+      .command('shell')
+      .summary('an interactive shell on a pretend host')
+      .description(
+        'Starts your shell ($SHELL) as `vfiofs run` starts a command, with a prompt that says where you are, and shows what is there and ten ' +
+          'things to try. Nothing that you do to the pretend host outlives the shell, unless you joined a mounted one.',
+      )
+      .addArgument(topologyArgument()),
+  )
     .addHelpText('after', examples('vfiofs shell', 'vfiofs shell sriov', 'vfiofs shell --host lab'))
     .action((topology: string | undefined, options: ViewOptions) => actions.shell(topology, options));
 

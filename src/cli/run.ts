@@ -3,11 +3,15 @@ import { constants } from 'node:os';
 import { shellCommand } from '../run/shell.js';
 import { type Command, type Exit, endLike, runCommand } from '../run/supervise.js';
 import { UsageError } from '../run/user-error.js';
-import type { ViewOptions } from './program.js';
+import type { ViewOptions } from './view-options.js';
 import { type Served, withServer } from './view-server.js';
 import { welcome } from './welcome.js';
 
-const commandOptions = ({ supervise, keepId = false }: ViewOptions) => ({ supervise, keepId });
+const commandOptions = ({ supervise, keepId = false, mergeReal = false }: ViewOptions) => ({
+  supervise,
+  keepId,
+  mergeReal,
+});
 
 async function runIn(
   topology: string | undefined,

@@ -1,15 +1,17 @@
 /** Who serves the view that a command gets: a machine of our own, or a host that is mounted. */
 import { ControlError, RemoteViews } from '../control/index.js';
+import type { HostDescription } from '../host/description.js';
 import { createMachine } from '../machine.js';
 import { controlOf, findHost, shortName } from '../run/hosts.js';
+import { realNumbers } from '../run/real-numbers.js';
 import type { ViewServer } from '../run/supervise.js';
 import { UsageError, UserError } from '../run/user-error.js';
 import { Views } from '../run/views.js';
-import { describeHost } from '../topology/index.js';
+import { besideMachine, describeHost } from '../topology/index.js';
 import { traceOptions } from '../trace/index.js';
 import { openControl } from './ctl.js';
 import { loadHost } from './load.js';
-import type { ViewOptions } from './program.js';
+import type { ViewOptions } from './view-options.js';
 
 export type HostSummary = ReturnType<typeof describeHost>;
 
@@ -24,10 +26,15 @@ export interface Served {
 /** Gives `use` the server that the command line asks for, and ends it afterwards; a mounted host goes on. */
 export async function withServer<T>(
   topology: string | undefined,
-  { host }: ViewOptions,
+  { host, mergeReal = false }: ViewOptions,
   use: (served: Served) => Promise<T>,
 ): Promise<T> {
-  if (host === undefined) return own(topology, use);
+  if (host === undefined) return own(topology, mergeReal, use);
+  if (mergeReal)
+    throw new UsageError(
+      'a mounted host has its numbers: --merge-real and --host exclude each other',
+      'leave --host out, for a machine with numbers that are free beside the real ones',
+    );
   if (topology !== undefined)
     throw new UsageError(
       `a mounted host has its topology: ${topology} and --host exclude each other`,
@@ -36,8 +43,19 @@ export async function withServer<T>(
   return mounted(host === true ? undefined : host, use);
 }
 
-async function own<T>(topology: string | undefined, use: (served: Served) => Promise<T>): Promise<T> {
-  const machine = createMachine(loadHost(topology), traceOptions());
+/** The host of `topology`, with numbers that are free on the real machine. */
+function loadBesideReal(topology: string | undefined): HostDescription {
+  const { description, changes } = besideMachine(loadHost(topology), realNumbers());
+  for (const change of changes) process.stderr.write(`vfiofs: ${change}\n`);
+  return description;
+}
+
+async function own<T>(
+  topology: string | undefined,
+  mergeReal: boolean,
+  use: (served: Served) => Promise<T>,
+): Promise<T> {
+  const machine = createMachine(mergeReal ? loadBesideReal(topology) : loadHost(topology), traceOptions());
   const views = new Views(machine);
   try {
     return await use({

@@ -121,7 +121,13 @@ class PretendHost implements Host {
       if (!replaced.has(driver.name)) this.drivers.register(plainDriver(driver, this));
     this.variants = variantsOf(described);
     for (const driver of described) if (!driver.vfio) this.drivers.register(plainDriver(driver, this));
-    this.iommuGroups = new IommuGroups(plan, this.iommu.kind, description.iommu?.domainType, this.changes);
+    this.iommuGroups = new IommuGroups(
+      plan,
+      this.iommu.kind,
+      description.iommu?.domainType,
+      this.changes,
+      description.numbersFrom?.group,
+    );
     const makers = described.filter(({ mdev }) => mdev);
     if (makers.length > 0) modules.ensure('mdev', { version: '0.1', parameters: [] });
     this.mdevs = new Mdevs(new Map(makers.map((driver) => [driver.name, moduleOf(driver)])), {

@@ -26,6 +26,8 @@ export interface HostDescription {
   /** CPUs of each NUMA node, like `0-3,8`; default: one node with the CPUs of the real machine. */
   readonly numaNodes?: readonly string[];
   readonly vfio?: VfioOptions;
+  /** The lowest numbers that IOMMU groups and vfio devices get where nothing names one; default 0. Below are those of a machine beside it. */
+  readonly numbersFrom?: { readonly group: number; readonly vfio: number };
   /** Root buses as `DDDD:BB`; default [`0000:00`]. */
   readonly rootBuses?: readonly string[];
   /** Module parameters that differ from their defaults, by module, then parameter. */

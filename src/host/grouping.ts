@@ -2,11 +2,11 @@
 import { PCI_DEVICE_ID_INTEL_82576, PCI_VENDOR_ID_INTEL } from '../abi/pci/index.js';
 import type { FunctionPlan } from './plan.js';
 
-/** Numbers the groups from 0 in the order of `functions`; numbers that descriptions claim are passed over. */
-export function assignGroups(functions: readonly FunctionPlan[]): void {
+/** Numbers the groups from `first` in the order of `functions`; numbers that descriptions claim are passed over. */
+export function assignGroups(functions: readonly FunctionPlan[], first = 0): void {
   const claimed = new Set(functions.map((fn) => fn.description.iommuGroup));
   const numbers = new Map<string, number>();
-  let next = 0;
+  let next = first;
   for (const fn of functions) {
     let group = fn.description.iommuGroup;
     if (group === undefined) {

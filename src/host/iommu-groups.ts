@@ -19,6 +19,7 @@ export class IommuGroups {
     /** The `type` attribute of every group. */
     private readonly domainType = 'DMA-FQ',
     private readonly changes: ChangeBus,
+    private readonly first = 0,
   ) {
     this.regions = regionsByGroup(plan.functions, kind);
   }
@@ -26,7 +27,7 @@ export class IommuGroups {
   /** Numbers of functions that were removed are kept for them, as long as a rescan can find them again. */
   lowestFree(): number {
     const kept = new Set(this.plan.functions.map(({ group }) => group));
-    let id = 0;
+    let id = this.first;
     while (this.byId.has(id) || kept.has(id)) id++;
     return id;
   }

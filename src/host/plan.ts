@@ -104,7 +104,7 @@ export function planMachine(description: HostDescription, models: ModelLookup): 
   link(roots, functions);
   if (description.firmware === 'captured') takeCapturedAddresses(roots);
   else assignAddresses(roots);
-  if (description.iommu?.kind !== 'none') assignGroups(functions);
+  if (description.iommu?.kind !== 'none') assignGroups(functions, description.numbersFrom?.group);
   return { roots, functions };
 }
 

@@ -24,7 +24,8 @@ export function realEntries(directory: string): RealEntry[] {
   return readdirSync(directory, { withFileTypes: true }).map((entry) => realEntry(directory, entry));
 }
 
-function placeholder(entry: RealEntry): VfsNode {
+/** A place that something real is bound onto; a link is the same link. */
+export function placeholder(entry: RealEntry): VfsNode {
   if (entry.kind === 'link') {
     const link: SymlinkNode = {
       kind: 'symlink',

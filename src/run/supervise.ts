@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { mountOptions } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
 import { watchSupervisor } from './lifeline.js';
+import type { MergedDirectory } from './merged.js';
 import type { ViewShape } from './shape.js';
 import { UserError } from './user-error.js';
 import { checkFuseDevice, userNamespaceProblem, viewUser } from './user-view.js';
@@ -29,6 +30,8 @@ export interface ViewServer {
   /** The process that serves, as the mount table will name it. */
   readonly pid: number;
   shape(): ViewShape | Promise<ViewShape>;
+  /** The directories that the machine and the real one both have, for Command.mergeReal; where that can't be had, missing. */
+  common?(shape: ViewShape): readonly MergedDirectory[];
   /** Serves the FUSE connection that descriptor `fd` of process `pid` is, and that it has mounted. Resolves when it can be used. */
   serve(pid: number, fd: number, beside: Beside): Promise<Mappable>;
 }
@@ -42,6 +45,8 @@ export interface Command {
   readonly supervise?: boolean;
   /** Without the right to mount: the command sees itself as who you are, not as root. Default false. */
   readonly keepId?: boolean;
+  /** The real machine's devices are shown beside those of the pretend one; default false. */
+  readonly mergeReal?: boolean;
 }
 
 /** Descriptors of the launcher: its /dev/fuse, and where it says that it is mounted and hears that it is served. */
@@ -93,7 +98,7 @@ async function serveLauncher(server: ViewServer, child: ChildProcess, beside: Be
  */
 export async function runCommand(
   server: ViewServer,
-  { words, environment, supervise = true, keepId = false }: Command,
+  { words, environment, supervise = true, keepId = false, mergeReal = false }: Command,
 ): Promise<Exit> {
   try {
     accessSync(launcher, access.X_OK);
@@ -103,7 +108,7 @@ export async function runCommand(
   checkFuseDevice();
   const user = viewUser(keepId);
   const shape = await server.shape();
-  const beside = lookBeside(shape);
+  const beside = lookBeside(shape, mergeReal ? server.common?.(shape) : undefined);
   const steps = viewSteps({
     ...beside,
     stage: findStage(),

@@ -5,6 +5,7 @@
  */
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { type RealEntry, realEntries } from './beside.js';
+import { HIDDEN, type MergedDirectory } from './merged.js';
 import type { ViewShape } from './shape.js';
 
 /** Real entries that the tree gets places for. */
@@ -13,6 +14,8 @@ export interface Beside {
   readonly dev: readonly RealEntry[];
   /** Those of the directory that /lib is, where it has no `modules` to cover. */
   readonly lib?: readonly RealEntry[];
+  /** Those of the directories of /sys and /dev that both machines have, with --merge-real; `dev` is empty then. */
+  readonly merged?: readonly MergedDirectory[];
 }
 
 export interface ViewOptions {
@@ -50,13 +53,16 @@ export function findStage(real: ViewOptions['real'] = realKind): string {
 }
 
 /** What of the real file system stands beside the pretend host's names: without a real directory to cover, /lib itself is composed. */
-export function lookBeside(shape: ViewShape): Pick<ViewOptions, 'beside' | 'library'> {
+export function lookBeside(
+  shape: ViewShape,
+  merged?: readonly MergedDirectory[],
+): Pick<ViewOptions, 'beside' | 'library'> {
   const free = (directory: string, taken: readonly string[]) =>
     realEntries(directory).filter(({ name }) => !taken.includes(name));
-  const dev = free('/dev', shape.dev);
-  if (realKind('/lib/modules') === 'directory') return { beside: { dev } };
+  const beside = merged ? { dev: [], merged } : { dev: free('/dev', shape.dev) };
+  if (realKind('/lib/modules') === 'directory') return { beside };
   const library = realpathSync('/lib');
-  return { beside: { dev, lib: free(library, shape.lib) }, library };
+  return { beside: { ...beside, lib: free(library, shape.lib) }, library };
 }
 
 /** Real entries onto their places; links are copied, not bound. */
@@ -75,6 +81,10 @@ export function viewSteps(options: ViewOptions): string[] {
   for (const path of shape.directories)
     if (real(path) === 'directory') steps.push('--rbind', path, `${stage}${path}`);
   steps.push(...bindPlaces('/dev', beside.dev, `${stage}/dev`));
+  if (beside.merged)
+    for (const path of ['/sys', '/dev']) steps.push('--rbind', path, `${stage}${path}/${HIDDEN}`);
+  for (const { path, places } of beside.merged ?? [])
+    steps.push(...bindPlaces(path, places, `${stage}${path}`));
   if (library !== undefined) steps.push(...bindPlaces(library, beside.lib ?? [], `${stage}/lib`));
   // Out of the stage: to where programs look.
   steps.push('--rbind', `${stage}/sys`, '/sys', '--rbind', `${stage}/dev`, '/dev');

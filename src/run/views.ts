@@ -11,6 +11,7 @@ import type { Machine } from '../machine.js';
 import { native } from '../native/index.js';
 import { FuseSession } from '../transports/fuse/session.js';
 import { withReal } from './beside.js';
+import { type MergedDirectory, mergedDirectories, withMerged } from './merged.js';
 import { shapeOf, type ViewShape } from './shape.js';
 import type { Mappable, ViewServer } from './supervise.js';
 import type { Beside } from './view.js';
@@ -49,6 +50,11 @@ export class Views implements ViewServer {
     return shapeOf(this.machine.root);
   }
 
+  /** What the machine and the real one both have. */
+  common(shape: ViewShape): MergedDirectory[] {
+    return mergedDirectories(this.machine.root, shape.directories);
+  }
+
   /**
    * Serves the connection behind descriptor `fd` of process `pid`, of which a copy is taken: /dev/fuse (else EINVAL), mounted by that process.
    * Resolves when it can be used; the session ends with the last of its mounts. ENOTCONN when there is none.
@@ -62,7 +68,8 @@ export class Views implements ViewServer {
     const { machine } = this;
     const namespace = UserNamespace.of(pid);
     const owner = ownerIn(namespace, pid);
-    const dev = withReal(machine.root, 'dev', beside.dev);
+    const tree = beside.merged ? withMerged(machine.root, beside.merged) : machine.root;
+    const dev = withReal(tree, 'dev', beside.dev);
     const root = beside.lib ? withReal(dev, 'lib', beside.lib) : dev;
     const session = new FuseSession(root, machine.dispatcher, {
       fd: copy,

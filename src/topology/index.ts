@@ -1,6 +1,7 @@
 /** Topologies: files, presets, the schema, and the checks that descriptions written in TypeScript get too. */
 
 export { describeFunction, describeHost } from '../host/describe.js';
+export { besideMachine, type UsedNumbers } from './beside.js';
 export { type Capture, captureHost, captureText } from './capture/index.js';
 export { assertTopology, checkTopology } from './check.js';
 export { addFunction, readFunction } from './function.js';

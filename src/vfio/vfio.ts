@@ -21,6 +21,8 @@ import { Tally } from './tally.js';
 
 export interface VfioBackends {
   readonly createType1: Type1Factory;
+  /** The lowest number of a device; default 0. */
+  readonly firstIndex?: number;
 }
 
 /** How IOMMU groups are named that were made for lack of an IOMMU. */
@@ -36,7 +38,7 @@ export class Vfio implements DeviceRegistry {
   private readonly devicesByFunction = new Map<PciFunction, VfioDevice>();
   /** All devices, those that are being unbound included. */
   private readonly allDevices = new Map<PciFunction, VfioDevice>();
-  private readonly indexes = new Numbers();
+  private readonly indexes: Numbers;
   private readonly groupMinors = new Numbers();
   private readonly groupsByMinor = new Map<number, VfioGroup>();
 
@@ -44,6 +46,7 @@ export class Vfio implements DeviceRegistry {
     readonly host: Host,
     private readonly backends: VfioBackends,
   ) {
+    this.indexes = new Numbers(backends.firstIndex);
     for (const driver of vfioPciDrivers(this)) host.drivers.register(driver);
     // vfio_register_emulated_iommu_dev(): its group is there already.
     host.mdevs.driver = {
