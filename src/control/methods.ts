@@ -205,6 +205,27 @@ export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
     },
   ],
   [
+    'auxiliary.add',
+    {
+      params: named({ bdf, sfnum: number('the number of the function') }),
+      call(machine, { bdf, sfnum }: { bdf: string; sfnum: number }) {
+        const { name } = machine.host.auxiliaries.add(find(machine, bdf), sfnum);
+        return { name, bdf, sfnum };
+      },
+    },
+  ],
+  [
+    'auxiliary.remove',
+    {
+      params: named({ name: text('of the device, like acme.sf.0') }),
+      async call({ host: { auxiliaries } }, { name }: { name: string }) {
+        const device = auxiliaries.devices.get(name) ?? refuse('ENODEV', `there is no device ${name}`);
+        await auxiliaries.remove(device);
+        return { removed: name };
+      },
+    },
+  ],
+  [
     'counts',
     {
       params: named({}),

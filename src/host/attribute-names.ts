@@ -3,6 +3,7 @@
 const bars = [0, 1, 2, 3, 4, 5].flatMap((i) => ['', '_resize', '_wc'].map((end) => `resource${i}${end}`));
 
 export const functionNames: ReadonlySet<string> = new Set([
+  'auxiliary',
   ...`acpi_index aer aer_dev_correctable aer_dev_fatal aer_dev_nonfatal aer_rootport_total_err_cor aer_rootport_total_err_fatal
     aer_rootport_total_err_nonfatal ari_enabled boot_vga broken_parity_status class config consistent_dma_mask_bits
     current_link_speed current_link_width d3cold_allowed dep_link device dma_mask_bits driver driver_override enable iommu
@@ -24,5 +25,5 @@ export const driverNames: ReadonlySet<string> = new Set([
 ]);
 
 export const mdevNames: ReadonlySet<string> = new Set(
-  'driver iommu_group mdev_type power remove subsystem uevent vfio-dev'.split(' '),
+  'driver iommu_group mdev_type power remove sfnum subsystem uevent vfio-dev'.split(' '),
 );

@@ -1,6 +1,7 @@
 /** From a description to a running pretend machine. */
 import { refuse } from '../abi/errno.js';
 import { forgetPlan, planAddition } from './addition.js';
+import { Auxiliaries, auxiliaryMakers } from './auxiliary.js';
 import { type Bdf, formatBdf } from './bdf.js';
 import { planDescription } from './check.js';
 import { type Cpus, cpusOf } from './cpus.js';
@@ -55,6 +56,7 @@ class PretendHost implements Host {
   readonly variants: readonly VariantDriver[];
   readonly sriov: Sriov;
   readonly mdevs: Mdevs;
+  readonly auxiliaries: Auxiliaries;
   readonly profiles: Profiles;
   readonly modules: ReadonlyMap<string, KernelModule>;
   readonly release: string;
@@ -130,9 +132,12 @@ class PretendHost implements Host {
     );
     const makers = described.filter(({ mdev }) => mdev);
     if (makers.length > 0) modules.ensure('mdev', { version: '0.1', parameters: [] });
-    this.mdevs = new Mdevs(new Map(makers.map((driver) => [driver.name, moduleOf(driver)])), {
+    const machine = {
       ...{ models, services, groups: this.iommuGroups, changes: this.changes, uevents: this.uevents },
-    });
+    };
+    this.mdevs = new Mdevs(new Map(makers.map((driver) => [driver.name, moduleOf(driver)])), machine);
+    this.auxiliaries = new Auxiliaries(auxiliaryMakers(described), machine);
+    for (const { module } of this.auxiliaries.makers.values()) modules.ensure(module, { parameters: [] });
     this.population = new Population(this.functions, {
       plan,
       services,
@@ -256,7 +261,7 @@ class PretendHost implements Host {
   }
 
   destroy(): void {
-    for (const { fn } of this.mdevs.devices.values()) fn.destroy();
+    for (const { fn } of [...this.mdevs.devices.values(), ...this.auxiliaries.devices.values()]) fn.destroy();
     for (const fn of this.functions.values()) fn.destroy();
     this.iommuGroups.release();
     this.functions.clear();

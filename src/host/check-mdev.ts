@@ -1,7 +1,7 @@
-/** `mdev` of a driver: types that can be told apart, and made. */
+/** `mdev` and `auxiliary` of a driver: types that can be told apart, and made. */
 import { mdevNames } from './attribute-names.js';
 import { checkAttributes } from './check-attributes.js';
-import type { MdevDescription } from './description.js';
+import type { AuxiliaryDescription, MdevDescription } from './description.js';
 import { findModel, type ModelLookup } from './models.js';
 import type { Report } from './problem.js';
 import { didYouMean, list } from './suggest.js';
@@ -16,18 +16,36 @@ export function checkMdev(mdev: MdevDescription | undefined, models: ModelLookup
     seen.add(name);
     if (cost > mdev.capacity)
       report(['types', i, 'cost'], `${cost}: expected at most the capacity of ${mdev.capacity}`);
-    if (deviceApi !== 'vfio-pci') return;
-    const names = [...models.names()];
-    const definition = findModel(models, model);
-    if (!definition) {
-      const given = model === undefined ? 'missing' : `unknown model "${model}"${didYouMean(model, names)}`;
-      report(['types', i, 'model'], `${given}; expected one of ${list(names)}`);
-      return;
-    }
-    try {
-      definition.shape({ ...options });
-    } catch (error) {
-      report(['types', i, 'options'], (error as Error).message);
-    }
+    if (deviceApi === 'vfio-pci')
+      checkModel({ model, options }, models, (path, message) => report(['types', i, ...path], message));
   });
+}
+
+export function checkAuxiliary(
+  auxiliary: AuxiliaryDescription | undefined,
+  models: ModelLookup,
+  report: Report,
+): void {
+  if (!auxiliary) return;
+  checkModel(auxiliary, models, report);
+  checkAttributes(auxiliary.attributes, { taken: mdevNames, sort: 'mdev' }, report);
+}
+
+function checkModel(
+  { model, options = {} }: { readonly model: string | undefined; readonly options?: object },
+  models: ModelLookup,
+  report: Report,
+): void {
+  const names = [...models.names()];
+  const definition = findModel(models, model);
+  if (!definition) {
+    const given = model === undefined ? 'missing' : `unknown model "${model}"${didYouMean(model, names)}`;
+    report(['model'], `${given}; expected one of ${list(names)}`);
+    return;
+  }
+  try {
+    definition.shape({ ...options });
+  } catch (error) {
+    report(['options'], (error as Error).message);
+  }
 }

@@ -5,7 +5,7 @@ import { checkAttributes } from './check-attributes.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
-import { checkMdev } from './check-mdev.js';
+import { checkAuxiliary, checkMdev } from './check-mdev.js';
 import { checkMigrationFlags } from './check-migration.js';
 import { checkSlots } from './check-slots.js';
 import { checkVfPlaces } from './check-sriov.js';
@@ -145,7 +145,12 @@ const isUint = (value: unknown): boolean => Number.isInteger(value) && (value as
 /** Names that a function's `driver` may have. */
 function checkDrivers({ drivers = [] }: HostDescription, models: ModelLookup, report: Report): string[] {
   const seen = new Set<string>();
-  drivers.forEach(({ name, module, vfio, mdev, attributes }, i) => {
+  drivers.forEach(({ name, module, vfio, mdev, auxiliary, attributes }, i) => {
+    checkAuxiliary(auxiliary, models, (path, message) =>
+      report(['drivers', i, 'auxiliary', ...path], message),
+    );
+    if (vfio && auxiliary)
+      report(['drivers', i, 'auxiliary'], 'a variant of vfio-pci makes no auxiliary devices');
     const place = { taken: driverNames, sort: 'driver' } as const;
     checkAttributes(attributes, place, (path, message) => report(['drivers', i, ...path], message));
     checkMdev(mdev, models, (path, message) => report(['drivers', i, 'mdev', ...path], message));

@@ -1,4 +1,5 @@
 /** A built machine as plain data, for `topology show`: everything resolved, nothing that only objects can hold. */
+import type { Emulated } from './emulated.js';
 import type { Host } from './host.js';
 import type { IommuGroup } from './iommu-group.js';
 import type { Bar, Bridge, PciFunction, Window } from './pci-function.js';
@@ -62,6 +63,16 @@ export function describeFunction(fn: PciFunction) {
   };
 }
 
+/** Mediated or auxiliary. */
+function describeEmulated({ name, fn, driver, bound }: Emulated) {
+  return {
+    name,
+    parent: fn.mediatedBy!.bdf,
+    driver: bound ? driver : null,
+    iommu_group: fn.iommuGroup?.id ?? null,
+  };
+}
+
 function describeGroup(group: IommuGroup) {
   return {
     id: group.id,
@@ -98,6 +109,11 @@ export function describeHost(host: Host) {
     ),
     functions: [...host.functions.values()].map(describeFunction),
     groups: [...host.groups.values()].sort((a, b) => a.id - b.id).map(describeGroup),
+    mdevs: [...host.mdevs.devices.values()].map((one) => ({ ...describeEmulated(one), type: one.type.name })),
+    auxiliaries: [...host.auxiliaries.devices.values()].map((one) => ({
+      ...describeEmulated(one),
+      sfnum: one.sfnum,
+    })),
     drivers: [...host.drivers.all()].map((driver) => ({ name: driver.name, module: driver.module })),
   };
 }

@@ -87,7 +87,21 @@ export interface DriverDescription {
   readonly vfio?: VariantDescription;
   /** Makes its functions parents of mediated devices. */
   readonly mdev?: MdevDescription;
+  /** Makes functions of its functions, on the auxiliary bus. */
+  readonly auxiliary?: AuxiliaryDescription;
   /** Beside `bind`, `new_id` and so on. */
+  readonly attributes?: readonly AttributeDescription[];
+}
+
+/** Functions that a driver makes on the auxiliary bus, for `vfio_<module>.<name>` to give them to user space. */
+export interface AuxiliaryDescription {
+  /** Of the devices, behind the module: `sf` for `mlx5_core.sf.4`. */
+  readonly name: string;
+  /** How many each function can make. */
+  readonly capacity: number;
+  /** What they are. */
+  readonly model: string;
+  readonly options?: Readonly<Record<string, unknown>>;
   readonly attributes?: readonly AttributeDescription[];
 }
 

@@ -11,8 +11,8 @@ export type HostChange =
       readonly driver: string;
     }
   | { readonly kind: 'group-added' | 'group-removed'; readonly group: IommuGroup }
-  /** A mediated device, or the parent of some, shows other things; a device has gone. */
-  | { readonly kind: 'mdev-changed' | 'mdev-removed'; readonly function: PciFunction }
+  /** A mediated or auxiliary device, or the parent of some, shows other things; a device has gone. */
+  | { readonly kind: 'emulated-changed' | 'emulated-removed'; readonly function: PciFunction }
   | { readonly kind: 'slot-removed'; readonly name: string }
   | { readonly kind: 'service-unbound'; readonly service: PortService }
   /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
@@ -33,6 +33,7 @@ export type HostChange =
 export type Kobject =
   | { readonly kind: 'pci'; readonly function: PciFunction; readonly also?: readonly string[] }
   | { readonly kind: 'mdev'; readonly function: PciFunction; readonly driver?: string }
+  | { readonly kind: 'auxiliary'; readonly function: PciFunction; readonly driver?: string }
   | {
       readonly kind: 'vfio-device';
       readonly function: PciFunction;

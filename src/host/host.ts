@@ -1,5 +1,6 @@
 /** The pretend machine: everything sysfs, devfs and procfs are computed from. */
 
+import type { AuxiliaryControl } from './auxiliary.js';
 import type { Bdf } from './bdf.js';
 import type { Cpus } from './cpus.js';
 import type { FunctionDescription, VfioOptions } from './description.js';
@@ -98,6 +99,7 @@ export interface Host {
   readonly variants: readonly VariantDriver[];
   readonly sriov: SriovControl;
   readonly mdevs: MdevControl;
+  readonly auxiliaries: AuxiliaryControl;
   readonly profiles: ProfileControl;
   readonly modules: ReadonlyMap<string, KernelModule>;
   /** For a function without an IOMMU: a group named vfio-noiommu (vfio_noiommu_group_alloc()). */

@@ -3,21 +3,17 @@
  * stands on no bus: it has a model's registers, and a group of its own.
  */
 import { refuse } from '../abi/errno.js';
-import type { Bdf } from './bdf.js';
 import type { MdevDescription, MdevTypeDescription } from './description.js';
-import type { ChangeBus, KobjectEvent } from './events.js';
-import { type FunctionServices, HostFunction } from './function.js';
-import type { IommuGroups } from './iommu-groups.js';
-import type { ModelLookup } from './models.js';
+import {
+  type Emulated,
+  EmulatedDevice,
+  EmulatedDevices,
+  type EmulatedDriver,
+  type EmulatedMachine,
+} from './emulated.js';
+import type { Kobject } from './events.js';
+import type { HostFunction } from './function.js';
 import type { PciFunction } from './pci-function.js';
-import { planFunction } from './plan.js';
-
-/** What gives mediated devices to user space; `vfio/` is it. */
-export interface MdevDriver {
-  probe(fn: PciFunction): void;
-  /** Waits for users. */
-  remove(fn: PciFunction): Promise<void>;
-}
 
 export interface MdevType {
   /** `<driver of the parent>-<name>`. */
@@ -34,16 +30,9 @@ export interface MdevParent {
   readonly types: readonly MdevType[];
 }
 
-export interface Mdev {
-  /** Lower case. */
-  readonly uuid: string;
+/** Its name is its UUID, in lower case; its driver the parent's. */
+export interface Mdev extends Emulated {
   readonly type: MdevType;
-  readonly fn: PciFunction;
-  /** Its driver: the parent's. */
-  readonly driver: string;
-  readonly bound: boolean;
-  /** False once its removal has begun. */
-  readonly active: boolean;
 }
 
 export interface MdevControl {
@@ -54,7 +43,7 @@ export interface MdevControl {
   readonly devices: ReadonlyMap<string, Mdev>;
   /** Drivers that make them, by name, with their modules. */
   readonly drivers: ReadonlyMap<string, string>;
-  driver: MdevDriver | undefined;
+  vfio: EmulatedDriver | undefined;
   /** Writes to `create`, a UUID in lower case: EEXIST; EUSERS or, where types cost differently, ENOSPC; ENODEV while the parent goes. */
   create(type: MdevType, uuid: string): Mdev;
   /** Writes to `remove`: waits until the last user is gone. A second one waits along. */
@@ -98,35 +87,31 @@ class Type implements MdevType {
   }
 }
 
-class Device implements Mdev {
-  active = true;
-  bound = false;
-  removal: Promise<void> | undefined;
+class Device extends EmulatedDevice implements Mdev {
+  /** What is no PCI device to its users has no driver here. */
+  override readonly drivable: boolean;
   constructor(
-    readonly uuid: string,
+    uuid: string,
     readonly type: Type,
-    readonly fn: HostFunction,
-  ) {}
+    fn: HostFunction,
+  ) {
+    super(uuid, fn);
+    this.drivable = (type.description.deviceApi ?? 'vfio-pci') === 'vfio-pci';
+  }
   get driver(): string {
     return this.type.parent.driver;
   }
 }
 
-export class Mdevs implements MdevControl {
+export class Mdevs extends EmulatedDevices<Device> implements MdevControl {
   readonly parents = new Map<PciFunction, Parent>();
-  readonly devices = new Map<string, Device>();
-  driver: MdevDriver | undefined;
 
   constructor(
     readonly drivers: ReadonlyMap<string, string>,
-    private readonly machine: {
-      readonly models: ModelLookup;
-      readonly services: FunctionServices;
-      readonly groups: IommuGroups;
-      readonly changes: ChangeBus;
-      readonly uevents: ChangeBus<KobjectEvent>;
-    },
-  ) {}
+    machine: EmulatedMachine,
+  ) {
+    super(machine);
+  }
 
   get supported(): boolean {
     return this.drivers.size > 0;
@@ -153,93 +138,30 @@ export class Mdevs implements MdevControl {
     if (!parent.ownCount && type.available === 0) refuse('EUSERS', `${type.name}: no instance is left`);
     if (parent.leaving) refuse('ENODEV', `${parent.fn.bdf} is losing its driver`);
     if (type.available === 0) refuse('ENOSPC', `${type.name}: no instance is left`);
-    const mdev = new Device(uuid, type, this.makeFunction(type, uuid));
+    const mdev = new Device(uuid, type, this.makeFunction(parent.fn, uuid, type.description));
     parent.free -= type.cost;
-    this.devices.set(uuid, mdev);
-    this.tell('add', mdev);
-    try {
-      this.bind(mdev);
-    } catch (error) {
-      this.forget(mdev);
-      throw error;
-    }
+    this.enter(mdev, { attach: true, keep: false });
     return mdev;
   }
 
-  remove(wanted: Mdev): Promise<void> {
-    const mdev = wanted as Device;
-    if (this.devices.get(mdev.uuid) !== mdev) refuse('ENODEV', `${mdev.uuid} is gone`);
-    mdev.removal ??= this.takeOut(mdev);
-    return mdev.removal;
+  remove(mdev: Mdev): Promise<void> {
+    return this.removeDevice(mdev as Device);
   }
 
-  async unbind(wanted: Mdev): Promise<void> {
-    const mdev = wanted as Device;
-    if (!mdev.bound) refuse('ENODEV', `${mdev.uuid} has no driver`);
-    mdev.bound = false;
-    this.changed(mdev);
-    await this.driver?.remove(mdev.fn);
-    this.machine.groups.removeNamed(mdev.fn);
-    this.tell('unbind', mdev);
+  unbind(mdev: Mdev): Promise<void> {
+    return this.unbindDevice(mdev as Device);
   }
 
-  private async takeOut(mdev: Device): Promise<void> {
-    mdev.active = false;
-    this.changed(mdev);
-    if (mdev.bound) await this.unbind(mdev);
-    this.forget(mdev);
+  protected subject({ fn, bound, driver }: Device): Kobject {
+    return { kind: 'mdev', function: fn, ...(bound && { driver }) };
   }
 
-  /** vfio_register_emulated_iommu_dev(); what is no PCI device to its users has no driver here. */
-  private bind(mdev: Device): void {
-    if ((mdev.type.description.deviceApi ?? 'vfio-pci') !== 'vfio-pci' || !this.driver) return;
-    this.machine.groups.createNamed(mdev.fn, true);
-    try {
-      this.driver.probe(mdev.fn);
-    } catch (error) {
-      this.machine.groups.removeNamed(mdev.fn);
-      throw error;
-    }
-    mdev.bound = true;
-    this.tell('bind', mdev);
-  }
-
-  private forget(mdev: Device): void {
-    this.devices.delete(mdev.uuid);
-    mdev.type.parent.free += mdev.type.cost;
-    mdev.fn.destroy();
-    this.machine.changes.emit({ kind: 'mdev-removed', function: mdev.fn });
-    this.tell('remove', mdev);
-  }
-
-  private makeFunction({ description, parent }: Type, uuid: string): HostFunction {
-    const { models, services } = this.machine;
-    const { bdf, address } = parent.fn;
-    const { model, options = {}, attributes } = description;
-    const row = {
-      bdf,
-      ...(model ? { model, options } : { vendor: 0, device: 0 }),
-      ...(attributes && { attributes }),
-    };
-    const plan = planFunction(row, models);
-    const place = { ...plan, bdf: uuid as Bdf, address, mediatedBy: parent.fn };
-    return new HostFunction(place, undefined, services);
-  }
-
-  private changed(mdev: Device): void {
-    this.machine.changes.emit({ kind: 'mdev-changed', function: mdev.fn });
-  }
-
-  private tell(action: KobjectEvent['action'], { fn, bound, driver }: Device): void {
-    if (action !== 'remove') this.machine.changes.emit({ kind: 'mdev-changed', function: fn });
-    this.machine.uevents.emit({
-      action,
-      subject: { kind: 'mdev', function: fn, ...(bound && { driver }) },
-    });
+  protected released({ type }: Device): void {
+    type.parent.free += type.cost;
   }
 
   private tellParent(fn: PciFunction, state: string): void {
-    this.machine.changes.emit({ kind: 'mdev-changed', function: fn });
+    this.changed(fn);
     this.machine.uevents.emit({
       action: 'change',
       subject: { kind: 'pci', function: fn, also: [`MDEV_STATE=${state}`] },

@@ -9,6 +9,7 @@ import {
   PCI_VENDOR_ID_REDHAT_QUMRANET,
 } from '../abi/pci/index.js';
 import { AttributeSet } from './attributes.js';
+import type { AuxiliaryControl } from './auxiliary.js';
 import type { Cpus } from './cpus.js';
 import type { DriverDescription } from './description.js';
 import type { PciDriver, PciId } from './driver.js';
@@ -115,6 +116,7 @@ export interface DriverServices {
   readonly services: ServiceControl;
   readonly sriov: SriovControl;
   readonly mdevs: MdevControl;
+  readonly auxiliaries: AuxiliaryControl;
   readonly cpus: Cpus;
 }
 
@@ -130,17 +132,19 @@ export function driverAttributes(description: DriverDescription): Pick<PciDriver
 /** The driver object of a description. */
 export function plainDriver(description: PlainDriver, services: DriverServices): PciDriver {
   const driver = holder(description, services);
-  const { mdev, name } = description;
+  const { mdev, auxiliary, name } = description;
   if (description.hasServices) return portDriver(driver, services);
-  if (!mdev) return driver;
+  if (!mdev && !auxiliary) return driver;
   return {
     ...driver,
     probe(fn) {
       driver.probe?.(fn);
-      services.mdevs.registerParent(fn, name, mdev);
+      if (mdev) services.mdevs.registerParent(fn, name, mdev);
+      if (auxiliary) services.auxiliaries.registerParent(fn, name);
     },
     async remove(fn) {
       await services.mdevs.unregisterParent(fn);
+      await services.auxiliaries.unregisterParent(fn);
       await driver.remove?.(fn);
     },
   };

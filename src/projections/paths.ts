@@ -56,8 +56,9 @@ export const paths = {
   serviceBus: 'sys/bus/pci_express',
   serviceDriver: (name: string) => `sys/bus/pci_express/drivers/${name}`,
   service: ({ port, name }: PortService) => `${paths.function(port)}/${name}`,
-  mdevBus: 'sys/bus/mdev',
-  mdevDriver: (name: string) => `sys/bus/mdev/drivers/${name}`,
+  /** Of devices that stand on no bus of PCI. */
+  emulatedBus: (bus: 'mdev' | 'auxiliary') => `sys/bus/${bus}`,
+  emulatedDriver: (bus: 'mdev' | 'auxiliary', name: string) => `sys/bus/${bus}/drivers/${name}`,
   mdevType: ({ parent, name }: MdevType) => `${paths.function(parent.fn)}/mdev_supported_types/${name}`,
   groups: 'sys/kernel/iommu_groups',
   group: (group: IommuGroup) => `${paths.groups}/${group.id}`,

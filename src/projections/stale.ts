@@ -69,12 +69,12 @@ function entriesBy(change: HostChange): Stale[] {
       return [count(paths.groups)];
     case 'group-removed':
       return [entry(paths.group(change.group)), count(paths.groups)];
-    case 'mdev-changed':
+    case 'emulated-changed':
       return [
         count(paths.function(change.function.mediatedBy ?? change.function)),
         count(paths.function(change.function)),
       ];
-    case 'mdev-removed':
+    case 'emulated-removed':
       return [entry(paths.function(change.function)), count(paths.functionParent(change.function))];
     case 'service-unbound':
       return [entry(`${paths.service(change.service)}/driver`)];

@@ -1,8 +1,9 @@
 /** What udev would be told: a kobject event as netlink carries it (lib/kobject_uevent.c), less the parts that only a socket has. */
 import type { KobjectEvent } from '../host/events.js';
 import { paths } from './paths.js';
+import { modalias } from './sysfs/auxiliary.js';
+import { driverVariables } from './sysfs/emulated.js';
 import { variables } from './sysfs/function-identity.js';
-import { mdevVariables } from './sysfs/mdev.js';
 import { nodeVariables } from './sysfs/uevent.js';
 
 export interface Uevent {
@@ -11,7 +12,7 @@ export interface Uevent {
   readonly action: KobjectEvent['action'];
   /** Below /sys: `/devices/pci0000:00/0000:00:04.0`. */
   readonly devpath: string;
-  readonly subsystem: 'pci' | 'mdev' | 'vfio-dev' | 'vfio' | 'slots';
+  readonly subsystem: 'pci' | 'mdev' | 'auxiliary' | 'vfio-dev' | 'vfio' | 'slots';
   /** All of the message's KEY=VALUE pairs, in its order. */
   readonly properties: Readonly<Record<string, string>>;
 }
@@ -47,12 +48,11 @@ function describe(
     const { function: fn } = subject;
     return { path: paths.function(fn), subsystem: 'pci', lines: [...variables(fn), ...(subject.also ?? [])] };
   }
-  if (subject.kind === 'mdev')
-    return {
-      path: paths.function(subject.function),
-      subsystem: 'mdev',
-      lines: mdevVariables(subject.driver),
-    };
+  if (subject.kind === 'mdev' || subject.kind === 'auxiliary') {
+    const { function: fn, driver, kind } = subject;
+    const own = kind === 'auxiliary' ? [modalias({ name: fn.bdf })] : [];
+    return { path: paths.function(fn), subsystem: kind, lines: [...driverVariables(driver), ...own] };
+  }
   // A kset without a filter lends its name (kobject_uevent_env()).
   if (subject.kind === 'slot') return { path: paths.slot(subject.name), subsystem: 'slots', lines: [] };
   const { name, minor } = subject;

@@ -62,6 +62,17 @@ const mdevSchema = {
   required: ['capacity', 'types'],
 };
 
+const auxiliary = {
+  ...object('functions that a driver makes of its functions', {
+    name: text('a name of letters, digits and _', '^[A-Za-z0-9_]+$'),
+    capacity: integer('how many each function can make, 1 and up', 1, 2 ** 31 - 1),
+    model: text('the name of a device model'),
+    options: { type: 'object', description: 'options of the model' },
+    attributes,
+  }),
+  required: ['name', 'capacity', 'model'],
+};
+
 const driver = {
   ...object('a kernel driver', {
     name: text('a driver name', '^[A-Za-z0-9_-]+$'),
@@ -74,6 +85,7 @@ const driver = {
     sriov: oneOf('removes-vfs', 'leaves-vfs'),
     max_vfs: integer('1 to 65535 VFs', 1, 0xffff),
     mdev: mdevSchema,
+    auxiliary,
     attributes,
     vfio: object('what a variant driver of vfio-pci offers', {
       migration,

@@ -49,10 +49,12 @@ export class Vfio implements DeviceRegistry {
     this.indexes = new Numbers(backends.firstIndex);
     for (const driver of vfioPciDrivers(this)) host.drivers.register(driver);
     // vfio_register_emulated_iommu_dev(): its group is there already.
-    host.mdevs.driver = {
-      probe: (fn) => this.register(fn, undefined),
-      remove: (fn) => this.unregister(fn),
+    const emulated = {
+      probe: (fn: PciFunction) => this.register(fn, undefined),
+      remove: (fn: PciFunction) => this.unregister(fn),
     };
+    host.mdevs.vfio = emulated;
+    host.auxiliaries.vfio = emulated;
     host.changes.subscribe((change) => {
       if (change.kind === 'function-lost') this.lost(change.function);
     });

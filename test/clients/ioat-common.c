@@ -52,7 +52,8 @@ bool common_option(struct options *o, char **argv, int *i)
 		return false;
 	if (!strcmp(name, "--root")) {
 		o->root = value;
-	} else if (!strcmp(name, "--bdf")) {
+	} else if (!strcmp(name, "--bdf") || !strcmp(name, "--auxiliary")) {
+		o->bus = name[2] == 'a' ? "auxiliary" : "pci";
 		snprintf(o->bdf, sizeof(o->bdf), "%.31s", value);
 	} else if (!strcmp(name, "--size")) {
 		char *end;

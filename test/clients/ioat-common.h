@@ -11,6 +11,7 @@
 struct options {
 	const char *root; /* "" or the directory that holds sys/ and dev/ */
 	char bdf[32];	  /* empty: the first 8086:2021 */
+	const char *bus;  /* where that name stands; NULL: pci */
 	size_t bytes;	  /* of one copy */
 	bool private;	  /* anonymous private memory instead of a shared memfd */
 };
@@ -28,7 +29,7 @@ void ok(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints what failed, with errno unless it is 0, and exits 1. */
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
-/* Takes --root, --bdf, --size (MiB), --private at argv[*i], moving *i past them; false when argv[*i] is something else. */
+/* Takes --root, --bdf, --auxiliary, --size (MiB), --private at argv[*i], moving *i past them; false when argv[*i] is something else. */
 bool common_option(struct options *o, char **argv, int *i);
 /* Path below the root, in one of a few static buffers. */
 const char *path(const struct options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));

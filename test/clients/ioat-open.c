@@ -12,7 +12,7 @@
 
 void cdev_open(const struct options *o, struct device *d)
 {
-	const char *directory = path(o, "/sys/bus/pci/devices/%s/vfio-dev", o->bdf);
+	const char *directory = path(o, "/sys/bus/%s/devices/%s/vfio-dev", o->bus ? o->bus : "pci", o->bdf);
 	char name[32] = "";
 	DIR *entries = opendir(directory);
 
@@ -65,7 +65,7 @@ void cdev_attach(struct device *d)
 void group_open(const struct options *o, struct device *d)
 {
 	char target[4096];
-	const char *link = path(o, "/sys/bus/pci/devices/%s/iommu_group", o->bdf);
+	const char *link = path(o, "/sys/bus/%s/devices/%s/iommu_group", o->bus ? o->bus : "pci", o->bdf);
 	ssize_t length = readlink(link, target, sizeof(target) - 1);
 
 	if (length < 0)

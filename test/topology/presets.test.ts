@@ -38,6 +38,7 @@ describe('presets', () => {
       'no-iommu',
       'nvidia-vgpu',
       'oracle',
+      'siov',
       'sriov',
     ]);
   });

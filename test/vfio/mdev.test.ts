@@ -194,6 +194,21 @@ describe('the bus', () => {
     await remove(A);
     expect(host.groups.size).toBe(1);
   });
+
+  test('what its driver is losing, and somebody has open, is removed when he is through', async () => {
+    create(A);
+    const { device } = await client.open(groupOf(A), A);
+    const unbound = write(tree, '/sys/bus/mdev/drivers/mtty/unbind', A);
+    let removed = false;
+    const removing = Promise.resolve(remove(A)).then(() => {
+      removed = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect([removed, host.mdevs.devices.has(A)]).toEqual([false, true]);
+    client.close(device);
+    await Promise.all([unbound, removing]);
+    expect(host.mdevs.devices.has(A)).toBe(false);
+  });
 });
 
 describe('a client', () => {

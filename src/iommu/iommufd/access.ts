@@ -24,7 +24,7 @@ export class Access implements BoundDevice {
     const { ioas } = this;
     return (
       ioas && {
-        translate: (iova, length, access) => ioas.iova.translate(iova, length, access),
+        translate: (iova, length, access) => ioas.reach(iova, length, access),
         dirtied: () => {},
       }
     );
@@ -49,7 +49,7 @@ export class Access implements BoundDevice {
   }
 
   detach(): void {
-    if (this.ioas) this.ioas.accesses--;
+    this.ioas?.leave();
     this.ioas = undefined;
   }
 

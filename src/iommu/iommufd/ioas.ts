@@ -1,5 +1,8 @@
 /** An IO address space: mappings, and the HWPTs (domains) that hardware walks them by (struct iommufd_ioas, io_pagetable). */
-import { refuse } from '../../abi/errno.js';
+import { KernelError, refuse } from '../../abi/errno.js';
+import type { MaybeAsync } from '../../vfs/caller.js';
+import type { Area } from '../area.js';
+import type { Access, Translation } from '../contract.js';
 import { IovaSpace } from '../iova-space.js';
 import { isAligned, lowestBit, max, PAGE_SIZE, type Range, show } from '../range.js';
 import { outsideAperture } from '../reserved.js';
@@ -55,6 +58,38 @@ export class Ioas {
     this.release(hwpt);
     this.updateAlignment();
     if (this.hwpts.size === 0) for (const area of this.iova.areas) area.dropPin();
+  }
+
+  /**
+   * For a device without hardware: what it reaches is pinned when it does (iopt_pages_rw_access(), iommufd_access_pin_pages()), and stays so
+   * while somebody is attached.
+   */
+  reach(iova: bigint, length: number, access: Access): MaybeAsync<Translation> {
+    const found = this.iova.translate(iova, length, access);
+    if (found.ok) return found;
+    const last = iova + BigInt(length) - 1n;
+    const cold = [...this.iova.areas].filter(
+      (area) => area.start <= last && area.last >= iova && area.access[access] && !area.pin,
+    );
+    return cold.length === 0 ? found : this.warm(cold, { iova, length, access });
+  }
+
+  private async warm(
+    areas: readonly Area[],
+    { iova, length, access }: { iova: bigint; length: number; access: Access },
+  ): Promise<Translation> {
+    try {
+      for (const area of areas) await area.takePin();
+    } catch (error) {
+      if (error instanceof KernelError) return { ok: false, iova, reason: error.reason };
+      throw error;
+    }
+    return this.iova.translate(iova, length, access);
+  }
+
+  /** Nobody reaches anything through here any more: nothing stays pinned. */
+  leave(): void {
+    if (--this.accesses + this.hwpts.size === 0) for (const area of this.iova.areas) area.dropPin();
   }
 
   /** iopt_reserve_iova(). EADDRINUSE where something is mapped or explicitly allowed. */

@@ -36,6 +36,9 @@ function ofDriver({ name, ids, module }: PciDriver): Alias[] {
 /** All of the machine's, VFIO's own names included. */
 export function aliases(host: Host): Alias[] {
   const drivers = [...host.drivers.all()].flatMap(ofDriver);
+  // do_auxiliary_entry().
+  for (const { id, module } of host.auxiliaries.makers.values())
+    drivers.push({ pattern: `auxiliary:${id}`, module });
   if (!host.modules.has('vfio')) return drivers;
   return [
     ...drivers,

@@ -3,6 +3,7 @@ import type { PciFunction } from '../../host/pci-function.js';
 import type { Model, PciBus } from '../context.js';
 import { type Children, DirectoryClass, directories, type Entry, subdirectory } from '../kit/directory.js';
 import { busName, findFunction } from '../paths.js';
+import { auxiliaryBus } from './auxiliary.js';
 import { pciBus } from './bus.js';
 import { characterDevices, classes } from './classes.js';
 import { firmware } from './firmware.js';
@@ -50,7 +51,7 @@ function hostBridges(model: Model): Entry<void> {
 
 export function sysfs(model: Model): Entry<void>[] {
   return [
-    subdirectory('bus', [...mdevBus(model), pciBus(model), pciExpressBus(model)]),
+    subdirectory('bus', [...auxiliaryBus(model), ...mdevBus(model), pciBus(model), pciExpressBus(model)]),
     subdirectory('class', classes(model)),
     subdirectory('dev', [characterDevices(model)]),
     subdirectory(

@@ -13,6 +13,7 @@ import {
 import { list, mask } from '../kit/format.js';
 import { busName, findFunction, paths } from '../paths.js';
 import { extraAttributes } from './attributes.js';
+import { auxiliaryFunctions } from './auxiliary.js';
 import { errorReporting } from './function-aer.js';
 import { identity } from './function-identity.js';
 import { links } from './function-link.js';
@@ -24,7 +25,7 @@ import { mediation } from './mdev.js';
 import { portServiceDirectories } from './pci-express.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
-import { vfioDeviceDirectory } from './vfio.js';
+import { vfioDevices } from './vfio.js';
 
 /** What stands in pci_bus below a bridge or a host bridge: its bus, and those that VFs are on beyond that. */
 export function busesBelow<S>(model: Model, bus: (subject: S) => PciBus): Entry<S>[] {
@@ -89,19 +90,12 @@ function belongings({ host }: Model): Entry<PciFunction>[] {
 }
 
 export function functionDirectory(model: Model): DirectoryClass<PciFunction> {
-  const { host, vfio } = model;
+  const { host } = model;
   const below: Children<PciFunction, PciFunction> = {
     names: (fn) => fn.children.map((child) => child.bdf),
     find(fn, name) {
       const child = findFunction(host, name);
       return child?.parent === fn ? child : undefined;
-    },
-  };
-  const devices: Children<PciFunction, NonNullable<ReturnType<typeof vfio.deviceOf>>> = {
-    names: (fn) => [vfio.deviceOf(fn)!.name],
-    find(fn, name) {
-      const device = vfio.deviceOf(fn);
-      return device?.name === name ? device : undefined;
     },
   };
   return new DirectoryClass<PciFunction>(
@@ -120,11 +114,9 @@ export function functionDirectory(model: Model): DirectoryClass<PciFunction> {
         busesBelow(model, (fn) => model.secondaryBus(fn)),
         { when: (fn) => fn.isBridge },
       ),
-      subdirectory('vfio-dev', [directories(devices, vfioDeviceDirectory(model))], {
-        when: (fn) => vfio.deviceOf(fn) !== undefined,
-        volatile: true,
-      }),
+      vfioDevices<PciFunction>(model, (fn) => fn),
       ...mediation(model),
+      ...auxiliaryFunctions(model),
       ...extraAttributes<PciFunction>((fn) => fn.attributes),
       portServiceDirectories(model),
       directories(below, self),

@@ -1,4 +1,5 @@
 /** VFIO's class devices: groups, device cdevs, and the misc devices behind /dev/vfio/vfio and /dev/iommu. */
+import type { PciFunction } from '../../host/pci-function.js';
 import { IOMMUFD_MINOR, MISC_MAJOR, type Model, VFIO_MINOR } from '../context.js';
 import {
   type Children,
@@ -33,7 +34,7 @@ function nodeFiles<S>(numbers: (subject: S) => NodeNumbers | undefined): Entry<S
 }
 
 /** <dev>/vfio-dev/vfioN. QEMU takes the number from `dev`, libvirt the device from `device`. */
-export function vfioDeviceDirectory(model: Model): DirectoryClass<VfioDeviceView> {
+function vfioDeviceDirectory(model: Model): DirectoryClass<VfioDeviceView> {
   const { vfio } = model;
   return new DirectoryClass<VfioDeviceView>(
     [
@@ -62,6 +63,22 @@ export function vfioDeviceDirectory(model: Model): DirectoryClass<VfioDeviceView
     ],
     { alive: (device) => vfio.deviceOf(device.fn) === device, key: (device) => device, volatile: true },
   );
+}
+
+/** vfio-dev/ of whatever stands for a function. */
+export function vfioDevices<S>(model: Model, functionOf: (subject: S) => PciFunction): Entry<S> {
+  const { vfio } = model;
+  const one: Children<S, VfioDeviceView> = {
+    names: (subject) => [vfio.deviceOf(functionOf(subject))!.name],
+    find(subject, name) {
+      const device = vfio.deviceOf(functionOf(subject));
+      return device?.name === name ? device : undefined;
+    },
+  };
+  return subdirectory('vfio-dev', [directories(one, vfioDeviceDirectory(model))], {
+    when: (subject) => vfio.deviceOf(functionOf(subject)) !== undefined,
+    volatile: true,
+  });
 }
 
 /** A device of the misc class. */

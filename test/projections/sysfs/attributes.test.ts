@@ -268,6 +268,6 @@ test('no extra attribute can have the name of another one: the lists are those o
     ...[...driverNames].sort(),
   ]);
   const parent = host.mdevs.parents.values().next().value!;
-  const { uuid } = host.mdevs.create(parent.types[0]!, '00000000-0000-4000-8000-000000000001');
+  const { name: uuid } = host.mdevs.create(parent.types[0]!, '00000000-0000-4000-8000-000000000001');
   for (const name of list(tree, `/sys/bus/mdev/devices/${uuid}`)) expect([...mdevNames]).toContain(name);
 });
