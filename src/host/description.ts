@@ -141,6 +141,8 @@ export interface VariantDescription {
   readonly legacyIo?: boolean;
   /** Only VFs get this, and only while one of these drivers has their PF; default: every device. */
   readonly vfsOf?: readonly string[];
+  /** And only VFs of a PF of this revision and up; default: any. */
+  readonly pfRevision?: number;
   /** What its devices can be, as far as they fit a device that describes none itself. */
   readonly profiles?: readonly ProfileDescription[];
   /**

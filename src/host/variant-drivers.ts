@@ -54,6 +54,8 @@ export const builtInVariants: readonly VariantDriver[] = [
     vfio: {
       migration: { flags: ['stop-copy', 'pre-copy'] },
       vfsOf: ['hisi_sec2', 'hisi_hpre', 'hisi_zip'],
+      // QM_HW_V3: older engines can't be saved (hisi_acc_vfio_pci_probe()).
+      pfRevision: 0x30,
     },
   },
 ];

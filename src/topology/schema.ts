@@ -92,6 +92,7 @@ const driver = {
       dma_logging: flag,
       legacy_io: flag,
       ordinary: flag,
+      pf_revision: integer('a revision from 0 to 0xff', 0, 0xff),
       vfs_of: {
         type: 'array',
         minItems: 1,

@@ -6,7 +6,7 @@ import type { Host } from '../../src/host/host.js';
 import { createRoot } from '../../src/projections/index.js';
 import { fakeFunction } from '../../src/testkit/fake-host.js';
 import type { DirectoryNode } from '../../src/vfs/node.js';
-import { errno, list, read, realpath, walk, write } from '../projections/machine.js';
+import { errno, list, open, read, realpath, walk, write } from '../projections/machine.js';
 import { type Client, expectRefusal, ioctls, le32, type Rig, region, rig } from './kit.js';
 
 const PARENT = '0000:00:05.0';
@@ -149,11 +149,13 @@ describe('remove', () => {
     create(A, '2');
     const { device } = await client.open(groupOf(A), A);
     let done = 0;
+    const late = open(tree, `${bus}/${A}/remove`, 'w');
     const waiting = [remove(A), host.mdevs.remove(host.mdevs.devices.get(A)!)].map((promise) =>
       Promise.resolve(promise).then(() => done++),
     );
     await new Promise((resolve) => setImmediate(resolve));
     expect([done, list(tree, bus)]).toEqual([0, []]);
+    await expectRefusal('ENODEV', () => late.write!(0n, Buffer.from('1'), undefined as never));
     const left = list(tree, `/sys/devices/pci0000:00/${PARENT}/${A}`);
     expect([left.includes('remove'), left.includes('mdev_type')]).toEqual([false, false]);
     expect(() => create(A)).toThrow(errno('EEXIST'));

@@ -76,7 +76,8 @@ describe('who gets what', () => {
     expect(await offered(await vf(virtio(), 'virtio_vfio_pci'))).toEqual([7, false]);
     expect(await offered(await vf(mellanox(), 'vfio-pci'))).toEqual([0, false]);
     const engine = card({ vendor: 0x19e5, device: 0xa250, vfDevice: 0xa251 });
-    expect(await offered(await vf(engine, 'hisi_acc_vfio_pci'))).toEqual([5, false]);
+    expect(await offered(await vf({ ...engine, revision: 0x30 }, 'hisi_acc_vfio_pci'))).toEqual([5, false]);
+    expect(await offered(await vf({ ...engine, revision: 0x21 }, 'hisi_acc_vfio_pci'))).toEqual([0, false]);
   });
 
   test('only while the driver that knows their PF has it', async () => {

@@ -75,6 +75,8 @@ function deviceDirectory(model: Model): DirectoryClass<Mdev> {
     text('remove', {
       when: ({ active }) => active,
       async store(mdev, content) {
+        // The file itself is gone with the first who wrote (device_remove_file_self()): to who has it open still, too.
+        if (!mdev.active) refuse('ENODEV', `${mdev.name} is being removed`);
         if (parseNumber(content) !== 0n) await mdevs.remove(mdev);
       },
     }),

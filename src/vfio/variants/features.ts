@@ -21,8 +21,8 @@ export function variantFeatures(fn: PciFunction, variant: VariantDescription | u
 }
 
 /** The drivers find their PF's by name (pci_iov_get_pf_drvdata()). */
-export function isFor(fn: PciFunction, { vfsOf }: VariantDescription): boolean {
+export function isFor({ physfn }: PciFunction, { vfsOf, pfRevision = 0 }: VariantDescription): boolean {
   if (!vfsOf) return true;
-  const driver = fn.physfn?.driver;
-  return driver !== undefined && vfsOf.includes(driver.name);
+  if (!physfn?.driver || !vfsOf.includes(physfn.driver.name)) return false;
+  return (physfn.shape.revision ?? 0) >= pfRevision;
 }
