@@ -27,6 +27,12 @@ export type Kind = keyof typeof ranges;
 /** A non-prefetchable 64-bit BAR below a bridge has only the 32-bit window; larger ones use the prefetchable one (PCIe 7.5.1.2.1). */
 const largestBelowBridge = 16 * 2 ** 20;
 
+const granules: Record<Kind, number> = {
+  io: Number(ranges.io.granule),
+  memory: Number(ranges.memory.granule),
+  high: Number(ranges.high.granule),
+};
+
 type Cursors = Record<Kind, bigint>;
 const kinds = ['io', 'memory', 'high'] as const;
 
@@ -72,7 +78,8 @@ function place(fn: FunctionPlan, cursors: Cursors, spare: boolean): void {
   for (const kind of kinds)
     for (const other of others) if (other[kind] > cursors[kind]) cursors[kind] = other[kind];
   if (!fn.bridge) return;
-  for (const kind of kinds) cursors[kind] = align(cursors[kind], alignmentBelow(fn, kind));
+  const alignments = alignmentsBelow(fn);
+  for (const kind of kinds) cursors[kind] = align(cursors[kind], alignments[kind]);
   const starts = { ...cursors };
   for (const child of fn.children) place(child, cursors, spare);
   const close = (kind: Kind): Window | undefined => {
@@ -102,23 +109,32 @@ function take(fn: FunctionPlan, cursors: Cursors, kind: Kind, size: number, coun
 }
 
 /** The window's own granule only where something below uses it: a window that stays unused moves no cursor. */
-function alignmentBelow(bridge: FunctionPlan, kind: Kind): bigint {
-  let largest = 0n;
+function alignmentsBelow(bridge: FunctionPlan): Cursors {
+  const largest: Record<Kind, number> = { io: 0, memory: 0, high: 0 };
+  const note = (bars: readonly (BarPlan | undefined)[], count?: number): void => {
+    for (const bar of bars) {
+      if (!bar) continue;
+      const kind = kindOf(bar, true, count);
+      if (bar.size > largest[kind]) largest[kind] = bar.size;
+    }
+  };
+  /** Counts only where there is no BAR in memory. */
+  let rom = 0;
   const visit = (fn: FunctionPlan): void => {
-    for (const bar of [fn, ...fn.forms].flatMap(({ bars }) => bars)) {
-      if (!bar || kindOf(bar, true) !== kind) continue;
-      if (BigInt(bar.size) > largest) largest = BigInt(bar.size);
-    }
-    for (const bar of fn.vfBars) {
-      if (!bar || kindOf(bar, true, fn.description.sriov!.totalVfs) !== kind) continue;
-      if (BigInt(bar.size) > largest) largest = BigInt(bar.size);
-    }
-    if (fn.rom.size > 0 && kind === 'memory' && largest === 0n) largest = BigInt(fn.rom.size);
+    note(fn.bars);
+    for (const form of fn.forms) note(form.bars);
+    if (fn.vfBars.length > 0) note(fn.vfBars, fn.description.sriov!.totalVfs);
+    if (largest.memory === 0 && rom === 0) rom = fn.rom.size;
     for (const child of fn.children) visit(child);
   };
   for (const child of bridge.children) visit(child);
-  if (largest === 0n) return 1n;
-  return largest > ranges[kind].granule ? largest : ranges[kind].granule;
+  const alignment = (kind: Kind, size: number): bigint =>
+    size === 0 ? 1n : BigInt(Math.max(size, granules[kind]));
+  return {
+    io: alignment('io', largest.io),
+    memory: alignment('memory', Math.max(largest.memory, rom)),
+    high: alignment('high', largest.high),
+  };
 }
 
 export function align(value: bigint, to: bigint): bigint {

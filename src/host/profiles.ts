@@ -6,9 +6,12 @@ import { withoutUndefined } from './shape.js';
 type Overrides = Partial<FunctionDescription>;
 
 /** What it overrides of the function. */
+const none: Overrides = {};
+
 export function overridesOf(profile: ProfileDescription | undefined): Overrides {
+  if (!profile) return none;
   return withoutUndefined<Overrides>(
-    Object.fromEntries(profileKeys.map((key) => [key, profile?.[key]])) as Overrides,
+    Object.fromEntries(profileKeys.map((key) => [key, profile[key]])) as Overrides,
   );
 }
 
