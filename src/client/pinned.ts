@@ -2,6 +2,7 @@
 import { KernelError } from '../abi/errno.js';
 import { native, type PinHandle, type TransferPiece } from '../native/index.js';
 import type { MaybeAsync, PinnedRange } from '../vfs/caller.js';
+import { copyThrough } from '../vfs/copy.js';
 import { asFault } from './errors.js';
 
 const PAGE = 4096;
@@ -48,7 +49,7 @@ export class Pinned implements PinnedRange {
   }
 
   copyTo(offset: bigint, target: PinnedRange, targetOffset: bigint, length: number): MaybeAsync<void> {
-    if (!(target instanceof Pinned)) throw new Error('copy between different kinds of client memory');
+    if (!(target instanceof Pinned)) return copyThrough(this, offset, target, targetOffset, length);
     const piece = {
       source: this.handle,
       sourceOffset: this.check(offset, length),

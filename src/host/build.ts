@@ -74,7 +74,7 @@ class PretendHost implements Host {
   ) {
     this.iommu = resolveIommu(description.iommu);
     this.cpus = cpusOf(description.numaNodes);
-    this.vfio = { noncoherentCdev: true, defaultProfile: 'transitional', ...description.vfio };
+    this.vfio = { noncoherentCdev: true, dmaBuf: true, defaultProfile: 'transitional', ...description.vfio };
     const services: FunctionServices = {
       provider,
       hooks,

@@ -100,7 +100,11 @@ export function describeHost(host: Host) {
       physical_dma: physicalDma,
       registers: { ...registers },
     },
-    vfio: { noncoherent_cdev: host.vfio.noncoherentCdev, default_profile: host.vfio.defaultProfile },
+    vfio: {
+      noncoherent_cdev: host.vfio.noncoherentCdev,
+      dma_buf: host.vfio.dmaBuf,
+      default_profile: host.vfio.defaultProfile,
+    },
     modules: Object.fromEntries(
       [...host.modules.values()].map(({ name, parameters }) => [
         name,

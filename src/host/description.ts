@@ -58,6 +58,8 @@ export interface VfioOptions {
    * true, as in the kernel.
    */
   readonly noncoherentCdev?: boolean;
+  /** Whether the kernel was built with CONFIG_VFIO_PCI_DMABUF; default true, as where PCI_P2PDMA is on. */
+  readonly dmaBuf?: boolean;
   /** What a virtio network VF that can be both is until another profile is chosen; default transitional, as the kernel's driver does it. */
   readonly defaultProfile?: 'native' | 'transitional';
 }

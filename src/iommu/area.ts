@@ -11,6 +11,8 @@ export interface Source {
   readonly vaddr: bigint;
   /** Memory of a file: whoever uses it, it is nobody's (IOPT_ADDRESS_FILE). */
   readonly file?: boolean;
+  /** A dma-buf's: its mappings can't be cut (iopt_area_split()). */
+  readonly dmaBuf?: boolean;
   /** Mapped BARs may be among it (follow_fault_pfn()); otherwise RAM alone can be pinned (pin_user_pages()). */
   readonly bars?: boolean;
   /** Mapped for writing by the client: a copy of a read-only mapping can't become writable (iopt_pages.writable). */
@@ -115,7 +117,7 @@ export class Area implements Range {
    * the area was removed while the client's memory was waited for.
    */
   takePin(): MaybeAsync<void> {
-    if (this.hold || this.killed) return;
+    if (this.hold || this.killed || this.source.memory.revoked) return;
     return andThen(this.repin(this.source), () => {
       if (this.access.read || this.access.write) return;
       this.dropPin();

@@ -1,7 +1,7 @@
 /** What `vfio/` needs of this folder: address spaces to translate in, type1 backends, and the iommufd context. */
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { PciFunction } from '../host/pci-function.js';
-import type { Caller, MaybeAsync, PinnedRange } from '../vfs/caller.js';
+import type { Caller, MaybeAsync, PinnableMemory, PinnedRange } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
 
 export type Access = 'read' | 'write';
@@ -86,6 +86,18 @@ export interface IommufdFile extends OpenFile {
   leaveCompat(group: IommuGroup): void;
   /** The id of the compat IOAS, for GET_DEVICE_FD; ENODEV when there is none. */
   compatIoas(): number;
+}
+
+/** A dma-buf of a device's BAR (VFIO_DEVICE_FEATURE_DMA_BUF), which its device may take back. */
+export interface DmaBufFile extends OpenFile {
+  readonly isDmaBuf: true;
+  readonly size: bigint;
+  /** dma_buf_attach(), vfio_pci_dma_buf_iommufd_map(): ENODEV while it is taken back, EOPNOTSUPP unless it is one range. */
+  attach(): PinnableMemory;
+}
+
+export function isDmaBuf(file: OpenFile | undefined): file is DmaBufFile {
+  return (file as Partial<DmaBufFile> | undefined)?.isDmaBuf === true;
 }
 
 export function isIommufd(file: OpenFile | undefined): file is IommufdFile {

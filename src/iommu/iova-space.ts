@@ -121,6 +121,10 @@ export class IovaSpace {
       return;
     }
     const forget = memory.retain(() => {
+      if (memory.revoked) {
+        for (const area of this.areas) if (area.source.memory === memory) area.dropPin();
+        return;
+      }
       this.bury(this.areas.extract((area) => area.source.memory === memory && !area.vaddrInvalid));
     });
     this.owners.set(memory, { areas: 1, forget });

@@ -252,7 +252,7 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
       return fakeClientFile(file, pins);
     },
     async openFile(fd) {
-      if (!files.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
+      if (!files.has(fd) && !memoryFiles.has(fd)) refuse('EBADF', `descriptor ${fd} is not open`);
       return files.get(fd);
     },
     describe: () => `fake[${pid}]`,

@@ -121,6 +121,7 @@ export const topologySchema = {
     },
     vfio: object('policies of VFIO', {
       noncoherent_cdev: flag,
+      dma_buf: flag,
       default_profile: oneOf('native', 'transitional'),
     }),
     root_buses: {

@@ -55,20 +55,20 @@ export async function writeInfo<F extends Fields>(
   await memory.write(call.argument, layout.encode(info).subarray(0, copied));
 }
 
-/** strndup_user(): the bytes before the NUL. EFAULT; EINVAL without a NUL within a page's length. */
-export async function readString(caller: Caller, address: bigint): Promise<string> {
+/** strndup_user(): the bytes before the NUL. EFAULT; EINVAL without a NUL within `room` bytes. */
+export async function readString(caller: Caller, address: bigint, room = PAGE_SIZE): Promise<string> {
   const parts: Buffer[] = [];
-  for (let taken = 0; taken < PAGE_SIZE; ) {
+  for (let taken = 0; taken < room; ) {
     const at = address + BigInt(taken);
     // Never past the page the string may end in: what follows it need not be mapped.
-    const length = Math.min(PAGE_SIZE - Number(at % BigInt(PAGE_SIZE)), PAGE_SIZE - taken);
+    const length = Math.min(PAGE_SIZE - Number(at % BigInt(PAGE_SIZE)), room - taken);
     const bytes = await caller.memory.read(at, length);
     const end = bytes.indexOf(0);
     if (end >= 0) return Buffer.concat([...parts, bytes.subarray(0, end)]).toString('latin1');
     parts.push(bytes);
     taken += length;
   }
-  return refuse('EINVAL', 'no NUL within 4096 bytes');
+  return refuse('EINVAL', `no NUL within ${room} bytes`);
 }
 
 /** A value or the refusal that replaced it: fetched early (it may await), judged at its place in the order of checks. */

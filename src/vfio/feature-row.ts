@@ -20,7 +20,7 @@ export interface FeatureRow {
   /** False: the device does not have it. */
   offered?(open: OpenDevice): boolean;
   /** What it answers then, whatever was asked; default ENOTTY. */
-  readonly lacking?: ErrnoName;
+  lacking?(open: OpenDevice): ErrnoName;
   /** The ioctl's result. */
   run(open: OpenDevice, call: FeatureCall): MaybeAsync<number | NewDescriptor>;
 }

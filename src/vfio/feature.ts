@@ -4,6 +4,7 @@ import { deviceFeature, Feature, FeatureFlag, lowPowerEntryWithWakeup, vfToken }
 import type { IoctlCall } from '../vfs/ioctl.js';
 import type { NewDescriptor } from '../vfs/node.js';
 import { readArgument } from './arguments.js';
+import { dmaBufFeature } from './dma-buf-feature.js';
 import { dmaLoggingFeatures } from './dma-logging.js';
 import { doing, type FeatureCall, type FeatureRow } from './feature-row.js';
 import { migrationFeatures } from './migration/features.js';
@@ -11,7 +12,7 @@ import type { OpenDevice } from './open-device.js';
 
 const { NUMBER, GET, SET, PROBE } = FeatureFlag;
 
-/** BUS_MASTER is CDX's alone; DMA_BUF needs dma-bufs of the kernel's: both ENOTTY, as on a kernel that lacks them. */
+/** BUS_MASTER is CDX's alone: ENOTTY. */
 const rows: ReadonlyMap<number, FeatureRow> = new Map<number, FeatureRow>([
   [
     Feature.PCI_VF_TOKEN,
@@ -24,23 +25,24 @@ const rows: ReadonlyMap<number, FeatureRow> = new Map<number, FeatureRow>([
       ),
     },
   ],
-  [Feature.LOW_POWER_ENTRY, { operations: SET, size: 0, run: doing(({ power }) => power.enter()) }],
+  [Feature.LOW_POWER_ENTRY, { operations: SET, size: 0, run: doing((open) => open.enterLowPower()) }],
   [
     Feature.LOW_POWER_ENTRY_WITH_WAKEUP,
     { operations: SET, size: lowPowerEntryWithWakeup.size, run: doing(enterWithWakeup) },
   ],
-  [Feature.LOW_POWER_EXIT, { operations: SET, size: 0, run: doing(({ power }) => power.exit()) }],
+  [Feature.LOW_POWER_EXIT, { operations: SET, size: 0, run: doing((open) => open.exitLowPower()) }],
   ...migrationFeatures,
+  dmaBufFeature,
   ...dmaLoggingFeatures,
 ]);
 
-async function enterWithWakeup({ power, device }: OpenDevice, call: FeatureCall): Promise<void> {
+async function enterWithWakeup(open: OpenDevice, call: FeatureCall): Promise<void> {
   const bytes = await call.caller.memory.read(call.payload, lowPowerEntryWithWakeup.size);
   const { wakeupEventfd } = lowPowerEntryWithWakeup.decode(bytes);
   if (wakeupEventfd < 0) refuse('EINVAL', 'the wake-up eventfd is negative');
-  const eventfd = device.registry.eventfds.take(call.caller, wakeupEventfd);
+  const eventfd = open.device.registry.eventfds.take(call.caller, wakeupEventfd);
   try {
-    power.enter(eventfd);
+    open.enterLowPower(eventfd);
   } catch (error) {
     eventfd.close();
     throw error;
@@ -54,7 +56,7 @@ export async function deviceFeatureIoctl(open: OpenDevice, call: IoctlCall): Pro
   const number = flags & NUMBER;
   const row = rows.get(number);
   if (!row || row.offered?.(open) === false)
-    return refuse(row?.lacking ?? 'ENOTTY', `the device lacks feature ${number}`);
+    return refuse(row?.lacking?.(open) ?? 'ENOTTY', `the device lacks feature ${number}`);
   if (flags & (GET | SET) & ~row.operations)
     refuse('EINVAL', `feature ${number} does not offer this operation`);
   if (flags & PROBE) return 0;

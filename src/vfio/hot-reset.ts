@@ -83,7 +83,10 @@ export async function pciHotReset(file: DeviceFile, call: IoctlCall): Promise<nu
       : ownsGroupOf(file.device.binding!.iommufd!.file, device);
     if (!owned) refuse('EINVAL', `${device.fn.bdf} is not the caller's`);
   }
-  for (const { fn } of devices) resetByBus(fn);
+  for (const { fn, opened } of devices) {
+    if (opened) opened.withoutDmaBufs(() => resetByBus(fn));
+    else resetByBus(fn);
+  }
   return 0;
 }
 

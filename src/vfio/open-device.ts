@@ -5,9 +5,11 @@
 import { PCI_COMMAND_INTX_DISABLE, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY } from '../abi/pci/index.js';
 import { changeCommand, disableFunction, enableFunction } from '../host/enable.js';
 import { noSinks, type PciFunction } from '../host/pci-function.js';
+import type { EventFd } from '../vfs/caller.js';
 import { type ConfigActions, VirtualConfig } from './config/virtual-config.js';
 import type { DeviceBinding, VfioDevice } from './device.js';
 import { IommuDma } from './dma.js';
+import { DmaBufs } from './dma-buf.js';
 import { DmaLog } from './dma-logging.js';
 import { IoEventFds } from './ioeventfds.js';
 import { Interrupts } from './irqs/interrupts.js';
@@ -22,6 +24,7 @@ export class OpenDevice {
   readonly irqs: Interrupts;
   readonly power: LowPower;
   readonly ioeventfds: IoEventFds;
+  readonly dmaBufs = new DmaBufs();
   /** undefined: the device does not migrate. */
   readonly migration: Migration | undefined;
   /** undefined: it can't tell what it wrote. */
@@ -53,7 +56,10 @@ export class OpenDevice {
     changeCommand(fn, 0, PCI_COMMAND_INTX_DISABLE);
     this.irqs = new Interrupts(fn, () => this.config.interruptPin);
     const { intx } = this.irqs;
-    this.power = new LowPower(fn, { mask: () => intx.enabled && intx.mask(), unmask: () => intx.unmask() });
+    this.power = new LowPower(fn, {
+      mask: () => intx.enabled && intx.mask(),
+      unmask: () => intx.unmask(),
+    });
     this.config = new VirtualConfig(fn, this.configActions());
     this.ioeventfds = new IoEventFds(this);
     const { migration, dmaLogging } = device.variant;
@@ -89,13 +95,35 @@ export class OpenDevice {
 
   /** VFIO_DEVICE_RESET: configuration, interrupts and ioeventfds persist. False without a reset method. */
   reset(): boolean {
-    if (powerStateOf(this.fn) !== D0) setPowerState(this.fn, D0);
-    return resetFunction(this.fn);
+    return this.withoutDmaBufs(() => {
+      if (powerStateOf(this.fn) !== D0) setPowerState(this.fn, D0);
+      return resetFunction(this.fn);
+    });
+  }
+
+  /** Runs `act`, during which the BARs may be out of reach; afterwards they are mapped by nobody, and can be again where they are back. */
+  withoutDmaBufs<T>(act: () => T): T {
+    this.dmaBufs.revoke();
+    const result = act();
+    if (this.memoryEnabled) this.dmaBufs.allow();
+    return result;
+  }
+
+  /** LOW_POWER_ENTRY; EINVAL when engaged, which also takes the dma-bufs back (vfio_pci_runtime_pm_entry()). */
+  enterLowPower(wakeup?: EventFd): void {
+    this.dmaBufs.revoke();
+    this.power.enter(wakeup);
+  }
+
+  exitLowPower(): void {
+    this.power.exit();
+    if (this.memoryEnabled) this.dmaBufs.allow();
   }
 
   /** The function was pulled out: the user is told, and nothing it does reaches anybody any more. */
   lose(): void {
     this.irqs.err.signal();
+    this.dmaBufs.close();
     this.cutOff();
   }
 
@@ -106,6 +134,7 @@ export class OpenDevice {
   /** The last close: no DMA, no interrupts, and the device as it was before. */
   close(): void {
     const { fn } = this;
+    this.dmaBufs.close();
     changeCommand(fn, 0, PCI_COMMAND_MASTER);
     this.power.exit();
     this.irqs.close();
@@ -131,7 +160,15 @@ export class OpenDevice {
         return irqs.messages.queueSize;
       },
       reset: () => void this.reset(),
-      setPowerState: (state) => setPowerState(fn, state),
+      setPowerState: (state) => {
+        if (state >= D3HOT) this.dmaBufs.revoke();
+        setPowerState(fn, state);
+        if (this.memoryEnabled) this.dmaBufs.allow();
+      },
+      decodes: (memory) => {
+        if (!memory) this.dmaBufs.revoke();
+        else if (this.memoryEnabled) this.dmaBufs.allow();
+      },
     };
   }
 }

@@ -72,6 +72,8 @@ export interface Frames {
 export interface PinnableMemory {
   /** False once it is out of reach for good. */
   readonly alive: boolean;
+  /** Taken back by whoever gave it (a dma-buf's exporter): mappings of it stay, with nothing behind them. */
+  readonly revoked?: boolean;
   /**
    * Holds [start, start+length) for DMA. Of an address space: EFAULT where nothing is mapped, or `write` is asked on a read-only mapping
    * (vaddr_get_pfns()). Of a file: EINVAL past its end, or when it is no shared memory (memfd_pin_folios()).

@@ -16,11 +16,12 @@ afterAll(() => mounted.stop());
 const run = (path: string, ...args: string[]) =>
   startClient(path, ['--root', mounted.directory, ...args]).ended;
 
-it('fault queues and memfds; all of it ends with the client', async (context) => {
+it('fault queues, memfds and dma-bufs; all of it ends with the client', async (context) => {
   const path = client('iommu', context);
   const { code, output } = await run(path, 'objects');
   expect(output).not.toMatch(/failed/);
   expect(output).toMatch(/writeable by a descriptor that only reads/);
+  expect(output).toMatch(/memory decode off: ENODEV/);
   expect(code).toBe(0);
   const before = await idleCounts(mounted);
   await run(path, 'objects');

@@ -107,6 +107,39 @@ static void file_memory(struct device *d)
 	expect(!ioctl(d->iommu_fd, IOMMU_IOAS_MAP_FILE, &map), "writeable by a descriptor that only reads");
 }
 
+/* A BAR as memory for others: the descriptor is as good as a memfd's, until the device can't be reached. */
+static void dma_buf(struct device *d)
+{
+	struct {
+		uint32_t argsz, feature, region, open_flags, flags, ranges;
+		uint64_t offset, length;
+	} export = { .argsz = sizeof(export), .feature = 0x10000 | 11, .open_flags = O_RDWR | O_CLOEXEC, .ranges = 1, .length = PAGE };
+	uint64_t sync = 3, command = 4;
+	uint16_t decode = 6;
+
+	if (pwrite(d->fd, &decode, 2, (7ll << 40) + command) != 2)
+		die("memory decode");
+	int fd = ioctl(d->fd, VFIO_IO(0x75), &export);
+	struct map_file map = { .size = sizeof(map), .flags = 7, .ioas_id = d->ioas, .fd = fd, .length = PAGE, .iova = 0x40000 };
+	struct pollfd events = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	expect(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC, "a dma-buf, close-on-exec");
+	expect(!ioctl(fd, 0x40086200, &sync), "DMA_BUF_IOCTL_SYNC");
+	expect(!ioctl(fd, 0x40086201, "bar"), "DMA_BUF_SET_NAME");
+	expect(poll(&events, 1, 0) == 1 && events.revents == (POLLIN | POLLOUT), "nobody waits for it");
+	expect(read(fd, &sync, 8) < 0 && errno == EINVAL, "no reading: EINVAL");
+	expect(!ioctl(d->iommu_fd, IOMMU_IOAS_MAP_FILE, &map), "map a dma-buf");
+	map.iova = 0x50000;
+	map.start = PAGE;
+	expect(ioctl(d->iommu_fd, IOMMU_IOAS_MAP_FILE, &map) < 0 && errno == EINVAL, "past its end: EINVAL");
+	map.start = 0;
+	decode = 4;
+	if (pwrite(d->fd, &decode, 2, (7ll << 40) + command) != 2)
+		die("memory decode");
+	expect(ioctl(d->iommu_fd, IOMMU_IOAS_MAP_FILE, &map) < 0 && errno == ENODEV, "memory decode off: ENODEV");
+	close(fd);
+}
+
 static void measure(struct device *d, unsigned long count, int shared)
 {
 	char *memory = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1, 0);
@@ -166,5 +199,6 @@ int main(int argc, char **argv)
 	cdev_attach(&d);
 	fault_queue(&d);
 	file_memory(&d);
+	dma_buf(&d);
 	return 0;
 }

@@ -57,6 +57,14 @@ export const featureMigDataSize = struct(
   { size: 8 },
 );
 
+/** Ranges of one BAR; `nrRanges` vfio_region_dma_range follow. */
+export const featureDmaBuf = struct(
+  'vfio_device_feature_dma_buf',
+  { regionIndex: u32, openFlags: u32, flags: u32, nrRanges: u32 },
+  { size: 16 },
+);
+export const regionDmaRange = struct('vfio_region_dma_range', { offset: u64, length: u64 }, { size: 16 });
+
 /** On the data_fd that saves: VFIO_MIG_GET_PRECOPY_INFO. */
 export const precopyInfo = struct(
   'vfio_precopy_info',

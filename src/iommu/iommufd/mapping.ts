@@ -3,6 +3,7 @@
 import { refuse } from '../../abi/errno.js';
 import type { Caller } from '../../vfs/caller.js';
 import { Area, type DmaAccess, type Source } from '../area.js';
+import { isDmaBuf } from '../contract.js';
 import { Payer } from '../locked-memory.js';
 import { hex, isAligned, LAST_ADDRESS, lastOf, min, PAGE_SIZE, type Range, show } from '../range.js';
 import type { Context } from './context.js';
@@ -58,6 +59,13 @@ export async function mapFile(
 ): Promise<bigint> {
   if (length === 0n) refuse('EINVAL', 'length 0');
   if (lastOf(start, length) === undefined) refuse('EOVERFLOW', `${hex(start)} + ${hex(length)} wraps`);
+  const file = await caller.openFile(fd);
+  if (isDmaBuf(file)) {
+    if (start + length > file.size)
+      refuse('EINVAL', `${hex(start)} + ${hex(length)} is past the end of the dma-buf`);
+    const source = { memory: file.attach(), vaddr: start, writable: access.write, bars: true, dmaBuf: true };
+    return mapParts(ioas, [{ source, length }], access, fixed);
+  }
   const memory = caller.memoryFile(fd);
   const release = memory.retain(() => {});
   try {
@@ -165,6 +173,7 @@ export function unmapRange(ioas: Ioas, range: Range): { bytes: bigint; partial: 
 export function cutAfter(ioas: Ioas, last: bigint): void {
   const area = ioas.iova.areas.find(last);
   if (!area || area.start === last || area.last === last) return;
+  if (area.source.dmaBuf) refuse('EOPNOTSUPP', `${show(area)} is a dma-buf, and can't be cut`);
   const vaddr = area.source.vaddr + (last + 1n - area.start);
   if (!isAligned((last + 1n) | vaddr, ioas.iova.alignment))
     refuse('EINVAL', `${show(area)} can't be cut at ${hex(last)}`);

@@ -58,6 +58,7 @@ const header: Effect = (config, unit) => {
   const { shadow } = config;
   if (unit.offset === PCI_COMMAND)
     shadow.writeUInt16LE((config.command & ~DECODE) | (unit.value & DECODE), PCI_COMMAND);
+  if (unit.offset === PCI_COMMAND) config.actions.decodes((unit.value & PCI_COMMAND_MEMORY) !== 0);
   if (unit.offset === PCI_COMMAND || unit.offset === PCI_COMMAND + 1)
     config.actions.intxDisabled((config.command & PCI_COMMAND_INTX_DISABLE) !== 0);
 };

@@ -33,6 +33,8 @@ export interface ConfigActions {
   reset(): void;
   /** 0 (D0) … 3 (D3hot). */
   setPowerState(state: number): void;
+  /** COMMAND was written: whether memory is decoded now. */
+  decodes(memory: boolean): void;
 }
 
 export class VirtualConfig {

@@ -54,7 +54,7 @@ export const migrationFeatures: readonly (readonly [number, FeatureRow])[] = [
       size: 0,
       offered: ({ migration }) => ((migration?.flags ?? 0) & MigrationFlag.PRE_COPY) !== 0,
       // Looked at before what was asked, even by PROBE (vfio_ioctl_device_feature_migration_precopy_info_v2()).
-      lacking: 'EINVAL',
+      lacking: () => 'EINVAL',
       run: doing(({ migration }) => {
         migration!.precopyInfoV2 = true;
       }),

@@ -45,6 +45,8 @@ const newer: Record<string, [Record<string, number>, number]> = {
   vfio_device_attach_iommufd_pt: [{ argsz: 0, flags: 4, ptId: 8, pasid: 12 }, 16],
   vfio_device_detach_iommufd_pt: [{ argsz: 0, flags: 4, pasid: 8 }, 12],
   vfio_device_feature_mig_data_size: [{ stopCopyLength: 0 }, 8],
+  vfio_device_feature_dma_buf: [{ regionIndex: 0, openFlags: 4, flags: 8, nrRanges: 12 }, 16],
+  vfio_region_dma_range: [{ offset: 0, length: 8 }, 16],
   vfio_precopy_info: [{ argsz: 0, flags: 4, initialBytes: 8, dirtyBytes: 16 }, 24],
   // Its third field is __reserved.
   vfio_device_feature_dma_logging_control: [{ pageSize: 0, numRanges: 8, reserved: 12, ranges: 16 }, 24],
