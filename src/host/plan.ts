@@ -3,7 +3,7 @@
  * BAR memory are made from it when somebody asks, so that ten thousand functions cost ten thousand plans.
  */
 
-import { PCI_HEADER_TYPE, PCI_HEADER_TYPE_MFD } from '../abi/pci/index.js';
+import { PCI_CLASS_SYSTEM_IOMMU, PCI_HEADER_TYPE, PCI_HEADER_TYPE_MFD } from '../abi/pci/index.js';
 import type { FunctionShape, ModelDefinition } from '../devices/contract.js';
 import { assignAddresses } from './addresses.js';
 import { type Bdf, formatBdf, type PciAddress, parseBdf } from './bdf.js';
@@ -104,13 +104,20 @@ export function planMachine(description: HostDescription, models: ModelLookup): 
   link(roots, functions);
   if (description.firmware === 'captured') takeCapturedAddresses(roots);
   else assignAddresses(roots);
-  if (description.iommu?.kind !== 'none') assignGroups(functions, description.numbersFrom?.group);
+  const kind = description.iommu?.kind;
+  const grouped = kind === 'amd' ? functions.filter((fn) => !isAmdIommu(fn)) : functions;
+  if (kind !== 'none') assignGroups(grouped, description.numbersFrom?.group);
   return { roots, functions };
 }
 
 export function compareAddresses(a: PciAddress, b: PciAddress): number {
   return a.domain - b.domain || a.bus - b.bus || a.device - b.device || a.function - b.function;
 }
+
+/** AMD's IOMMU is a function, at the address that firmware's table (IVRS) names, and translates nothing of its own. */
+export const amdIommu = '0000:00:00.2' as Bdf;
+export const isAmdIommu = ({ bdf, shape }: Pick<FunctionPlan, 'bdf' | 'shape'>): boolean =>
+  bdf === amdIommu && shape.classCode >> 8 === PCI_CLASS_SYSTEM_IOMMU;
 
 export function isBehind(plan: FunctionPlan, port: FunctionPlan): boolean {
   for (let up = plan.parent; up; up = up.parent) if (up.bdf === port.bdf) return true;

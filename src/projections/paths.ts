@@ -5,6 +5,7 @@ import type { Host } from '../host/host.js';
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { MdevType } from '../host/mdev.js';
 import type { PciFunction } from '../host/pci-function.js';
+import { amdIommu, isAmdIommu } from '../host/plan.js';
 import type { PortService } from '../host/port-services.js';
 import type { PciBus } from './context.js';
 import type { VfioDeviceView, VfioGroupView } from './vfio-view.js';
@@ -26,6 +27,12 @@ function hostBridge(domain: number, number: number): string {
 /** Name of the one IOMMU that translates: Intel's first DMAR unit, AMD's first IVHD. */
 export function iommuName(host: Host): string {
   return host.iommu.kind === 'amd' ? 'ivhd0' : 'dmar0';
+}
+
+/** The function that an AMD IOMMU is, where the machine has it. */
+export function iommuFunction(host: Host): PciFunction | undefined {
+  const fn = host.iommu.kind === 'amd' ? host.functions.get(amdIommu) : undefined;
+  return fn && isAmdIommu(fn) ? fn : undefined;
 }
 
 export const paths = {
@@ -65,5 +72,9 @@ export const paths = {
   misc: (name: string) => `sys/devices/virtual/misc/${name}`,
   vfioGroup: (group: VfioGroupView) => `sys/devices/virtual/vfio/${group.name}`,
   vfioDevice: (device: VfioDeviceView) => `${paths.function(device.fn)}/vfio-dev/${device.name}`,
-  iommu: (host: Host) => `sys/devices/virtual/iommu/${iommuName(host)}`,
+  /** Of Intel's units, and where there is no such function, among the virtual ones. */
+  iommu(host: Host): string {
+    const fn = iommuFunction(host);
+    return `${fn ? paths.function(fn) : 'sys/devices/virtual'}/iommu/${iommuName(host)}`;
+  },
 } as const;

@@ -6,6 +6,8 @@ export const PCI_CLASS_DISPLAY_VGA = 0x0300;
 export const PCI_CLASS_BRIDGE_HOST = 0x0600;
 export const PCI_CLASS_BRIDGE_ISA = 0x0601;
 export const PCI_CLASS_BRIDGE_PCI = 0x0604;
+/** AMD's; the kernel has no name for it. */
+export const PCI_CLASS_SYSTEM_IOMMU = 0x0806;
 
 /** All 24 bits. */
 export const PCI_CLASS_STORAGE_EXPRESS = 0x010802;

@@ -17,7 +17,7 @@ import {
 } from '../kit/directory.js';
 import { hex } from '../kit/format.js';
 import { parseName } from '../kit/parse.js';
-import { findFunction, iommuName, paths } from '../paths.js';
+import { findFunction, iommuFunction, iommuName, paths } from '../paths.js';
 import { power } from './power.js';
 import { deviceUevent } from './uevent.js';
 
@@ -103,7 +103,7 @@ function domainsUsed(model: Model): number {
   return count;
 }
 
-function registers(model: Model): Entry<Host> {
+function registers<S>(model: Model): Entry<S> {
   const {
     kind,
     registers: { cap, ecap },
@@ -123,10 +123,9 @@ function registers(model: Model): Entry<Host> {
   ]);
 }
 
-/** /sys/devices/virtual/iommu: one unit translates for the whole machine. */
-export function iommuUnits(model: Model): Entry<void>[] {
+/** The one unit that translates for the whole machine, by its name. */
+function unitDirectory<S>(model: Model): Entry<S> {
   const { host } = model;
-  if (host.iommu.kind === 'none') return [];
   const translated: Children<Host, PciFunction> = {
     *names() {
       for (const fn of host.functions.values()) if (fn.iommuGroup) yield fn.bdf;
@@ -139,17 +138,46 @@ export function iommuUnits(model: Model): Entry<void>[] {
   const unit = new DirectoryClass<Host>([
     subdirectory('devices', [links(translated, paths.function)]),
     registers(model),
+    link('device', () => paths.function(iommuFunction(host)!), {
+      when: () => iommuFunction(host) !== undefined,
+      volatile: true,
+    }),
     link('subsystem', () => paths.class('iommu')),
     power(model),
     deviceUevent(),
   ]);
   const name = iommuName(host);
+  return directories<S, Host>(
+    { names: () => [name], find: (_, wanted) => (wanted === name ? host : undefined) },
+    unit,
+  );
+}
+
+/** /sys/devices/virtual/iommu, for a unit that is no function. */
+export function iommuUnits(model: Model): Entry<void>[] {
+  const { host } = model;
+  if (host.iommu.kind === 'none') return [];
+  const when = () => iommuFunction(host) === undefined;
+  return [subdirectory('iommu', [unitDirectory(model)], { when, volatile: true })];
+}
+
+/** `iommu` of a function: a link to the unit that translates for it; of an AMD unit the directory that it stands in. */
+export function iommuOf(model: Model): Entry<PciFunction>[] {
+  const { host } = model;
+  // DPDK reads iommu/intel-iommu/cap to find out whether IOVAs can be virtual addresses.
+  const unit = () => paths.iommu(host);
+  const translates = (fn: PciFunction) => host.iommu.kind !== 'none' && fn.iommuGroup !== undefined;
+  if (host.iommu.kind !== 'amd') return [link('iommu', unit, { when: translates })];
+  const only = <T>(has: (fn: PciFunction) => boolean, child: T): Children<PciFunction, T> => ({
+    names: (fn) => (has(fn) ? ['iommu'] : []),
+    find: (fn, name) => (name === 'iommu' && has(fn) ? child : undefined),
+  });
+  const stands = new DirectoryClass<Host>([unitDirectory(model)]);
   return [
-    subdirectory('iommu', [
-      directories<void, Host>(
-        { names: () => [name], find: (_, wanted) => (wanted === name ? host : undefined) },
-        unit,
-      ),
-    ]),
+    links(only(translates, 'iommu'), unit),
+    directories(
+      only((fn) => fn === iommuFunction(host), host),
+      stands,
+    ),
   ];
 }

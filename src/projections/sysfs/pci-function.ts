@@ -21,6 +21,7 @@ import { reset } from './function-reset.js';
 import { resources } from './function-resources.js';
 import { sriov } from './function-sriov.js';
 import { functionPower, rescan, state } from './function-state.js';
+import { iommuOf } from './iommu.js';
 import { mediation } from './mdev.js';
 import { portServiceDirectories } from './pci-express.js';
 import { power } from './power.js';
@@ -71,7 +72,7 @@ function busDirectory(model: Model, options = {}): DirectoryClass<PciBus> {
 }
 
 /** Links of a function to the objects it belongs to. */
-function belongings({ host }: Model): Entry<PciFunction>[] {
+function belongings(model: Model): Entry<PciFunction>[] {
   return [
     link('subsystem', () => paths.pciSubsystem),
     link('driver', (fn) => paths.driver(fn.driver!.name), {
@@ -82,10 +83,7 @@ function belongings({ host }: Model): Entry<PciFunction>[] {
       when: (fn) => fn.iommuGroup !== undefined,
       volatile: true,
     }),
-    // DPDK reads iommu/intel-iommu/cap to find out whether IOVAs can be virtual addresses.
-    link('iommu', () => paths.iommu(host), {
-      when: (fn) => host.iommu.kind !== 'none' && fn.iommuGroup !== undefined,
-    }),
+    ...iommuOf(model),
   ];
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { fakeCaller } from '../../../src/testkit/fake-caller.js';
+import { fakeFunction } from '../../../src/testkit/fake-host.js';
 import {
   bindVfio,
   errno,
@@ -173,4 +174,21 @@ describe('IOMMU units', () => {
     expect(table.readUInt32LE(4)).toBe(table.length);
     expect(table.reduce((sum, byte) => sum + byte, 0) & 0xff).toBe(0);
   });
+});
+
+it('an AMD IOMMU that is a function of the machine has its unit there, and no group', () => {
+  const { tree } = machine({
+    iommu: { kind: 'amd' },
+    functions: [
+      fakeFunction('0000:00:00.2', { vendor: 0x1022, device: 0x1481, class: 0x080600 }),
+      fakeFunction('0000:00:04.0'),
+    ],
+  });
+  const own = '/sys/devices/pci0000:00/0000:00:00.2';
+  expect(realpath(tree, '/sys/class/iommu/ivhd0')).toBe(`${own}/iommu/ivhd0`);
+  expect(link(tree, '/sys/devices/pci0000:00/0000:00:04.0/iommu')).toBe('../0000:00:00.2/iommu/ivhd0');
+  expect(link(tree, `${own}/iommu/ivhd0/device`)).toBe('../../../0000:00:00.2');
+  expect(list(tree, `${own}/iommu/ivhd0/devices`)).toEqual(['0000:00:04.0']);
+  expect(list(tree, own)).not.toContain('iommu_group');
+  expect(list(tree, '/sys/devices/virtual')).not.toContain('iommu');
 });
