@@ -54,6 +54,7 @@
         'src/native/proc-file.cc',
         'src/native/supervised-files.cc',
         'src/native/supervised-ioctls.cc',
+        'src/native/supervised-names.cc',
         'src/native/supervised-task.cc',
       ],
       'ldflags': ['-static'],

@@ -8,6 +8,8 @@ import { s32, struct, u32, u64 } from '../abi/struct.js';
 export const ACT_FOR_COMMAND = 0x0000eff7;
 /** The number that the descriptor opened after it has got in the client, or -errno when it has got none. */
 export const DELIVER_COMMAND = 0x0000eff8;
+/** The name of an open file without a path, into 64 bytes; returns its length, 0 for a file that has a path. */
+export const NAME_COMMAND = 0x0000eff9;
 
 export const actFor = struct('ActFor', {
   /** For whom. */

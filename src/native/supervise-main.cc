@@ -22,6 +22,7 @@
 #include "seccomp.h"
 #include "supervised-files.h"
 #include "supervised-ioctls.h"
+#include "supervised-names.h"
 #include "supervision.h"
 
 namespace {
@@ -50,6 +51,7 @@ constexpr Row kRows[] = {
     {SYS_stat, answerStat},     {SYS_lstat, answerStat},   {SYS_fstat, answerStat},
     {SYS_newfstatat, answerStat}, {SYS_statx, answerStat},   {SYS_statfs, answerStatfs},
     {SYS_fstatfs, answerStatfs},  {SYS_ioctl, answerIoctl},
+    {SYS_readlink, answerReadlink}, {SYS_readlinkat, answerReadlink},
 };
 
 void answer(Notification& call) {

@@ -14,7 +14,7 @@
 namespace {
 // Every one costs a round trip to the supervisor, whatever file it is about: a filter sees no paths.
 constexpr unsigned kCalls[] = {SYS_stat,   SYS_lstat,   SYS_fstat, SYS_newfstatat,
-                               SYS_statx,  SYS_statfs, SYS_fstatfs};
+                               SYS_statx,  SYS_statfs, SYS_fstatfs, SYS_readlink, SYS_readlinkat};
 // Of ioctl, these commands only.
 constexpr unsigned kCommands[] = {
     kSuperviseThis,

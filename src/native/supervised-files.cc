@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -10,6 +11,7 @@
 #include <cerrno>
 
 #include "seccomp.h"
+#include "supervised-names.h"
 #include "supervision.h"
 
 namespace {
@@ -99,6 +101,20 @@ bool statAsDevice(const char* place, int flags, const Question& question, const 
   answer.st_rdev = makedev(inodeMajor(answer.st_ino), inodeMinor(answer.st_ino));
   return call.isWaiting() && call.task.write(question.answer, &answer, sizeof answer);
 }
+
+// A file without a path has the inode that all of them share (anon_inode_getfile()), as any eventfd has it.
+bool statAsNameless(const Question& question, const Notification& call) {
+  static const int any = eventfd(0, EFD_CLOEXEC);
+  if (call.data.nr == SYS_statx) {
+    struct statx answer;
+    if (statx(any, "", AT_EMPTY_PATH, question.mask, &answer) < 0) return false;
+    return call.isWaiting() && call.task.write(question.answer, &answer, sizeof answer);
+  }
+  struct stat answer;
+  if (fstat(any, &answer) < 0) return false;
+  return call.isWaiting() && call.task.write(question.answer, &answer, sizeof answer);
+}
+
 // Has `answer` answer about a file of ours whose st_ino has all bits of `wanted`, in the task's root and with its rights; any other
 // file is the kernel's. Whatever goes wrong here goes wrong for the caller, too, and with the right errno.
 template <typename Answer>
@@ -140,6 +156,9 @@ bool isOwnFilesystem(dev_t device) {
 // The kernel's own answer is right for all but the files that stand for devices.
 void answerStat(Notification& call) {
   answerOwn(call, [&call](const Question& question, const char* place, int flags) {
+    char name[kNameRoom];
+    bool followed = !(flags & AT_SYMLINK_NOFOLLOW);
+    if (followed && findNameless(call.task, place, name)) return statAsNameless(question, call);
     return statAsDevice(place, flags, question, call);
   }, kDeviceInode);
 }

@@ -27,6 +27,8 @@ struct ActFor {
 };
 // The number of the new descriptor in the client, or -errno. Returns what the client's ioctl does.
 constexpr unsigned kDeliver = 0x0000eff8;
+// The name of an open file without a path, into 64 bytes at the argument. Returns its length; 0 for a file that has a path.
+constexpr unsigned kNameOf = 0x0000eff9;
 
 // Inode numbers say which character device a file stands for, as FUSE can't say it otherwise (src/transports/fuse/inode-number.ts).
 constexpr uint64_t kDeviceInode = uint64_t{1} << 52;

@@ -16,12 +16,14 @@ export class DeviceFile implements OpenFile {
   /** access_granted: this file may use the device. */
   private granted: boolean;
   readonly backing: Backing | undefined;
+  readonly anonymous: string | undefined;
 
   constructor(
     readonly device: VfioDevice,
     readonly origin: 'group' | 'cdev',
   ) {
     this.granted = origin === 'group';
+    this.anonymous = origin === 'group' ? '[vfio-device]' : undefined;
     this.backing = backingOf(device.fn);
   }
 

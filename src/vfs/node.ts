@@ -110,6 +110,8 @@ export interface OpenFile {
   poll?(wake: () => void): number;
   /** Last close. Must not throw. */
   release?(): void;
+  /** It has no path, as the kernel makes it for an ioctl to return: what it is called there (anon_inode_getfile()), `[vfio-device]`. */
+  readonly anonymous?: string | undefined;
   /** Shown in the trace: `group 5`, `device 0000:00:04.0`. */
   describe?(): string;
   /** The row that `command` would run now, for the trace. */

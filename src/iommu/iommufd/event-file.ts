@@ -27,12 +27,14 @@ export interface EventSource {
 export function eventFile(
   source: EventSource,
   name: string,
+  anonymous: string,
   own: Pick<OpenFile, 'read' | 'write'>,
   closed: () => void,
 ): OpenFile {
   const always = own.write ? Poll.OUT : 0;
   return {
     stream: true,
+    anonymous,
     ...own,
     poll(wake) {
       if (!source.pending) source.pollers.add(wake);

@@ -79,7 +79,7 @@ export class FaultQueue {
       read: (_offset: bigint, length: number) => this.read(length),
       write: (_offset: bigint, data: Buffer) => this.write(data),
     };
-    return eventFile(this, 'page requests', own, () => {
+    return eventFile(this, 'page requests', '[iommufd-pgfault]', own, () => {
       this.users--;
       closed();
     });

@@ -81,7 +81,7 @@ export class VeventQueue {
       if (length < EVENT_HEADER) refuse('EINVAL', `no room for an event's header in ${length} bytes`);
       return Buffer.alloc(0);
     };
-    return eventFile(this, 'vIOMMU events', { read }, () => {
+    return eventFile(this, 'vIOMMU events', '[iommufd-viommu-event]', { read }, () => {
       this.users--;
       closed();
     });

@@ -12,8 +12,8 @@ import {
   POLL_SCHEDULE_NOTIFY,
   TransferIn,
 } from '../../abi/fuse/protocol.js';
-import { ACT_FOR_COMMAND, DELIVER_COMMAND } from '../../client/errand.js';
-import { andThen } from '../../vfs/caller.js';
+import { ACT_FOR_COMMAND, DELIVER_COMMAND, NAME_COMMAND } from '../../client/errand.js';
+import { andThen, type Caller } from '../../vfs/caller.js';
 import { NewDescriptor, type OpenFile, Poll } from '../../vfs/node.js';
 import { openRequest } from '../file-mode.js';
 import type { KnownFile } from './file-table.js';
@@ -111,6 +111,18 @@ export function replyIoctl(request: FuseRequest, result: number): void {
   request.reply(ioctlOut);
 }
 
+/** What /proc/<pid>/fd shows for a file that an ioctl returned (anon_inodefs_dname()). */
+function tellName(
+  request: FuseRequest,
+  { anonymous }: OpenFile,
+  argument: bigint,
+  caller: Caller,
+): void | Promise<void> {
+  if (anonymous === undefined) return replyIoctl(request, 0);
+  const name = Buffer.from(`anon_inode:${anonymous}\0`);
+  return andThen(caller.memory.write(argument, name), () => replyIoctl(request, name.length - 1));
+}
+
 export function ioctl(session: FuseSession, request: FuseRequest): void | Promise<void> {
   const { file, node } = fileOf(session, request);
   const command = request.body.readUInt32LE(IoctlIn.command);
@@ -119,6 +131,7 @@ export function ioctl(session: FuseSession, request: FuseRequest): void | Promis
   if (command === DELIVER_COMMAND)
     return session.errands.deliver(request, Number(BigInt.asIntN(32, argument)));
   const caller = session.callerOf(request);
+  if (command === NAME_COMMAND) return tellName(request, file, argument, caller);
   if (request.body.readUInt32LE(IoctlIn.flags) & IOCTL_COMPAT)
     return session.dispatcher.refuse(
       node.path,
