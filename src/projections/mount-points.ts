@@ -1,4 +1,5 @@
 /** Empty directories for what views (`vfiofs run`, containers) show of the real host beside the pretend one. */
+import { existsSync } from 'node:fs';
 import type { DirectoryNode, VfsNode } from '../vfs/node.js';
 
 /**
@@ -6,7 +7,7 @@ import type { DirectoryNode, VfsNode } from '../vfs/node.js';
  * containers), network and block devices with the classes that point at them (`ip`, dpdk-devbind's list of active interfaces),
  * debugging and security file systems. Absolute paths; parents come before children.
  */
-export const hostMounts: readonly string[] = [
+const always: readonly string[] = [
   '/sys/block',
   '/sys/bus/cpu',
   '/sys/bus/node',
@@ -21,11 +22,8 @@ export const hostMounts: readonly string[] = [
   '/sys/devices/virtual/mem',
   '/sys/devices/virtual/net',
   '/sys/devices/virtual/tty',
-  '/sys/firmware/dmi',
-  '/sys/firmware/efi',
   '/sys/firmware/memmap',
   '/sys/fs',
-  '/sys/hypervisor',
   '/sys/kernel/config',
   '/sys/kernel/debug',
   '/sys/kernel/mm',
@@ -33,6 +31,22 @@ export const hostMounts: readonly string[] = [
   '/sys/kernel/tracing',
   '/sys/power',
 ];
+
+/** What says something by being there, even empty (`[ -d /sys/firmware/efi ]`): only where the real machine has it. */
+const telling: readonly string[] = [
+  '/sys/class/dmi',
+  '/sys/devices/virtual/dmi',
+  '/sys/firmware/dmi',
+  '/sys/firmware/efi',
+  '/sys/hypervisor',
+];
+
+export const hostMountsOf = (exists: (path: string) => boolean): readonly string[] => [
+  ...always,
+  ...telling.filter(exists),
+];
+
+export const hostMounts = hostMountsOf(existsSync);
 
 /** Container runtimes mount a control group file system here, and can make no directory in a file system that is not theirs. */
 export const cgroupMount = '/sys/fs/cgroup';
