@@ -170,6 +170,8 @@ export interface Native {
   /** close(2) on a thread: a copy of somebody's file may flush to a server that is this daemon. */
   closeElsewhere(fd: number): void;
   /** pidfd_open on the thread-group leader of `tid`. Throws ESRCH. */
+  /** This process leaves no core file from now on, whatever ends it. */
+  withoutCore(): void;
   openProcess(tid: number): ProcessHandle;
   /** The effective capabilities of thread `tid`, in its own user namespace (capget), bit by number. Throws ESRCH. */
   capabilities(tid: number): bigint;

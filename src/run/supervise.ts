@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { constants as access, accessSync } from 'node:fs';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { native } from '../native/index.js';
 import { mountOptions } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
 import { watchSupervisor } from './lifeline.js';
@@ -161,5 +162,7 @@ export function endLike(exit: Exit, signalNumbers: Readonly<Record<string, numbe
     process.on(exit.signal, () => undefined);
     process.removeAllListeners(exit.signal);
   }
+  // Where the command's core went ours would go, too.
+  native().withoutCore();
   process.kill(process.pid, exit.signal);
 }

@@ -1,4 +1,7 @@
 /** `vfiofs run` as a user runs it: needs root and /dev/fuse. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Mount, mounts, parseMountinfo } from '../../src/run/mount-table.js';
 import { build, gone, start, vfiofs } from './program.js';
@@ -24,6 +27,23 @@ describe('how it ends', () => {
       expect(await sh(`kill -${signal.slice(3)} $$`)).toMatchObject({ code: null, signal });
     },
   );
+
+  test('a core that the command leaves is not replaced by one of ours', async ({ skip }) => {
+    const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();
+    if (/[|/%]/.test(pattern)) skip(`cores go to ${pattern}`);
+    const files = mkdtempSync(join(tmpdir(), 'vfiofs-core-'));
+    try {
+      const inside = ['sh', '-c', 'ulimit -c unlimited && cd "$0" && exec "$@"', files];
+      expect(await vfiofs(['run', '--', 'sh', '-c', 'kill -ABRT $$'], { inside })).toMatchObject({
+        signal: 'SIGABRT',
+      });
+      const cores = readdirSync(files).filter((name) => name.startsWith(pattern));
+      expect(cores).toHaveLength(1);
+      expect(statSync(join(files, cores[0]!)).size).toBeLessThan(8 * 1024 * 1024);
+    } finally {
+      rmSync(files, { recursive: true });
+    }
+  });
 
   test('127: no such command; 126: not executable; 125: ours', async () => {
     expect((await run('vfiofs-no-such-command')).code).toBe(127);
