@@ -55,7 +55,7 @@ test('this machine: its PCI devices, and the pretend ones', async () => {
   expect(found.length).toBeGreaterThan(real.length);
 });
 
-describe('beside another host', () => {
+describe('beside another host', { timeout: 30_000 }, () => {
   test('moves out of the way, and says so', async () => {
     const { code, out, err } = await merged(
       'lspci -D | cut -d" " -f1; ls /sys/kernel/iommu_groups /dev/vfio',
