@@ -14,6 +14,7 @@ import { Doorbells } from './memory/doorbells.js';
 import { MemfdProvider } from './memory/memfds.js';
 import { native } from './native/index.js';
 import { createRoot, staleBy, toUevent, type Uevent } from './projections/index.js';
+import { profileFile } from './topology/profile-file.js';
 import { Vfio } from './vfio/vfio.js';
 import { Dispatcher, loudObserver, type Observer } from './vfs/dispatch.js';
 import type { DirectoryNode, Stale } from './vfs/node.js';
@@ -59,6 +60,8 @@ export class Machine {
       }),
       ...(options.log && { log: (fn: PciFunction, message: string) => options.log?.(fn.bdf, message) }),
     });
+    if (description.profilesFile !== undefined)
+      this.host.profiles.keeper = profileFile(description.profilesFile, description, models);
     this.vfio = new Vfio(this.host, {
       createType1,
       ...(description.numbersFrom && { firstIndex: description.numbersFrom.vfio }),

@@ -31,10 +31,25 @@ export async function openControl(path: string): Promise<ControlClient> {
   }
 }
 
+/** Gives `use` the control socket of the host that the command line names; its refusals are the user's business. */
+export async function withControl(
+  { at, socket }: CtlOptions,
+  use: (client: ControlClient) => Promise<void>,
+): Promise<void> {
+  const client = await openControl(socket ?? controlOf(findHost(at)));
+  try {
+    await use(client);
+  } catch (error) {
+    if (error instanceof ControlError) throw new UserError(error.message, undefined, { cause: error });
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
 export async function ctl(method: string, params: string | undefined, options: CtlOptions): Promise<void> {
   const asked = params === undefined ? {} : parameters(params);
-  const client = await openControl(options.socket ?? controlOf(findHost(options.at)));
-  try {
+  return withControl(options, async (client) => {
     if (method === 'events') {
       await client.events((event) => void process.stdout.write(`${JSON.stringify(event)}\n`));
       await client.closed;
@@ -42,12 +57,7 @@ export async function ctl(method: string, params: string | undefined, options: C
     }
     const result = await client.call(method, asked);
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-  } catch (error) {
-    if (error instanceof ControlError) throw new UserError(error.message, undefined, { cause: error });
-    throw error;
-  } finally {
-    client.close();
-  }
+  });
 }
 
 export async function ls({ json }: { json?: boolean }): Promise<void> {

@@ -2,7 +2,7 @@
 import { models } from '../devices/index.js';
 import type { HostDescription } from '../host/description.js';
 import { UsageError } from '../run/user-error.js';
-import { loadPreset, loadTopology, presetNames } from '../topology/index.js';
+import { type LoadOptions, loadPreset, loadTopology, presetNames } from '../topology/index.js';
 
 /** The preset that stands where no topology is given. */
 const defaultPreset = 'default';
@@ -13,10 +13,10 @@ export function isPath(topology: string): boolean {
 }
 
 /** Throws TopologyError for a file that is not valid, UsageError for one that is not there, and for an unknown preset. */
-export function loadHost(topology: string = defaultPreset): HostDescription {
+export function loadHost(topology: string = defaultPreset, options: LoadOptions = {}): HostDescription {
   if (isPath(topology)) {
     try {
-      return loadTopology(topology, models);
+      return loadTopology(topology, models, options);
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException;
       if (code === undefined) throw cause;
@@ -28,5 +28,5 @@ export function loadHost(topology: string = defaultPreset): HostDescription {
       `there is no preset ${topology}`,
       `there are: ${presetNames().join(', ')}; a file is given as ./${topology} or with .yaml`,
     );
-  return loadPreset(topology, models);
+  return loadPreset(topology, models, options);
 }

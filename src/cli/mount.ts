@@ -33,7 +33,9 @@ export async function mount(topology: string | undefined, options: MountOptions)
   if (options.background) return background(topology, options);
   const { asked, ignoreParent } = askedToStop();
   const socket = options.control === undefined ? undefined : socketPath(options.control, options.at);
-  const machine = createMachine(loadHost(topology), traceOptions());
+  const description = loadHost(topology, options);
+  checkOutside(description.profilesFile, options.at);
+  const machine = createMachine(description, traceOptions());
   let served: Served;
   try {
     served = await serve(machine, options.at, options.transport);
@@ -92,6 +94,15 @@ function socketPath(wanted: string, at: string): string {
   return path;
 }
 
+/** Of the file that profiles are kept in, as of the socket. */
+function checkOutside(file: string | undefined, at: string): void {
+  if (file !== undefined && `${canonical(file)}/`.startsWith(`${canonical(at)}/`))
+    throw new UserError(
+      `profiles can't be kept in ${file}: it lies below the mount`,
+      'choose another place with --profiles',
+    );
+}
+
 /** A socket that was asked for must be; beside the mount one that can't be is told: nothing else depends on it. */
 async function openControl(
   machine: Machine,
@@ -117,6 +128,7 @@ async function background(topology: string | undefined, options: MountOptions): 
     '--transport',
     options.transport,
     ...(options.control === undefined ? [] : ['--control', options.control]),
+    ...(options.profiles === undefined ? [] : ['--profiles', options.profiles]),
   ];
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, main, ...args], {

@@ -1,11 +1,12 @@
 /** The commands, their arguments and help; what they do is given, so that parsing can be tested alone. */
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Argument, Command, Option } from 'commander';
 import type { TransportChoice } from '../run/serve.js';
-import { type ViewOptions, withViewOptions } from './view-options.js';
+import { defaultDirectory, examples, exits, jsonOption } from './help.js';
+import { addProfileCommands, type ProfileActions } from './profile-program.js';
+import { type ProfilesOption, profilesOption, type ViewOptions, withViewOptions } from './view-options.js';
 
-export interface MountOptions {
+export interface MountOptions extends ProfilesOption {
   readonly at: string;
   readonly transport: TransportChoice;
   /** Path of the control socket; default: beside the directory. */
@@ -13,9 +14,6 @@ export interface MountOptions {
   readonly background?: boolean;
   readonly json?: boolean;
 }
-
-/** The checkout's (or the package's) own mount points. */
-export const defaultDirectory = fileURLToPath(new URL('../../mountpoints', import.meta.url));
 
 export interface ContainerArgsOptions {
   readonly group?: string[];
@@ -33,7 +31,7 @@ export interface CaptureOptions {
   readonly json?: boolean;
 }
 
-export interface Actions {
+export interface Actions extends ProfileActions {
   mount(topology: string | undefined, options: MountOptions): Promise<void>;
   umount(directory: string, options: { json?: boolean }): Promise<void>;
   run(topology: string | undefined, command: readonly string[], options: ViewOptions): Promise<void>;
@@ -56,14 +54,8 @@ const { version, description } = JSON.parse(
   description: string;
 };
 
-function examples(...lines: string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}\n`;
-}
-
-const exits = '\nExit code: 0 done · 1 failed · 2 wrong usage or topology';
 const topologyArgument = () =>
   new Argument('[topology]', 'topology file (YAML) or preset; without it: the default host');
-const jsonOption = () => new Option('--json', 'print JSON for programs');
 
 /** `command` is what stood behind `--`; undefined when there was no `--`. */
 export function buildProgram(actions: Actions, command: readonly string[] | undefined): Command {
@@ -93,6 +85,7 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
     .option('--at <directory>', 'where', defaultDirectory)
     .addOption(new Option('--transport <name>', 'how').choices(transports).default('auto'))
     .option('--control <path>', 'where the control socket is (default: the directory with .sock behind it)')
+    .addOption(profilesOption())
     .option('--background', 'return when it is ready; end it with vfiofs umount')
     .addOption(jsonOption())
     .addHelpText(
@@ -178,6 +171,8 @@ export function buildProgram(actions: Actions, command: readonly string[] | unde
     .action((method: string, params: string | undefined, options: CtlOptions) =>
       actions.ctl(method, params, options),
     );
+
+  addProfileCommands(program, actions);
 
   withViewOptions(
     program

@@ -1,7 +1,18 @@
 /** What `run` and `shell` can be told of the view that they make. */
 import { type Command, Option } from 'commander';
 
-export interface ViewOptions {
+/** Where profiles that are selected are kept. */
+export interface ProfilesOption {
+  readonly profiles?: string;
+}
+
+export const profilesOption = () =>
+  new Option(
+    '--profiles <file>',
+    'where selected profiles are kept: read at start, written at each selection',
+  );
+
+export interface ViewOptions extends ProfilesOption {
   /** A mounted host: its directory, or the last part of it; true: the only one there is. */
   readonly host?: string | true;
   /** See Command in run/supervise.ts. */
@@ -21,6 +32,7 @@ export function withViewOptions(command: Command): Command {
       '--no-supervise',
       'leave stat and its like to the kernel: device nodes look like regular files then',
     )
+    .addOption(profilesOption().conflicts('mergeReal'))
     .option('--keep-id', 'without root: the command sees itself as you, not as root')
     .addOption(
       new Option('--hide-real', 'of PCI devices only pretend ones exist (the default)').conflicts(

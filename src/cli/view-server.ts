@@ -26,10 +26,15 @@ export interface Served {
 /** Gives `use` the server that the command line asks for, and ends it afterwards; a mounted host goes on. */
 export async function withServer<T>(
   topology: string | undefined,
-  { host, mergeReal = false }: ViewOptions,
+  { host, profiles, mergeReal = false }: ViewOptions,
   use: (served: Served) => Promise<T>,
 ): Promise<T> {
-  if (host === undefined) return own(topology, mergeReal, use);
+  if (host === undefined) return own(topology, { mergeReal, profiles }, use);
+  if (profiles !== undefined)
+    throw new UsageError(
+      'a mounted host keeps its profiles where its mount says: --profiles and --host exclude each other',
+      'leave one of them out',
+    );
   if (mergeReal)
     throw new UsageError(
       'a mounted host has its numbers: --merge-real and --host exclude each other',
@@ -52,10 +57,11 @@ function loadBesideReal(topology: string | undefined): HostDescription {
 
 async function own<T>(
   topology: string | undefined,
-  mergeReal: boolean,
+  { mergeReal, profiles }: { mergeReal: boolean; profiles: string | undefined },
   use: (served: Served) => Promise<T>,
 ): Promise<T> {
-  const machine = createMachine(mergeReal ? loadBesideReal(topology) : loadHost(topology), traceOptions());
+  const load = () => loadHost(topology, profiles === undefined ? {} : { profiles });
+  const machine = createMachine(mergeReal ? loadBesideReal(topology) : load(), traceOptions());
   const views = new Views(machine);
   try {
     return await use({

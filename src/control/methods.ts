@@ -81,9 +81,26 @@ function device(machine: Machine, bdf: string) {
 }
 
 function profiles(machine: Machine, bdf: string) {
-  const { profiles: available, profile } = device(machine, bdf);
+  const { fn, name, profiles: available, profile, inUse } = device(machine, bdf);
   const rows = available.map(({ name, description }) => ({ name, description: description ?? null }));
-  return { bdf, current: profile ?? null, available: rows };
+  return {
+    bdf,
+    driver: fn.driver?.name ?? null,
+    device: name,
+    in_use: inUse,
+    current: profile ?? null,
+    chosen: machine.host.profiles.chosen(fn) ?? null,
+    available: rows,
+  };
+}
+
+/** Of all devices that have some, by BDF. */
+function allProfiles(machine: Machine) {
+  const found = [...machine.vfio.devices.values()].filter((one) => one.profiles.length > 0);
+  return found
+    .map(({ fn }) => fn.bdf)
+    .sort()
+    .map((bdf) => profiles(machine, bdf));
 }
 
 function attributesOf(machine: Machine, bdf: string) {
@@ -176,8 +193,9 @@ export const methods: ReadonlyMap<string, Method> = new Map<string, Method>([
       },
     },
   ],
+  ['profile.list', { params: named({}), call: allProfiles }],
   [
-    'profile.list',
+    'profile.show',
     { params: named({ bdf }), call: (machine, { bdf }: { bdf: string }) => profiles(machine, bdf) },
   ],
   [

@@ -17,8 +17,10 @@ import { planVirtual, vfAddress } from './virtual-plan.js';
 
 /** Where choices are written down. */
 export interface ProfileKeeper {
-  /** All of them, by BDF, before the newest takes effect; what it throws refuses the selection. */
-  write(choices: ReadonlyMap<string, string>): void;
+  /** Whether the choice for this device outlives the device. */
+  keeps(bdf: string): boolean;
+  /** Before it takes effect; what it throws refuses the selection. */
+  write(bdf: string, profile: string): void;
 }
 
 export interface ProfileControl {
@@ -72,7 +74,7 @@ export class Profiles implements ProfileControl {
   choose(fn: PciFunction, profile: ProfileDescription): void {
     this.change(fn as HostFunction, profile, () => {
       if (this.choices.get(fn.bdf) === profile.name) return;
-      this.keeper?.write(new Map(this.choices).set(fn.bdf, profile.name));
+      this.keeper?.write(fn.bdf, profile.name);
       this.choices.set(fn.bdf, profile.name);
     });
   }
@@ -83,7 +85,7 @@ export class Profiles implements ProfileControl {
 
   /** It has left the machine. What is written down stays; else whoever is found there next is as it comes from the factory. */
   left(fn: HostFunction): void {
-    if (this.keeper) return;
+    if (this.keeper?.keeps(fn.bdf)) return;
     this.choices.delete(fn.bdf);
     const { plan } = fn;
     if (plan.virtual) return;

@@ -27,9 +27,10 @@ export function snakePath(path: readonly (string | number)[]): (string | number)
 }
 
 export function toDescription(file: Row): HostDescription {
-  const described = camelKeys(file) as Row & { functions: readonly Row[]; iommu?: Row };
+  const { profiles, ...described } = camelKeys(file) as Row & { functions: readonly Row[]; iommu?: Row };
   return {
     ...described,
+    ...(profiles !== undefined && { profilesFile: profiles as string }),
     functions: described.functions.map(toFunction),
     ...(described.iommu && { iommu: toIommu(described.iommu) }),
     ...(described.drivers !== undefined && { drivers: (described.drivers as Row[]).map(toDriver) }),

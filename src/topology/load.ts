@@ -1,6 +1,7 @@
 /** Topology files: read, checked as a whole, and turned into a HostDescription. */
 
 import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { models as registry } from '../devices/index.js';
 import type { HostDescription } from '../host/description.js';
 import type { ModelLookup } from '../host/models.js';
@@ -9,6 +10,7 @@ import { checkTopology } from './check.js';
 import { snakePath, toDescription } from './convert.js';
 import { type Path, type Position, TopologyDocument } from './document.js';
 import { presetPath } from './presets.js';
+import { readProfiles } from './profile-file.js';
 import { type RegisterProblem, readRegisters } from './register-files.js';
 import { topologySchema } from './schema.js';
 import { type SchemaProblem, schemaProblems } from './schema-problems.js';
@@ -31,21 +33,39 @@ export class TopologyError extends Error {
  * The topology named on a command line: a preset's name, or a YAML file (anything with a slash or a dot); `default` when left out.
  * Throws TopologyError, or what reading throws.
  */
-export function loadTopology(name = 'default', models: ModelLookup = registry): HostDescription {
-  return /[/.]/.test(name) ? loadFile(name, models) : loadPreset(name, models);
+export function loadTopology(
+  name = 'default',
+  models: ModelLookup = registry,
+  options: LoadOptions = {},
+): HostDescription {
+  return /[/.]/.test(name) ? loadFile(name, models, options) : loadPreset(name, models, options);
 }
 
 /** Throws for an unknown name. */
-export function loadPreset(name: string, models: ModelLookup = registry): HostDescription {
-  return loadFile(presetPath(name), models);
+export function loadPreset(
+  name: string,
+  models: ModelLookup = registry,
+  options: LoadOptions = {},
+): HostDescription {
+  return loadFile(presetPath(name), models, options);
 }
 
-function loadFile(path: string, models: ModelLookup): HostDescription {
-  return parseTopology(readFileSync(path, 'utf8'), path, models);
+export interface LoadOptions {
+  /** In place of the file that the topology keeps its selected profiles in. */
+  readonly profiles?: string;
+}
+
+function loadFile(path: string, models: ModelLookup, options: LoadOptions): HostDescription {
+  return parseTopology(readFileSync(path, 'utf8'), path, models, options);
 }
 
 /** As for a file, for a text; `file` is what messages call it. */
-export function parseTopology(text: string, file: string, models: ModelLookup = registry): HostDescription {
+export function parseTopology(
+  text: string,
+  file: string,
+  models: ModelLookup = registry,
+  options: LoadOptions = {},
+): HostDescription {
   const document = new TopologyDocument(text);
   if (document.problems.length > 0)
     throw new TopologyError(document.problems.map((row) => ({ file, ...row })));
@@ -72,7 +92,22 @@ export function parseTopology(text: string, file: string, models: ModelLookup = 
     }
   if (problems.length > 0)
     throw new TopologyError(problems.sort((a, b) => a.line - b.line || a.column - b.column));
-  return description!;
+  return withProfilesOf(description!, file, models, options);
+}
+
+/** Selected profiles as they were kept; problems with them are their file's. */
+function withProfilesOf(
+  description: HostDescription,
+  topology: string,
+  models: ModelLookup,
+  { profiles }: LoadOptions,
+): HostDescription {
+  const named = description.profilesFile;
+  const profilesFile = profiles ?? (named === undefined ? undefined : resolve(dirname(topology), named));
+  if (profilesFile === undefined) return description;
+  const { chosen, problems } = readProfiles(profilesFile, description, models);
+  if (problems.length > 0) throw new TopologyError(problems);
+  return { ...description, profilesFile, chosenProfiles: chosen };
 }
 
 /** Files that functions name in place of their registers are read; rows with mistakes of another kind are left alone. */

@@ -139,6 +139,7 @@ export const topologySchema = {
         additionalProperties: { type: ['boolean', 'integer'], description: 'true, false or an integer' },
       },
     },
+    profiles: text('the name of the file that selected profiles are kept in, from where this file is'),
     drivers: { type: 'array', items: driver, description: 'a list of drivers' },
     functions: { type: 'array', items: functionSchema, description: 'a list of functions' },
   }),

@@ -6,6 +6,7 @@ import { KernelError, refuse } from '../abi/errno.js';
 import type { MigrationDescription, ProfileDescription, VariantDescription } from '../host/description.js';
 import { boolParameter, type Host } from '../host/host.js';
 import type { PciFunction } from '../host/pci-function.js';
+import { didYouMean, list } from '../host/suggest.js';
 import type { BoundDevice, DmaSpace, IommufdFile } from '../iommu/contract.js';
 import type { Caller, ClientProcess, MaybeAsync } from '../vfs/caller.js';
 import type { OpenFile, OpenRequest } from '../vfs/node.js';
@@ -135,14 +136,28 @@ export class VfioDevice {
    */
   selectProfile(name: string): void {
     const profile = this.profiles.find((one) => one.name === name);
-    if (!profile) throw new KernelError('EINVAL', `${this.fn.bdf} has no profile ${JSON.stringify(name)}`);
-    if (this.users > 0 || !this.registered) refuse('EBUSY', `${this.fn.bdf} is in use`);
+    const names = this.profiles.map((one) => one.name);
+    if (!profile)
+      throw new KernelError(
+        'EINVAL',
+        `${this.fn.bdf} has no profile ${JSON.stringify(name)}${didYouMean(name, names)}; there are: ${list(names)}`,
+      );
+    if (this.inUse)
+      refuse(
+        'EBUSY',
+        `${this.fn.bdf} is in use: profile ${JSON.stringify(name)} has to wait until it is closed`,
+      );
     const before = this.fn.profile;
     this.registry.host.profiles.choose(this.fn, profile);
     if (profile === before) return;
     this.features = variantFeatures(this.fn, this.driver);
     this.sleep();
     this.registry.reshaped(this);
+  }
+
+  /** Somebody has a file of it open, bound or not, or it is being unbound: its profile stays what it is. */
+  get inUse(): boolean {
+    return this.users > 0 || !this.registered;
   }
 
   get openCount(): number {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../src/cli/cli.js';
+import { defaultDirectory } from '../../src/cli/help.js';
 import { errorLines } from '../../src/cli/output.js';
-import { type Actions, defaultDirectory } from '../../src/cli/program.js';
+import type { Actions } from '../../src/cli/program.js';
 import { UserError } from '../../src/run/user-error.js';
 
 let out = '';

@@ -41,10 +41,23 @@ test('listed, set, told of', async () => {
     { name: 'whole', description: 'all of it' },
     { name: 'small', description: null },
   ];
-  expect(await client.call('profile.list', { bdf })).toEqual({ bdf, current: 'whole', available });
+  const shown = {
+    bdf,
+    driver: 'vfio-pci',
+    device: 'vfio0',
+    in_use: false,
+    current: 'whole',
+    chosen: null,
+    available,
+  };
+  expect(await client.call('profile.show', { bdf })).toEqual(shown);
+  expect(await client.call('profile.list')).toEqual([shown]);
   const events: Uevent[] = [];
   machine.uevents.subscribe((event) => void events.push(event));
-  expect(await client.call('profile.set', { bdf, profile: 'small' })).toMatchObject({ current: 'small' });
+  expect(await client.call('profile.set', { bdf, profile: 'small' })).toMatchObject({
+    current: 'small',
+    chosen: 'small',
+  });
   expect(machine.host.functions.values().next().value!.shape.device).toBe(7);
   expect(events.map(({ action, subsystem }) => `${action} ${subsystem}`)).toEqual([
     'change pci',
@@ -54,7 +67,7 @@ test('listed, set, told of', async () => {
     '1234:0007',
     'small',
   ]);
-  expect(await client.call('profile.list', { bdf: '0000:00:05.0' })).toMatchObject({
+  expect(await client.call('profile.show', { bdf: '0000:00:05.0' })).toMatchObject({
     current: null,
     available: [],
   });
@@ -66,12 +79,15 @@ test('refused as in sysfs', async () => {
       () => 'not refused',
       (error: Error) => error.message,
     );
-  expect(await refused('x')).toContain('EINVAL');
+  expect(await refused('smal')).toBe(
+    `EINVAL: ${bdf} has no profile "smal" (did you mean "small"?); there are: whole, small`,
+  );
   expect(await refused('whole', '0000:00:06.0')).toContain('ENODEV');
   const file = await machine.vfio.devices
     .get(0)!
     .openCdev({ flags: 2, reads: true, writes: true }, fakeCaller());
   expect(await refused('small')).toContain('EBUSY');
+  expect(await client.call('profile.show', { bdf })).toMatchObject({ in_use: true });
   file.release?.();
   expect(await refused('small')).toBe('not refused');
 });
