@@ -87,8 +87,13 @@ bool prepareViews() {
   return proc >= 0 && ownRoot >= 0 && fchdir(proc) == 0 && identify("/", &ownRootIdentity);
 }
 
-// A new thread shares root and directory with the one that started it, which may by now be in another task's root.
-bool prepareThread() { return unshare(CLONE_FS) == 0 && enterRoot(ownRoot); }
+// A new thread shares root and directory with the one that started it, which may by now be in another task's root: only where chroot(2) is
+// allowed (CAP_SYS_CHROOT), so that it is here, too.
+bool prepareThread() {
+  struct statx root;
+  if (unshare(CLONE_FS) != 0 || !identify("/", &root)) return false;
+  return isOwnRoot(root) ? fchdir(proc) == 0 : enterRoot(ownRoot);
+}
 
 bool Task::readString(uint64_t address, char* text, size_t size) const {
   size_t used = 0;
