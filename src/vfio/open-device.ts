@@ -64,11 +64,7 @@ export class OpenDevice {
     this.ioeventfds = new IoEventFds(this);
     const { migration, dmaLogging } = device.variant;
     this.migration =
-      migration &&
-      new Migration(
-        { fn, config: this.config, backing: backingOf(fn), transitional: overlay !== undefined },
-        migration,
-      );
+      migration && new Migration({ fn, config: this.config, backing: backingOf(fn), overlay }, migration);
     const dmaLog = dmaLogging ? new DmaLog() : undefined;
     this.dmaLog = dmaLog;
     fn.sinks.dma = new IommuDma(

@@ -11,6 +11,7 @@ import type { MaybeAsync } from '../../vfs/caller.js';
 import type { OpenFile } from '../../vfs/node.js';
 import type { VirtualConfig } from '../config/virtual-config.js';
 import { Lock } from '../lock.js';
+import type { Overlay } from '../variants/overlay.js';
 import { loadConfig, saveConfig } from './config.js';
 import { identityOf } from './identity.js';
 import { CopiedPages } from './pages.js';
@@ -34,7 +35,7 @@ export interface MigratingDevice {
   readonly config: VirtualConfig;
   readonly backing: OpenFile['backing'];
   /** It has another face than its function. */
-  readonly transitional?: boolean;
+  readonly overlay?: Pick<Overlay, 'save' | 'load'> | undefined;
 }
 
 /** A step: nothing, or the data_fd it opens. A refusal leaves the device where it was. */
@@ -163,7 +164,7 @@ export class Migration {
   async save(phase: 'copying' | 'complete'): Promise<OpenFile> {
     const pages = new CopiedPages(this.device.fn.state.memories());
     const records = [
-      record(Tag.IDENTITY, identityOf(this.device.fn, this.device.transitional)),
+      record(Tag.IDENTITY, identityOf(this.device.fn, this.device.overlay !== undefined)),
       ...(await pages.take()),
     ];
     if (phase === 'complete') records.push(...this.rest());
@@ -178,10 +179,10 @@ export class Migration {
   }
 
   load(): OpenFile {
-    const { fn, backing } = this.device;
+    const { fn, backing, overlay } = this.device;
     const sizes = fn.state.memories().map(({ length }) => length);
     this.resuming = new ResumeStream(
-      new StateImage(identityOf(fn, this.device.transitional), sizes),
+      new StateImage(identityOf(fn, overlay !== undefined), sizes),
       fn.bdf,
       backing,
     );
@@ -191,7 +192,7 @@ export class Migration {
   /** EINVAL for what is no state of such a device, and the client can only reset it then. */
   apply(): void {
     const loaded = this.resuming!.loaded;
-    const { fn, config } = this.device;
+    const { fn, config, overlay } = this.device;
     fill(fn.state.memories(), loaded);
     try {
       fn.state.load(loaded.state);
@@ -200,13 +201,20 @@ export class Migration {
       this.state = ERROR;
       throw error;
     }
+    if (overlay && !overlay.load(loaded.overlay ?? Buffer.alloc(0)))
+      refuse('EINVAL', 'the registers of the overlay are missing, or of another kind');
     if (!loadConfig(config, loaded.config)) refuse('EINVAL', 'the configuration is none of this function');
     this.endSessions();
   }
 
   private rest(): Buffer[] {
-    const { fn, config } = this.device;
-    return [record(Tag.CONFIG, saveConfig(config)), record(Tag.STATE, fn.state.save()), record(Tag.END)];
+    const { fn, config, overlay } = this.device;
+    return [
+      record(Tag.CONFIG, saveConfig(config)),
+      record(Tag.STATE, fn.state.save()),
+      ...(overlay ? [record(Tag.OVERLAY, overlay.save())] : []),
+      record(Tag.END),
+    ];
   }
 
   private savedDevice(pages: CopiedPages) {

@@ -12,7 +12,7 @@ export const RECORD_HEADER = recordHeader.size;
 /** A reader that does not know the tag may skip the record. */
 const OPTIONAL = 1 << 0;
 
-export const Tag = { IDENTITY: 0, PAGE: 1, CONFIG: 2, STATE: 3, END: 4 } as const;
+export const Tag = { IDENTITY: 0, PAGE: 1, CONFIG: 2, STATE: 3, END: 4, OVERLAY: 5 } as const;
 
 /** Then the page's bytes: 4096, or as many as a smaller memory has. */
 const pageHeader = struct('page header', { memory: u32, reserved: u32, offset: u64 }, { size: 16 });
@@ -45,6 +45,7 @@ const longest: ReadonlyMap<number, number> = new Map([
   // LARGEST_MODEL_STATE and what is around it: at most 2048 pending vectors.
   [Tag.STATE, (1 << 20) + 8192],
   [Tag.END, 0],
+  [Tag.OVERLAY, 4096],
 ]);
 
 /** Cuts a stream that comes in pieces of any size into records; holds at most one. Optional records are skipped. */

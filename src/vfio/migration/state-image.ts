@@ -7,6 +7,8 @@ export interface Loaded {
   readonly pages: readonly ReadonlyMap<number, Buffer>[];
   readonly config: Buffer;
   readonly state: Buffer;
+  /** Of a device with another face than its function. */
+  readonly overlay: Buffer | undefined;
 }
 
 export class StateImage {
@@ -15,6 +17,7 @@ export class StateImage {
   private identified = false;
   private config: Buffer | undefined;
   private state: Buffer | undefined;
+  private overlay: Buffer | undefined;
   private ended = false;
   /** Why the state can't be taken: told when the client asks for it, as it asks for no answer before. */
   private problem: string | undefined;
@@ -33,11 +36,11 @@ export class StateImage {
   }
 
   get loaded(): Loaded {
-    const { pages, config, state } = this;
+    const { pages, config, state, overlay } = this;
     if (this.problem !== undefined) refuse('EINVAL', this.problem);
     if (!this.ended || !this.reader.isWhole || !config || !state)
       return refuse('EINVAL', 'the stream has not come to its end');
-    return { pages, config, state };
+    return { pages, config, state, overlay };
   }
 
   drop(): void {
@@ -45,6 +48,7 @@ export class StateImage {
     for (const pages of this.pages) pages.clear();
     this.config = undefined;
     this.state = undefined;
+    this.overlay = undefined;
     this.reader.drop();
   }
 
@@ -55,6 +59,7 @@ export class StateImage {
     else if (tag === Tag.PAGE) this.takePage(body);
     else if (tag === Tag.CONFIG) this.config = body;
     else if (tag === Tag.STATE) this.state = body;
+    else if (tag === Tag.OVERLAY) this.overlay = body;
     else if (tag === Tag.END) this.ended = true;
     else this.problem = 'a second identity';
   }

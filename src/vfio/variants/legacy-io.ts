@@ -81,6 +81,14 @@ export class LegacyIo implements Overlay, OverlayRegion {
     this.registers.reset();
   }
 
+  save(): Buffer {
+    return this.registers.save();
+  }
+
+  load(state: Buffer): boolean {
+    return this.registers.load(state);
+  }
+
   /** virtiovf_pci_bar0_rw(). */
   read(open: OpenDevice, at: number, length: number): Buffer {
     this.check(at, length);

@@ -3,6 +3,7 @@
  * and 4.1.4.10; include/uapi/linux/virtio_pci.h). Nothing moves in the queues: VFs are inert.
  */
 import { refuse } from '../../abi/errno.js';
+import { struct, u8, u16, u32 } from '../../abi/struct.js';
 
 const HOST_FEATURES = 0x00;
 const GUEST_FEATURES = 0x04;
@@ -20,6 +21,15 @@ const QUEUE_SIZE = 256;
 /** VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS. */
 const FEATURES = (1 << 5) | (1 << 16);
 const NO_VECTOR = 0xffff;
+
+/** What of it a driver has set, in a migrated state. */
+const stateLayout = struct(
+  'legacy registers',
+  { features: u32, selected: u16, configVector: u16, status: u8 },
+  { size: 12 },
+);
+const queueLayout = struct('legacy queue', { pfn: u32, vector: u16 }, { size: 8 });
+const STATE_SIZE = stateLayout.size + QUEUES * queueLayout.size;
 
 interface Queue {
   pfn: number;
@@ -49,6 +59,28 @@ export class LegacyRegisters {
     this.status = 0;
     this.configVector = NO_VECTOR;
     this.queues = Array.from({ length: QUEUES }, () => ({ pfn: 0, vector: NO_VECTOR }));
+  }
+
+  /** As the device's parts are saved by the PF: all that a driver has set, the device's own registers last. */
+  save(): Buffer {
+    const { features, selected, configVector, status } = this;
+    return Buffer.concat([
+      stateLayout.encode({ features, selected, configVector, status }),
+      ...this.queues.map((queue) => queueLayout.encode(queue)),
+      this.device,
+    ]);
+  }
+
+  /** False, and nothing done, for what is no such state. */
+  load(state: Buffer): boolean {
+    if (state.length !== STATE_SIZE + LegacyRegisters.configSize) return false;
+    const { features, selected, configVector, status } = stateLayout.decode(state);
+    Object.assign(this, { features: features & FEATURES, selected, configVector, status });
+    this.queues = this.queues.map((_, i) =>
+      queueLayout.decode(state, stateLayout.size + i * queueLayout.size),
+    );
+    state.copy(this.device, 0, STATE_SIZE);
+    return true;
   }
 
   /** EINVAL past the end of the common part, or of the device's. */

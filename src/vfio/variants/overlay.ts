@@ -17,6 +17,10 @@ export interface Overlay {
   configRead(at: number, bytes: Buffer): void;
   /** Sees what a client writes to configuration space before the core does. */
   configWritten(at: number, data: Buffer): void;
+  /** What the device keeps for it, in a migrated state. */
+  save(): Buffer;
+  /** False, and nothing done, for what is no such state. */
+  load(state: Buffer): boolean;
   /** struct pci_error_handlers.reset_done. */
   resetDone(): void;
 }
