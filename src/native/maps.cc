@@ -130,8 +130,6 @@ int readVmas(pid_t pid, uint64_t start, uint64_t end, std::vector<Vma>* result) 
 MappedFilesystems::MappedFilesystems(pid_t pid) {
   memory_ = knownInternalDevices();
   learn(pid);
-  // A descriptor may have come from where the host is mounted.
-  learn(getpid());
 }
 
 void MappedFilesystems::learn(pid_t pid) {
@@ -150,4 +148,11 @@ void MappedFilesystems::learn(pid_t pid) {
 }
 
 bool MappedFilesystems::isMemory(dev_t device) const { return isAmong(memory_, device); }
-bool MappedFilesystems::isHost(dev_t device) const { return isAmong(hosts_, device); }
+bool MappedFilesystems::isHost(dev_t device) {
+  if (isAmong(hosts_, device)) return true;
+  if (ownLearnt_) return false;
+  // A descriptor may have come from where the host is mounted.
+  ownLearnt_ = true;
+  learn(getpid());
+  return isAmong(hosts_, device);
+}

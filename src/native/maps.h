@@ -43,11 +43,12 @@ class MappedFilesystems {
   // even opened: it could be a file of this daemon's own mount.
   bool isMemory(dev_t device) const;
   // A pretend host's, of which only device memory can be mapped.
-  bool isHost(dev_t device) const;
+  bool isHost(dev_t device);
 
  private:
   void learn(pid_t pid);
 
   std::vector<dev_t> memory_;
   std::vector<dev_t> hosts_;
+  bool ownLearnt_ = false;
 };

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "arguments.h"
+#include "descriptor-message.h"
 #include "errors.h"
 #include "host-filesystem.h"
 
@@ -52,19 +53,8 @@ Napi::Value socketPair(const Napi::CallbackInfo& info) {
 
 Napi::Value receiveFuse(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
-  char byte;
-  iovec data{&byte, 1};
-  int fd = -1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)];
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  checked(env, static_cast<int>(recvmsg(fdArgument(info, 0), &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT)), "recvmsg");
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  if (!head || head->cmsg_type != SCM_RIGHTS) fail(env, ENOMSG, "recvmsg");
-  memcpy(&fd, CMSG_DATA(head), sizeof fd);
+  int fd = receiveDescriptor(fdArgument(info, 0), MSG_DONTWAIT);
+  checked(env, fd, "recvmsg");
   checked(env, fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl");
   return Napi::Number::New(env, fd);
 }

@@ -148,7 +148,7 @@ int Pin::hold(std::shared_ptr<Process> process, uint64_t address, uint64_t lengt
     bool file = vma.shared && filesystems.isMemory(vma.device);
     while (file && last + 1 < vmas.size() && vmas[last].continuedBy(vmas[last + 1])) last++;
     index = last;
-    if (vma.shared && filesystems.isHost(vma.device)) pin->device_ = true;
+    if (vma.shared && !file && filesystems.isHost(vma.device)) pin->device_ = true;
     uint64_t from = std::max(address, vma.start);
     uint64_t to = std::min(end, vmas[last].end);
     Window window{};

@@ -18,6 +18,7 @@
 #include <memory>
 #include <thread>
 
+#include "descriptor-message.h"
 #include "notification.h"
 #include "seccomp.h"
 #include "supervised-files.h"
@@ -112,20 +113,9 @@ void startThread() {
 }
 
 int receiveListener() {
-  char byte;
-  iovec data{&byte, 1};
-  int fd = -1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)];
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  int fd = receiveDescriptor(kListenerSocket, 0);
   // Nothing comes when the launcher has no filter to be supervised by: it says so itself.
-  if (recvmsg(kListenerSocket, &message, MSG_CMSG_CLOEXEC) <= 0) _exit(0);
-  cmsghdr* head = CMSG_FIRSTHDR(&message);
-  if (!head || head->cmsg_type != SCM_RIGHTS) _exit(0);
-  memcpy(&fd, CMSG_DATA(head), sizeof fd);
+  if (fd < 0) _exit(0);
   return fd;
 }
 

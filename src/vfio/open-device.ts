@@ -101,8 +101,12 @@ export class OpenDevice {
   withoutDmaBufs<T>(act: () => T): T {
     this.dmaBufs.revoke();
     const result = act();
-    if (this.memoryEnabled) this.dmaBufs.allow();
+    this.allowDmaBufs();
     return result;
+  }
+
+  private allowDmaBufs(): void {
+    if (this.memoryEnabled) this.dmaBufs.allow();
   }
 
   /** LOW_POWER_ENTRY; EINVAL when engaged, which also takes the dma-bufs back (vfio_pci_runtime_pm_entry()). */
@@ -113,7 +117,7 @@ export class OpenDevice {
 
   exitLowPower(): void {
     this.power.exit();
-    if (this.memoryEnabled) this.dmaBufs.allow();
+    this.allowDmaBufs();
   }
 
   /** The function was pulled out: the user is told, and nothing it does reaches anybody any more. */
@@ -159,11 +163,11 @@ export class OpenDevice {
       setPowerState: (state) => {
         if (state >= D3HOT) this.dmaBufs.revoke();
         setPowerState(fn, state);
-        if (this.memoryEnabled) this.dmaBufs.allow();
+        this.allowDmaBufs();
       },
       decodes: (memory) => {
         if (!memory) this.dmaBufs.revoke();
-        else if (this.memoryEnabled) this.dmaBufs.allow();
+        else this.allowDmaBufs();
       },
     };
   }

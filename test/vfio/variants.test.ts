@@ -1,7 +1,7 @@
 /** Variant drivers of vfio-pci: who gets what from them, and a virtio network VF as a transitional device. */
 import { describe, expect, test } from 'vitest';
 import { Feature, FeatureFlag, RegionFlag, regionInfo } from '../../src/abi/vfio/index.js';
-import type { DriverDescription, FunctionDescription } from '../../src/host/description.js';
+import type { DriverDescription, FunctionDescription, HostDescription } from '../../src/host/description.js';
 import { fakeFunction } from '../../src/testkit/fake-host.js';
 import { type Client, expectRefusal, ioctls, le32, type Rig, region, rig } from './kit.js';
 import { Device, load, saved } from './migration/kit.js';
@@ -39,8 +39,12 @@ const virtio = (more: object = {}) => card({ vendor: 0x1af4, device: 0x1041, vfD
 const mellanox = (more: object = {}) => card({ vendor: 0x15b3, device: 0x101d, vfDevice: 0x101e }, more);
 
 /** The VF of `pf`, held by `driver`. */
-async function vf(pf: FunctionDescription, driver: string, drivers: DriverDescription[] = []): Promise<Rig> {
-  const one = rig({ functions: [port, pf], drivers });
+async function vf(
+  pf: FunctionDescription,
+  driver: string,
+  more: Partial<HostDescription> = {},
+): Promise<Rig> {
+  const one = rig({ functions: [port, pf], ...more });
   const fn = one.fn(VF);
   if (fn.driver) await one.host.drivers.unbind(fn.driver, VF);
   fn.driverOverride = driver;
@@ -205,13 +209,9 @@ describe('a transitional virtio VF', () => {
 
   describe('migrates', () => {
     const machine = async (defaultProfile: 'native' | 'transitional' = 'transitional') => {
-      const one = rig({ functions: [port, virtio({ legacyIo })], vfio: { defaultProfile } });
-      const fn = one.fn(VF);
-      if (fn.driver) await one.host.drivers.unbind(fn.driver, VF);
-      fn.driverOverride = 'virtio_vfio_pci';
-      one.host.drivers.bind(one.host.drivers.get('virtio_vfio_pci')!, VF);
+      const one = await vf(virtio({ legacyIo }), 'virtio_vfio_pci', { vfio: { defaultProfile } });
       const { device } = await open(one);
-      const base = BigInt(fn.pagesBase);
+      const base = BigInt(one.fn(VF).pagesBase);
       return {
         device: new Device(one, one.client, device),
         read: (at: number, length: number) => one.client.pread(device, base + region(0, at), length),
