@@ -91,8 +91,8 @@ class PretendHost implements Host {
     this.tainted = description.kernel?.tainted ?? 0;
     const modules = new Modules(description.modules ?? {});
     this.modules = modules.byName;
-    this.drivers = new DriverCore(this.functions, this.changes, this.uevents, (driver) =>
-      modules.claim(driver),
+    this.drivers = new DriverCore(this.functions, this.changes, this.uevents, ({ module, name }) =>
+      modules.claim(module, { bus: 'pci', name }),
     );
     this.sriov = new Sriov({
       addVirtual: (vf, pf) => this.population.addVirtual(vf, pf),
@@ -137,7 +137,9 @@ class PretendHost implements Host {
     };
     this.mdevs = new Mdevs(new Map(makers.map((driver) => [driver.name, moduleOf(driver)])), machine);
     this.auxiliaries = new Auxiliaries(auxiliaryMakers(described), machine);
-    for (const { module } of this.auxiliaries.makers.values()) modules.ensure(module, { parameters: [] });
+    for (const [name, module] of this.mdevs.drivers) modules.claim(module, { bus: 'mdev', name });
+    for (const { driver, module } of this.auxiliaries.makers.values())
+      modules.claim(module, { bus: 'auxiliary', name: driver });
     this.population = new Population(this.functions, {
       plan,
       services,

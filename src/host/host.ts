@@ -42,8 +42,13 @@ export interface KernelModule {
   readonly name: string;
   readonly version?: string;
   readonly parameters: readonly ModuleParameter[];
-  /** Names of PCI drivers it registers. */
-  readonly drivers: readonly string[];
+  readonly drivers: readonly ModuleDriver[];
+}
+
+/** A driver that a module registers (module_add_driver()). */
+export interface ModuleDriver {
+  readonly bus: 'pci' | 'mdev' | 'auxiliary';
+  readonly name: string;
 }
 
 export interface RootBus {

@@ -1,6 +1,5 @@
 /** Kernel modules of the pretend machine: those of VFIO with their parameters, and one for every driver. */
-import type { PciDriver } from './driver.js';
-import type { KernelModule, ModuleParameter } from './host.js';
+import type { KernelModule, ModuleDriver, ModuleParameter } from './host.js';
 
 type Row = { version?: string; parameters: readonly ModuleParameter[] };
 const bool = (name: string, mode = 0o644, value = false): ModuleParameter => ({
@@ -54,7 +53,7 @@ export function vfioModules(): ReadonlyMap<string, Row> {
 type Values = Readonly<Record<string, Readonly<Record<string, boolean | number>>>>;
 
 export class Modules {
-  private readonly drivers = new Map<string, string[]>();
+  private readonly drivers = new Map<string, ModuleDriver[]>();
   readonly byName = new Map<string, KernelModule>();
 
   /** `values` has passed checkDescription(). */
@@ -67,9 +66,9 @@ export class Modules {
   }
 
   /** The module of a driver lists it, and exists from then on. */
-  claim(driver: PciDriver): void {
-    if (!this.byName.has(driver.module)) this.add(driver.module, { parameters: [] });
-    this.drivers.get(driver.module)!.push(driver.name);
+  claim(module: string, driver: ModuleDriver): void {
+    this.ensure(module, { parameters: [] });
+    this.drivers.get(module)!.push(driver);
   }
 
   /** Exists, with or without a driver. */
@@ -78,7 +77,7 @@ export class Modules {
   }
 
   private add(name: string, row: Row): void {
-    const drivers: string[] = [];
+    const drivers: ModuleDriver[] = [];
     this.drivers.set(name, drivers);
     this.byName.set(name, { name, ...row, drivers });
   }

@@ -1,7 +1,7 @@
 /** Where the object behind a directory stands in the tree; links point at objects through these, so nobody counts `../`. */
 
 import { type Bdf, formatBdf, parseBdf } from '../host/bdf.js';
-import type { Host } from '../host/host.js';
+import type { Host, ModuleDriver } from '../host/host.js';
 import type { IommuGroup } from '../host/iommu-group.js';
 import type { MdevType } from '../host/mdev.js';
 import type { PciFunction } from '../host/pci-function.js';
@@ -55,7 +55,7 @@ export const paths = {
     if (bus.beside) return paths.busOwner(bus.beside);
     return bus.bridge ? paths.function(bus.bridge) : hostBridge(bus.domain, bus.number);
   },
-  driver: (name: string) => `sys/bus/pci/drivers/${name}`,
+  driver: (name: string, bus: ModuleDriver['bus'] = 'pci') => `sys/bus/${bus}/drivers/${name}`,
   module: (name: string) => `sys/module/${name}`,
   class: (name: string) => `sys/class/${name}`,
   slot: (name: string) => `sys/bus/pci/slots/${name}`,
@@ -65,7 +65,6 @@ export const paths = {
   service: ({ port, name }: PortService) => `${paths.function(port)}/${name}`,
   /** Of devices that stand on no bus of PCI. */
   emulatedBus: (bus: 'mdev' | 'auxiliary') => `sys/bus/${bus}`,
-  emulatedDriver: (bus: 'mdev' | 'auxiliary', name: string) => `sys/bus/${bus}/drivers/${name}`,
   mdevType: ({ parent, name }: MdevType) => `${paths.function(parent.fn)}/mdev_supported_types/${name}`,
   groups: 'sys/kernel/iommu_groups',
   group: (group: IommuGroup) => `${paths.groups}/${group.id}`,

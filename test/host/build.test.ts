@@ -141,8 +141,8 @@ describe('modules', () => {
 
   it('list the drivers they register, and exist for every driver', () => {
     const host = fakeHost({ register: [vfio], drivers: [{ name: 'my-driver', ids: [] }] });
-    expect(host.modules.get('vfio_pci')!.drivers).toEqual(['vfio-pci']);
-    expect(host.modules.get('my_driver')!.drivers).toEqual(['my-driver']);
+    expect(host.modules.get('vfio_pci')!.drivers).toEqual([{ bus: 'pci', name: 'vfio-pci' }]);
+    expect(host.modules.get('my_driver')!.drivers).toEqual([{ bus: 'pci', name: 'my-driver' }]);
     expect(() => host.drivers.register(vfio)).toThrow('registered already');
   });
 });

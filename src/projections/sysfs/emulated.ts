@@ -52,7 +52,7 @@ export function emulatedDirectory<D extends Emulated>(
   return new DirectoryClass<D>(
     [
       link('subsystem', () => paths.emulatedBus(bus)),
-      link('driver', ({ driver }) => paths.emulatedDriver(bus, driver), {
+      link('driver', ({ driver }) => paths.driver(driver, bus), {
         when: ({ bound }) => bound,
         volatile: true,
       }),

@@ -46,7 +46,8 @@ function groupDirectory(model: Model): DirectoryClass<IommuGroup> {
   const members: Children<IommuGroup, PciFunction> = {
     names: (group) => [...group.functions].map((fn) => fn.bdf),
     find(group, name) {
-      const fn = findFunction(host, name) ?? host.mdevs.devices.get(name)?.fn;
+      const made = host.mdevs.devices.get(name) ?? host.auxiliaries.devices.get(name);
+      const fn = findFunction(host, name) ?? made?.fn;
       return fn?.iommuGroup === group ? fn : undefined;
     },
   };

@@ -4,7 +4,7 @@
  * in it, and neither initstate nor refcnt.
  */
 import { refuse } from '../../abi/errno.js';
-import type { KernelModule, ModuleParameter } from '../../host/host.js';
+import type { KernelModule, ModuleDriver, ModuleParameter } from '../../host/host.js';
 import type { Model } from '../context.js';
 import { textNode } from '../kit/attribute.js';
 import {
@@ -52,18 +52,19 @@ function parameters(): Entry<KernelModule> {
   );
 }
 
-/** libvirt gets from a module to its driver by drivers/pci:<driver>. */
-function drivers({ host }: Model): Entry<KernelModule> {
-  const present = (module: KernelModule) => module.drivers.filter((name) => host.drivers.get(name));
+const linkName = ({ bus, name }: ModuleDriver) => `${bus}:${name}`;
+
+/** make_driver_name(). libvirt gets from a module to its driver by drivers/pci:<driver>. */
+function drivers(): Entry<KernelModule> {
   return subdirectory(
     'drivers',
     [
-      links<KernelModule, string>(
+      links<KernelModule, ModuleDriver>(
         {
-          names: (module) => present(module).map((name) => `pci:${name}`),
-          find: (module, name) => present(module).find((driver) => name === `pci:${driver}`),
+          names: (module) => module.drivers.map(linkName),
+          find: (module, name) => module.drivers.find((driver) => linkName(driver) === name),
         },
-        paths.driver,
+        ({ bus, name }) => paths.driver(name, bus),
       ),
     ],
     { when: (module) => module.drivers.length > 0 },
@@ -80,7 +81,7 @@ export function modules(model: Model): Entry<void> {
   const module = new DirectoryClass<KernelModule>(
     [
       parameters(),
-      drivers(model),
+      drivers(),
       text('version', { when: ({ version }) => version !== undefined, show: ({ version }) => version! }),
       plainUevent(),
     ],

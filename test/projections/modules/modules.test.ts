@@ -1,5 +1,6 @@
 import { release } from 'node:os';
 import { describe, expect, it } from 'vitest';
+import { serial } from '../../../src/devices/index.js';
 import { kmodIndex } from '../../../src/projections/modules/kmod-index.js';
 import { errno, link, list, machine, nobody, open, read, walk, write } from '../machine.js';
 
@@ -39,6 +40,28 @@ describe('/sys/module', () => {
     expect(walk(tree, '/sys/module/vfio_pci_core')).toBeUndefined();
     expect(walk(tree, '/sys/module/vfio-pci')).toBeUndefined();
     expect(read(tree, '/sys/module/vfio/version')).toBe('0.3\n');
+  });
+
+  it('modules list the drivers that they register on each bus', () => {
+    const { tree } = machine({
+      models: [serial],
+      drivers: [
+        { name: 'mtty', ids: [], mdev: { capacity: 1, types: [{ name: '1', model: 'serial' }] } },
+        { name: 'card', ids: [], auxiliary: { name: 'sf', capacity: 1, model: 'serial' } },
+      ],
+    });
+    const drivers = (module: string) =>
+      list(tree, `/sys/module/${module}/drivers`).map((name) => [
+        name,
+        link(tree, `/sys/module/${module}/drivers/${name}`),
+      ]);
+    expect(drivers('mtty')).toEqual([
+      ['mdev:mtty', '../../../bus/mdev/drivers/mtty'],
+      ['pci:mtty', '../../../bus/pci/drivers/mtty'],
+    ]);
+    expect(drivers('vfio_card')).toEqual([
+      ['auxiliary:vfio_card.sf', '../../../bus/auxiliary/drivers/vfio_card.sf'],
+    ]);
   });
 });
 
