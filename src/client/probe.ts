@@ -8,8 +8,8 @@ import { native } from '../native/index.js';
 import type { OpenFile } from '../vfs/node.js';
 
 const PATIENCE_MS = 2000;
-/** Kinds of descriptor that can't be a file of a FUSE mount: /proc/self/fd shows them without a path. */
-const notAFile = /^(anon_inode:|socket:|pipe:|net:|mnt:)/;
+/** Kinds of descriptor that can't be a file of a FUSE mount: /proc/self/fd shows them without a path, or with one that no tree of ours has. */
+const notAFile = /^(anon_inode:|socket:|pipe:|net:|mnt:|\/memfd:)/;
 /** Events tell polls apart: all that the kernel knows (demangle_poll()) but POLLERR, POLLHUP and POLLNVAL, which come unasked. */
 const MOST_EVENTS = 2 ** 9;
 const toEvents = (number: number): number =>

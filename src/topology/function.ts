@@ -7,7 +7,7 @@ import { findModel, type ModelLookup } from '../host/models.js';
 import type { PciFunction } from '../host/pci-function.js';
 import { snakePath, toFunctionDescription } from './convert.js';
 import { type RegisterProblem, readRegisters } from './register-files.js';
-import { functionSchema } from './schema-function.js';
+import { topologySchema } from './schema.js';
 import { schemaProblems } from './schema-problems.js';
 
 /** Host.add() of a function given so: problems stand at the file's keys. */
@@ -25,7 +25,11 @@ export function addFunction(host: Host, data: object): PciFunction {
 
 /** Throws DescriptionRefused with everything that the schema and the model's options have against it. */
 export function readFunction(data: object, models: ModelLookup = registry): FunctionDescription {
-  const misshapen = schemaProblems(functionSchema, data);
+  // As one of a topology, whose schema is compiled and has the definitions.
+  const misshapen = schemaProblems(topologySchema, { functions: [data] }).map(({ path, ...rest }) => ({
+    path: path.slice(2),
+    ...rest,
+  }));
   if (misshapen.length > 0) throw new DescriptionRefused(misshapen);
   const registers: RegisterProblem[] = [];
   readRegisters(data as Record<string, unknown>, undefined, registers);

@@ -1,6 +1,6 @@
 /** The part of the schema that describes extra attributes. */
 import { Errno } from '../abi/errno.js';
-import { flag, integer, object, oneOf, type Schema, text } from './schema-parts.js';
+import { define, flag, integer, object, oneOf, type Schema, text } from './schema-parts.js';
 
 const path = text(
   'up to four names with / between them, like nvidia/current_vgpu_type',
@@ -87,4 +87,8 @@ const attribute: Schema = {
   required: ['path'],
 };
 
-export const attributes: Schema = { type: 'array', items: attribute, description: 'a list of attributes' };
+export const attributes = define('attributes', {
+  type: 'array',
+  items: attribute,
+  description: 'a list of attributes',
+});

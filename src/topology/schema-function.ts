@@ -1,7 +1,7 @@
 /** The part of the schema that describes one PCI function. */
 import { migrationFlags } from '../host/description.js';
 import { attributes } from './schema-attributes.js';
-import { address, flag, integer, object, oneOf, type Schema, size, text } from './schema-parts.js';
+import { address, define, flag, integer, object, oneOf, type Schema, size, text } from './schema-parts.js';
 
 const required = (schema: Schema, ...keys: string[]): Schema => ({ ...schema, required: keys });
 /** An object, or `false` to take away what the model has. */
@@ -10,6 +10,8 @@ const orFalse = (schema: Schema): Schema => ({
   type: ['object', 'boolean'],
   not: { const: true },
 });
+
+const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
 
 const offset = integer('an offset in bytes, a multiple of 8', 0, 2 ** 32 - 1);
 const bytes = text('bytes as pairs of hexadecimal digits, like "0c 01 ff"', '^([0-9a-fA-F]{2}\\s*)*$');
@@ -31,13 +33,21 @@ const bar = required(
   'size',
 );
 
-const msix = object('the vectors, bar, table_offset and pba_offset of MSI-X, or false', {
-  vectors: integer('1 to 2048 vectors', 1, 2048),
-  bar: integer('the index of a memory BAR', 0, 5),
-  pba_bar: integer('the index of a memory BAR', 0, 5),
-  table_offset: offset,
-  pba_offset: offset,
-});
+const bars = define('bars', list(bar, 'a list of base address registers'));
+
+const msix = required(
+  object('the vectors, bar, table_offset and pba_offset of MSI-X, or false', {
+    vectors: integer('1 to 2048 vectors', 1, 2048),
+    bar: integer('the index of a memory BAR', 0, 5),
+    pba_bar: integer('the index of a memory BAR', 0, 5),
+    table_offset: offset,
+    pba_offset: offset,
+  }),
+  'vectors',
+  'bar',
+  'table_offset',
+  'pba_offset',
+);
 
 const trapped = required(
   object('pages of a BAR', {
@@ -147,23 +157,24 @@ const identity = {
   class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
   revision: integer('a revision from 0 to 0xff', 0, 0xff),
 };
-const list = (items: Schema, description: string): Schema => ({ type: 'array', items, description });
 
-export const migration = required(
+const migrationObject = required(
   object('what of the migration protocol a device offers', {
     flags: list(oneOf(...migrationFlags), 'a list of stop-copy, p2p and pre-copy'),
   }),
   'flags',
 );
+export const migration = define('migration', migrationObject);
+const migrationOrFalse = define('migration_or_false', orFalse(migrationObject));
 
 /** What a function is, and a profile of it can override (profileKeys). */
 const device = {
   ...identity,
   options: { type: 'object', description: 'options of the model' },
-  bars: list(bar, 'a list of base address registers'),
+  bars,
   rom_size: size,
   rom: bytes,
-  msix: orFalse(required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset')),
+  msix: define('msix_or_false', orFalse(msix)),
   msi: orFalse(required(msi, 'vectors')),
   interrupt_pin: oneOf(0, 1, 2, 3, 4, 'A', 'B', 'C', 'D'),
   pcie: orFalse(required(pcie, 'type')),
@@ -171,11 +182,11 @@ const device = {
   atomic_ops: list(oneOf(32, 64, 128), 'a list of sizes in bits'),
   link,
   serial_number: text('eight pairs like 00-11-22-33-44-55-66-77', '^[0-9a-f]{2}(-[0-9a-f]{2}){7}$'),
-  vpd: vitalData,
+  vpd: define('vpd', vitalData),
   power_management: flag,
   capabilities: list(capability, 'a list of capabilities'),
   extended_capabilities: list(extendedCapability, 'a list of extended capabilities'),
-  migration: orFalse(migration),
+  migration: migrationOrFalse,
   dma_logging: flag,
 };
 
@@ -188,7 +199,7 @@ const profile = required(
   }),
   'name',
 );
-export const profiles: Schema = { ...list(profile, 'a list of profiles'), minItems: 1 };
+export const profiles = define('profiles', { ...list(profile, 'a list of profiles'), minItems: 1 });
 
 const legacyIo = required(
   object('where a virtio network VF with legacy I/O is notified', {
@@ -215,11 +226,11 @@ const sriov = orFalse(
     vf_class: integer('a 24-bit class code, like 0x020000', 0, 0xffffff),
     vf_revision: integer('a revision from 0 to 0xff', 0, 0xff),
     vf_subsystem_device: id,
-    bars: list(bar, 'a list of base address registers'),
-    msix: required(msix, 'vectors', 'bar', 'table_offset', 'pba_offset'),
+    bars,
+    msix: msix,
     ari: flag,
     numvfs: integer('a number of VFs', 0, 0xffff),
-    migration: orFalse(migration),
+    migration: migrationOrFalse,
     dma_logging: flag,
     legacy_io: legacyIo,
     profiles,

@@ -6,6 +6,17 @@ export function object(description: string, properties: Readonly<Record<string, 
   return { type: 'object', description, properties, additionalProperties: false };
 }
 
+const shared: Record<string, Schema> = {};
+
+/** Keeps what stands in several places of the topology's schema once, in its $defs; for all those places. */
+export function define(name: string, schema: Schema): Schema {
+  shared[name] = schema;
+  return { $ref: `#/$defs/${name}` };
+}
+
+/** All that has been defined, for the root of the schema. */
+export const definitions: Readonly<Record<string, Schema>> = shared;
+
 export function integer(description: string, minimum: number, maximum: number): Schema {
   return { type: 'integer', minimum, maximum, description };
 }

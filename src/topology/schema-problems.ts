@@ -23,6 +23,8 @@ export function newAjv(options: Options = {}): Ajv2020 {
     strict: false,
     validateSchema: false,
     meta: false,
+    // A definition is one function, however many places refer to it.
+    inlineRefs: false,
     ...options,
   });
 }

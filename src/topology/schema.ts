@@ -5,7 +5,7 @@
 import { mdevApis } from '../host/description.js';
 import { attributes } from './schema-attributes.js';
 import { functionSchema, migration, profiles } from './schema-function.js';
-import { flag, integer, object, oneOf, size, text } from './schema-parts.js';
+import { definitions, flag, integer, object, oneOf, size, text } from './schema-parts.js';
 
 const release = text('a kernel release, like 7.2.0-vfiofs', '^[A-Za-z0-9][A-Za-z0-9._+-]*$');
 const registers = object('the values of the capability registers', {
@@ -144,4 +144,5 @@ export const topologySchema = {
     functions: { type: 'array', items: functionSchema, description: 'a list of functions' },
   }),
   required: ['functions'],
+  $defs: definitions,
 };
