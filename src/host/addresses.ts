@@ -33,7 +33,18 @@ const granules: Record<Kind, number> = {
   high: Number(ranges.high.granule),
 };
 
-type Cursors = Record<Kind, bigint>;
+/** Numbers: all of it lies below 2^53, and there are tens of thousands. */
+type Cursors = Record<Kind, number>;
+const starts: Cursors = {
+  io: Number(ranges.io.start),
+  memory: Number(ranges.memory.start),
+  high: Number(ranges.high.start),
+};
+const ends: Cursors = {
+  io: Number(ranges.io.end),
+  memory: Number(ranges.memory.end),
+  high: Number(ranges.high.end),
+};
 const kinds = ['io', 'memory', 'high'] as const;
 
 /**
@@ -49,7 +60,7 @@ export function assignAddresses(roots: readonly RootPlan[]): void {
 }
 
 function assign(roots: readonly RootPlan[], spare: boolean): void {
-  const cursors: Cursors = { io: ranges.io.start, memory: ranges.memory.start, high: ranges.high.start };
+  const cursors = { ...starts };
   for (const root of roots) for (const fn of root.functions) place(fn, cursors, spare);
 }
 
@@ -79,14 +90,14 @@ function place(fn: FunctionPlan, cursors: Cursors, spare: boolean): void {
     for (const other of others) if (other[kind] > cursors[kind]) cursors[kind] = other[kind];
   if (!fn.bridge) return;
   const alignments = alignmentsBelow(fn);
-  for (const kind of kinds) cursors[kind] = align(cursors[kind], alignments[kind]);
-  const starts = { ...cursors };
+  for (const kind of kinds) cursors[kind] = alignUp(cursors[kind], alignments[kind]);
+  const below = { ...cursors };
   for (const child of fn.children) place(child, cursors, spare);
   const close = (kind: Kind): Window | undefined => {
-    if (cursors[kind] === starts[kind]) return undefined;
-    cursors[kind] = align(cursors[kind], ranges[kind].granule);
-    if (cursors[kind] > ranges[kind].end) full(fn, kind);
-    return { start: starts[kind], end: cursors[kind] - 1n };
+    if (cursors[kind] === below[kind]) return undefined;
+    cursors[kind] = alignUp(cursors[kind], granules[kind]);
+    if (cursors[kind] > ends[kind]) full(fn, kind);
+    return { start: BigInt(below[kind]), end: BigInt(cursors[kind]) - 1n };
   };
   fn.bridge.io = close('io');
   fn.bridge.memory = close('memory');
@@ -102,10 +113,10 @@ export function kindOf(bar: BarPlan, belowBridge: boolean, count = 1): Kind {
 
 function take(fn: FunctionPlan, cursors: Cursors, kind: Kind, size: number, count = 1): bigint {
   // A page at least, so that BARs of different functions never share one (pci=resource_alignment's reason too).
-  const start = align(cursors[kind], BigInt(kind === 'io' ? size : Math.max(size, 4096)));
-  cursors[kind] = start + BigInt(size) * BigInt(count);
-  if (cursors[kind] > ranges[kind].end) full(fn, kind);
-  return start;
+  const start = alignUp(cursors[kind], kind === 'io' ? size : Math.max(size, 4096));
+  cursors[kind] = start + size * count;
+  if (cursors[kind] > ends[kind]) full(fn, kind);
+  return BigInt(start);
 }
 
 /** The window's own granule only where something below uses it: a window that stays unused moves no cursor. */
@@ -128,14 +139,15 @@ function alignmentsBelow(bridge: FunctionPlan): Cursors {
     for (const child of fn.children) visit(child);
   };
   for (const child of bridge.children) visit(child);
-  const alignment = (kind: Kind, size: number): bigint =>
-    size === 0 ? 1n : BigInt(Math.max(size, granules[kind]));
+  const alignment = (kind: Kind, size: number): number => (size === 0 ? 1 : Math.max(size, granules[kind]));
   return {
     io: alignment('io', largest.io),
     memory: alignment('memory', Math.max(largest.memory, rom)),
     high: alignment('high', largest.high),
   };
 }
+
+const alignUp = (value: number, to: number): number => Math.ceil(value / to) * to;
 
 export function align(value: bigint, to: bigint): bigint {
   return ((value + to - 1n) / to) * to;

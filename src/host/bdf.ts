@@ -10,7 +10,7 @@ export interface PciAddress {
   readonly function: number;
 }
 
-const pattern = /^([0-9a-f]{4,8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$/;
+const pattern = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/;
 
 export function formatBdf(address: PciAddress): Bdf {
   const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
@@ -19,15 +19,14 @@ export function formatBdf(address: PciAddress): Bdf {
 
 /** undefined when `text` is not a full, lower-case BDF or the device number is above 0x1f. */
 export function parseBdf(text: string): PciAddress | undefined {
-  const match = pattern.exec(text);
-  if (!match) return undefined;
-  const [domain, bus, device, fn] = match.slice(1).map((part) => Number.parseInt(part, 16)) as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  return device > 0x1f ? undefined : { domain, bus, device, function: fn };
+  if (!pattern.test(text)) return undefined;
+  // The domain is of four digits and up; what follows it has its place from the end.
+  return {
+    domain: Number.parseInt(text.slice(0, -8), 16),
+    bus: Number.parseInt(text.slice(-7, -5), 16),
+    device: Number.parseInt(text.slice(-4, -2), 16),
+    function: Number(text.at(-1)),
+  };
 }
 
 /** Slot and function as one byte: device << 3 | function. */

@@ -102,8 +102,22 @@ function countKeys(data: unknown): number {
 /** Strings that a colon follows; `text` is JSON. */
 function keysIn(text: string): number {
   let keys = 0;
-  for (const [, colon] of text.matchAll(/"(?:[^"\\]|\\.)*"(\s*:)?/g)) if (colon) keys++;
+  for (let start = text.indexOf('"'); start >= 0; start = text.indexOf('"', start + 1)) {
+    let behind = endOfString(text, start);
+    start = behind - 1;
+    while (text.charCodeAt(behind) <= 0x20) behind++;
+    if (text[behind] === ':') keys++;
+  }
   return keys;
+}
+
+/** Behind the closing quotation mark of the string that starts at `start`. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text[end - 1 - backslashes] === '\\') backslashes++;
+    if (backslashes % 2 === 0) return end + 1;
+  }
 }
 
 function child(node: unknown, step: string | number): { key?: Node; value?: Node } | undefined {
