@@ -24,8 +24,9 @@ export type { HostChange } from './host/events.js';
 export type { Host } from './host/host.js';
 export type { PciFunction } from './host/pci-function.js';
 export { createMachine, Machine, type MachineOptions, type Uevent } from './machine.js';
+export type { Exit } from './run/child.js';
 export { type Ready, type Served, serve, type TransportChoice } from './run/serve.js';
-export { type Command, type Exit, runCommand, type ViewServer } from './run/supervise.js';
+export { type Command, runCommand, type ViewServer } from './run/supervise.js';
 export { Views } from './run/views.js';
 export {
   loadPreset,

@@ -3,6 +3,7 @@
 
 #include "backing.h"
 #include "channel.h"
+#include "child.h"
 #include "counts.h"
 #include "environment.h"
 #include "eventfd.h"
@@ -12,6 +13,7 @@
 #include "mount.h"
 #include "pin-handle.h"
 #include "process-handle.h"
+#include "signals.h"
 #include "transfer.h"
 #include "watcher.h"
 
@@ -43,6 +45,8 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exportEventfd(env, exports);
   exportGraft(env, exports);
   exportWatcher(env, exports);
+  exportChild(env, exports);
+  exportSignals(env, exports);
   exports.Set("counts", Napi::Function::New(env, readCounts, "counts"));
   return exports;
 }

@@ -170,8 +170,6 @@ export interface Native {
   /** close(2) on a thread: a copy of somebody's file may flush to a server that is this daemon. */
   closeElsewhere(fd: number): void;
   /** pidfd_open on the thread-group leader of `tid`. Throws ESRCH. */
-  /** This process leaves no core file from now on, whatever ends it. */
-  withoutCore(): void;
   openProcess(tid: number): ProcessHandle;
   /** The effective capabilities of thread `tid`, in its own user namespace (capget), bit by number. Throws ESRCH. */
   capabilities(tid: number): bigint;
@@ -207,6 +205,38 @@ export interface Native {
     registers: readonly { offset: number; width: number }[],
     callback: WatchCallback,
   ): PageWatcher;
+  /**
+   * posix_spawn(3): words[0] is a path. Standard input, output and error are ours (and block again); descriptor i becomes 3 + i, -1: none. Not
+   * child_process, which does not tell of stops, nor of real-time signals. Returns the pid.
+   */
+  startChild(
+    words: readonly string[],
+    environment: readonly string[],
+    descriptors: readonly number[],
+  ): number;
+  /** What has become of that child since it was last asked (waitid(2)): its exit code, the number of the signal that ended or stopped it. */
+  waitChild(pid: number): { code: number } | { signal: number } | { stopped: number } | undefined;
+  /** Stops this process by a signal that stops by default; returns when it goes on, or at once in an orphaned process group. */
+  stopSelf(signal: number): void;
+  /** Ends this process by a signal, without a core. Returns when that signal ends nobody. */
+  dieBy(signal: number): void;
+  /** _exit(2). Node's own way out sets the terminal back to what it was at the start. */
+  exitNow(code: number): void;
+  /** getpgid(2); 0: ours. Throws ESRCH. */
+  groupOf(pid: number): number;
+  isSessionLeader(): boolean;
+  /** The foreground process group of our controlling terminal (tcgetpgrp(3)); undefined without one. */
+  terminalGroup(): number | undefined;
+  /** tcsetpgrp(3), from the background, too. */
+  giveTerminal(group: number): void;
+  /**
+   * Calls back for each of these signals that comes, in place of its action: its number, the process that sent it and whether the kernel did
+   * (a terminal: its whole foreground group has it, siginfo.si_code > 0). Keeps the loop alive. Returns what ends it; one at a time (EBUSY).
+   */
+  receiveSignals(
+    signals: readonly number[],
+    callback: (signal: number, sender: number, fromKernel: boolean) => void,
+  ): () => void;
   /** For tests and `resources`: open descriptors, mappings, pins, process handles and tracees held by the addon now. */
   counts(): {
     mappings: number;

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -86,6 +87,15 @@ bool sayReady(char**) {
   return length == 1;
 }
 
+// Those that CMD was started to ignore (nohup(1)), bit n - 1 for signal n as in SigIgn of /proc/PID/status.
+unsigned long long ignored = 0;
+bool ignoreSignals(char** argument) {
+  char* end;
+  errno = EINVAL;
+  ignored = strtoull(argument[0], &end, 16);
+  return *end == 0;
+}
+
 bool writeFile(const char* path, const std::string& text) {
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   if (fd < 0) return false;
@@ -126,6 +136,7 @@ constexpr Step kSteps[] = {
     {"--chdir", 1, "", changeDirectory},
     {"--supervise", 1, "", supervise},
     {"--die-with-parent", 0, "", dieWithParent},
+    {"--ignore", 1, "", ignoreSignals},
 };
 
 const Step& findStep(const char* option) {
@@ -142,10 +153,13 @@ std::string describe(const Step& step, char** arguments) {
   return text;
 }
 
-// Node blocks and ignores signals (SIGPIPE) that its children should have as everybody.
+// Node blocks and ignores signals (SIGPIPE) that its children should have as everybody, and forgets which it was started to ignore. Without glibc,
+// whose posix_spawn(3) leaves two of its own ignored and which lets nobody near them.
 void resetSignals() {
   for (int signal = 1; signal < NSIG; signal++) {
-    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+    // struct sigaction of the kernel: handler, flags, restorer, mask.
+    void* action[4] = {reinterpret_cast<void*>(ignored >> (signal - 1) & 1 ? SIG_IGN : SIG_DFL)};
+    syscall(SYS_rt_sigaction, signal, action, nullptr, sizeof action[3]);
   }
   sigset_t none;
   sigemptyset(&none);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <poll.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -258,10 +257,6 @@ Napi::Value pollElsewhere(const Napi::CallbackInfo& info) {
         deferred.Resolve(Napi::Number::New(env, error));
       });
 }
-Napi::Value withoutCore(const Napi::CallbackInfo& info) {
-  checked(info.Env(), prctl(PR_SET_DUMPABLE, 0), "prctl");
-  return info.Env().Undefined();
-}
 }  // namespace
 
 void exportProcess(Napi::Env env, Napi::Object exports) {
@@ -269,7 +264,6 @@ void exportProcess(Napi::Env env, Napi::Object exports) {
   exports.Set("openProcess", Napi::Function::New(env, openProcess, "openProcess"));
   exports.Set("capabilities",
               Napi::Function::New(env, capabilities, "capabilities"));
-  exports.Set("withoutCore", Napi::Function::New(env, withoutCore, "withoutCore"));
   exports.Set("fdLink", Napi::Function::New(env, fdLink, "fdLink"));
   exports.Set("pollElsewhere", Napi::Function::New(env, pollElsewhere, "pollElsewhere"));
 }

@@ -138,6 +138,7 @@ int main(int count, char** arguments) {
   // Otherwise, as the caller sleeps, a thread of ours had best take over its processor. (Refused before Linux 6.6.)
   if (!comeFirst()) ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
   startThread();
+  (void)!write(kLifeline, kServing, sizeof kServing - 1);
   if (send(kListenerSocket, "", 1, MSG_NOSIGNAL) != 1) return 0;
   close(kListenerSocket);
   // A kernel before 6.11 leaves the threads asleep when all is over.

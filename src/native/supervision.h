@@ -6,7 +6,9 @@
 // Descriptors of vfiofs-supervise: where the launcher hands it the listener, and its line to the process that runs it all.
 constexpr int kListenerSocket = 3;
 constexpr int kLifeline = 4;
-// Said on the lifeline before an orderly end: nobody is left to supervise.
+// Said on the lifeline (src/run/lifeline.ts) when it begins.
+constexpr char kServing[] = "serving\n";
+// Said before an orderly end: nobody is left to supervise.
 constexpr char kOver[] = "over\n";
 
 // ioctl numbers of ours on files of a pretend host, without size and direction bits, so that FUSE passes them on as they are. A filter of ours

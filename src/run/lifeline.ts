@@ -1,18 +1,20 @@
 /**
- * The line to the supervisor of a command (vfiofs-supervise). It says when it ends in order; when the line breaks without, it was killed, and
- * the calls it answered fail from then on (ENOSYS): the command and all that came of it are ended rather than left in such a world.
+ * The line to the supervisor of a command (vfiofs-supervise). It says when it begins and when it ends in order; when the line breaks between, it was
+ * killed, and the calls it answered fail from then on (ENOSYS): the command and all that came of it are ended rather than left in such a world.
  */
 import { readdirSync, readlinkSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 
-/** Said before an orderly end; kOver of src/native/supervision.h. */
-const OVER = 'over';
+/** What it says; kServing and kOver of src/native/supervision.h. */
+const SERVING = 'serving\n';
+const OVER = 'over\n';
 
-function namespaceOf(pid: number | string): string | undefined {
+/** The mount namespace of a process, as /proc names it; undefined when it is gone. */
+export function namespaceOf(pid: number | string): string | undefined {
   try {
     return readlinkSync(`/proc/${pid}/ns/mnt`);
   } catch {
-    return undefined; // gone
+    return undefined;
   }
 }
 
@@ -42,10 +44,10 @@ export function watchSupervisor(line: Readable, pid: number): () => void {
   // A line broken by a killed peer may end with an error; that it ended is what counts.
   line.on('error', () => undefined);
   const broken = () => {
-    if (said.trim() === OVER) return;
-    console.error(
-      `vfiofs: the supervisor of the command ended${said ? `: ${said.trim()}` : ''}; so does the command`,
-    );
+    // Nothing at all: the launcher ended before there was one.
+    if (said === '' || said === OVER || said === SERVING + OVER) return;
+    const why = said.replace(SERVING, '').trim();
+    console.error(`vfiofs: the supervisor of the command ended${why && `: ${why}`}; so does the command`);
     killView(pid);
   };
   line.once('close', broken);

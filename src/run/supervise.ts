@@ -3,22 +3,20 @@
  * lives in this process, or in that of a mounted host. When this process dies, even by SIGKILL, the kernel ends the command
  * (PR_SET_PDEATHSIG) and takes the mounts away with the namespace.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { constants as access, accessSync } from 'node:fs';
-import type { Readable, Writable } from 'node:stream';
+import { Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import { isNativeError } from '../client/errors.js';
 import { native } from '../native/index.js';
 import { mountOptions } from '../transports/fuse/session.js';
 import { sourceName } from '../transports/index.js';
+import { Child, type Exit } from './child.js';
 import { watchSupervisor } from './lifeline.js';
 import type { MergedDirectory } from './merged.js';
 import type { ViewShape } from './shape.js';
 import { UserError } from './user-error.js';
 import { checkFuseDevice, userNamespaceProblem, viewUser } from './user-view.js';
 import { type Beside, findStage, lookBeside, realKind, viewSteps } from './view.js';
-
-/** How a command ended. */
-export type Exit = { readonly code: number } | { readonly signal: NodeJS.Signals };
 
 /** Whether BARs can be mapped, and why not. */
 export interface Mappable {
@@ -48,49 +46,49 @@ export interface Command {
   readonly keepId?: boolean;
   /** The real machine's devices are shown beside those of the pretend one; default false. */
   readonly mergeReal?: boolean;
+  /** Signals that the command ignores from the start, as SigIgn of /proc/PID/status has them; default none. */
+  readonly ignored?: string;
 }
 
-/** Descriptors of the launcher: its /dev/fuse, and where it says that it is mounted and hears that it is served. */
+/** The launcher's descriptor for its /dev/fuse; the next two are where it says that it is mounted and hears that it is served, and the lifeline. */
 const FUSE = 3;
-const READY = 4;
 
 const launcher = fileURLToPath(new URL('../../build/Release/vfiofs-launch', import.meta.url));
 
-/** Signals for the command. A terminal sends SIGINT and SIGQUIT to the whole foreground group, so that it has them already. */
-function forwardSignals(child: ChildProcess): () => void {
-  const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
-  const handlers = (['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT'] as const).map((signal) => {
-    const shared = onTerminal && (signal === 'SIGINT' || signal === 'SIGQUIT');
-    // Without a handler we would die before the command, and take its machine away.
-    const handler = () => void (shared || child.kill(signal));
-    process.on(signal, handler);
-    return () => void process.off(signal, handler);
-  });
-  return () => {
-    for (const stop of handlers) stop();
-  };
+/** A line to a process that is about to be started: our end, and the descriptor of the other. That it breaks says nothing by itself. */
+function line(): { ours: Socket; theirs: number } {
+  const [ours, theirs] = native().socketPair();
+  const socket = new Socket({ fd: ours, readable: true, writable: true });
+  return { ours: socket.on('error', () => undefined), theirs };
 }
 
-/** Resolves when the command has ended; rejects when it could not be started. */
-function ended(child: ChildProcess): Promise<Exit> {
-  return new Promise((resolve, reject) => {
-    child.once('error', (cause) =>
-      reject(new UserError(`${launcher} can't be started: ${cause.message}`, undefined, { cause })),
-    );
-    child.once('exit', (code, signal) => resolve(signal ? { signal } : { code: code as number }));
-  });
+/** The launcher; `lines` are closed here. */
+function startLauncher(
+  words: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  lines: readonly number[],
+): Child {
+  const variables = Object.entries(environment).flatMap(([name, value]) =>
+    value === undefined ? [] : [`${name}=${value}`],
+  );
+  try {
+    return new Child([launcher, ...words], variables, [-1, ...lines]);
+  } catch (cause) {
+    if (!isNativeError(cause)) throw cause;
+    throw new UserError(`${launcher} can't be started: ${cause.message}`, undefined, { cause });
+  } finally {
+    for (const fd of lines) native().close(fd);
+  }
 }
 
 /** The launcher has mounted the connection: before, it can't be read. */
-function mounted(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => (child.stdio[READY] as Readable).once('data', () => resolve()));
-}
+const mounted = (ready: Socket) => new Promise<void>((resolve) => ready.once('data', () => resolve()));
 
 /** Has the launcher's connection served, and lets it go on. */
-async function serveLauncher(server: ViewServer, child: ChildProcess, beside: Beside): Promise<void> {
-  const { mmap, mmapWhy } = await server.serve(child.pid as number, FUSE, beside);
+async function serveLauncher(server: ViewServer, pid: number, beside: Beside, ready: Socket): Promise<void> {
+  const { mmap, mmapWhy } = await server.serve(pid, FUSE, beside);
   if (!mmap) console.error(`vfiofs: BARs can't be mapped (${mmapWhy}); pread and pwrite work`);
-  (child.stdio[READY] as Writable).end('\n');
+  ready.end('\n');
 }
 
 /**
@@ -99,7 +97,7 @@ async function serveLauncher(server: ViewServer, child: ChildProcess, beside: Be
  */
 export async function runCommand(
   server: ViewServer,
-  { words, environment, supervise = true, keepId = false, mergeReal = false }: Command,
+  { words, environment, supervise = true, keepId = false, mergeReal = false, ignored = '0' }: Command,
 ): Promise<Exit> {
   try {
     accessSync(launcher, access.X_OK);
@@ -121,48 +119,31 @@ export async function runCommand(
     supervised: supervise,
     workingDirectory: process.cwd(),
   });
-  const child = spawn(launcher, [...steps, '--', ...words], {
-    stdio: ['inherit', 'inherit', 'inherit', 'ignore', 'pipe', supervise ? 'pipe' : 'ignore'],
-    ...(environment && { env: environment }),
-  });
-  const stopWatching =
-    supervise && child.pid !== undefined
-      ? watchSupervisor((child.stdio as unknown[])[5] as Readable, child.pid)
-      : () => undefined;
-  const stopForwarding = forwardSignals(child);
+  const ready = line();
+  const lifeline = supervise ? line() : undefined;
+  const child = startLauncher([...steps, '--ignore', ignored, '--', ...words], environment ?? process.env, [
+    ready.theirs,
+    ...(lifeline ? [lifeline.theirs] : []),
+  ]);
+  const stopWatching = lifeline ? watchSupervisor(lifeline.ours, child.pid) : () => undefined;
   try {
-    const end = ended(child);
-    const isMounted = await Promise.race([mounted(child).then(() => true), end.then(() => false)]);
+    const isMounted = await Promise.race([
+      mounted(ready.ours).then(() => true),
+      child.ended.then(() => false),
+    ]);
     if (!isMounted) {
-      const exit = await end;
+      const exit = await child.ended;
       if (user) throw userNamespaceProblem();
       return exit;
     }
-    await Promise.race([serveLauncher(server, child, beside.beside), end]);
-    return await end;
+    await Promise.race([serveLauncher(server, child.pid, beside.beside, ready.ours), child.ended]);
+    return await child.ended;
   } catch (error) {
     // Nobody serves what it stands on: it would wait for ever.
     child.kill('SIGKILL');
     throw error;
   } finally {
-    stopForwarding();
+    ready.ours.destroy();
     stopWatching();
   }
-}
-
-/** Ends this process as the command ended: the same exit code, or the same signal; 128+n (as shells say it) where that fails. */
-export function endLike(exit: Exit, signalNumbers: Readonly<Record<string, number>>): void {
-  if ('code' in exit) {
-    process.exitCode = exit.code;
-    return;
-  }
-  process.exitCode = 128 + (signalNumbers[exit.signal] ?? 0);
-  if (exit.signal !== 'SIGKILL') {
-    // Node has handlers of its own for some (SIGUSR1 starts the inspector); taking over and letting go leaves the default action.
-    process.on(exit.signal, () => undefined);
-    process.removeAllListeners(exit.signal);
-  }
-  // Where the command's core went ours would go, too.
-  native().withoutCore();
-  process.kill(process.pid, exit.signal);
 }

@@ -27,12 +27,16 @@ export interface Running {
   /** Resolves when the output contains `text`; rejects when the program ends without. */
   prints(text: string): Promise<void>;
   kill(signal: NodeJS.Signals): void;
+  /** To its standard input, with `open`. */
+  write(text: string): void;
 }
 
 export function start(
   args: readonly string[],
   options: {
     input?: string;
+    /** Standard input stays open. */
+    open?: boolean;
     env?: NodeJS.ProcessEnv;
     program?: string;
     /** A command that runs the one behind it: `unshare -U -r`, say. */
@@ -57,7 +61,7 @@ export function start(
   child.stdin.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
   });
-  child.stdin.end(options.input ?? '');
+  if (!options.open) child.stdin.end(options.input ?? '');
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, out, err }));
@@ -66,6 +70,7 @@ export function start(
     pid: child.pid as number,
     ended,
     kill: (signal) => void child.kill(signal),
+    write: (text) => void child.stdin.write(text),
     prints: (text) =>
       new Promise((resolve, reject) => {
         changed = () => {

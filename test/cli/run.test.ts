@@ -1,10 +1,11 @@
 /** `vfiofs run` as a user runs it: needs root and /dev/fuse. */
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Mount, mounts, parseMountinfo } from '../../src/run/mount-table.js';
-import { build, gone, start, vfiofs } from './program.js';
+import { build, gone, root, start, vfiofs } from './program.js';
 
 beforeAll(build);
 
@@ -51,21 +52,71 @@ describe('how it ends', () => {
     expect((await vfiofs(['run', '/no/such/topology.yaml', '--', 'true'])).code).toBe(125);
   });
 
-  test.each(['SIGTERM', 'SIGHUP', 'SIGINT'] as const)(
+  test.each([15, 6, 40, 64])('signal %i: WTERMSIG of our caller', async (signal) => {
+    const inside = [
+      'python3',
+      '-c',
+      'import subprocess, sys; print(subprocess.run(sys.argv[1:]).returncode)',
+    ];
+    const { out } = await vfiofs(['run', '--', 'bash', '-c', `kill -${signal} $$`], { inside });
+    expect(out).toBe(`${-signal}\n`);
+  });
+});
+
+describe('signals to us', () => {
+  // The last is SIGRTMIN+6.
+  test.each(['HUP', 'INT', 'QUIT', 'TERM', 'USR1', 'USR2', 'ALRM', 'WINCH', '40'])(
     '%s is handed on, and the command decides',
     async (signal) => {
       const running = start([
-        'run',
-        '--',
-        'bash',
-        '-c',
+        ...['run', '--', 'bash', '-c'],
         `trap 'exit 42' ${signal}; echo up; while :; do read -t 0.05 x <> <(:); done`,
       ]);
       await running.prints('up');
-      running.kill(signal);
+      execFileSync('kill', [`-${signal}`, `${running.pid}`]);
       expect(await running.ended).toMatchObject({ code: 42, signal: null });
     },
   );
+
+  test('what the command sends to its process group comes to it once', async () => {
+    const script = `trap 'echo got' USR1; kill -USR1 0; for i in 1 2 3 4; do read -t 0.05 x <> <(:); done; :`;
+    expect(await vfiofs(['run', '--', 'bash', '-c', script], { inside: ['setsid', '--wait'] })).toMatchObject(
+      {
+        code: 0,
+        out: 'got\n',
+      },
+    );
+  });
+
+  test('timeout ends it, and in the foreground, too', async () => {
+    const command = ['run', '--', 'sh', '-c', 'echo pid=$$; exec sleep 1000'];
+    for (const options of [[], ['--foreground'], ['-s', 'INT']]) {
+      const { code, out } = await vfiofs(command, { inside: ['timeout', ...options, '2'] });
+      expect(code).toBe(124);
+      await gone(Number(/pid=(\d+)/.exec(out)?.[1]));
+    }
+  });
+
+  const packaged = join(root, 'bin/vfiofs');
+
+  test('nohup: the command ignores SIGHUP, as it would without us', async () => {
+    const running = start(['run', '--', 'sh', '-c', 'echo up; read line; exit 9'], {
+      ...{ program: packaged, inside: ['nohup'], open: true },
+    });
+    await running.prints('up');
+    running.kill('SIGHUP');
+    running.write('line\n');
+    expect(await running.ended).toMatchObject({ code: 9, signal: null });
+  });
+
+  test('ignored ones stay so, and no others: a background command of a script', async () => {
+    const script =
+      '"$0" run -- grep SigIgn /proc/self/status & wait; "$0" run -- grep SigIgn /proc/self/status';
+    const { out } = await start(['-c', script, packaged], { program: 'sh' }).ended;
+    const interruptAndQuit = '0000000000000006';
+    expect(out).toBe(`SigIgn:\t${interruptAndQuit}\nSigIgn:\t0000000000000000\n`);
+    expect(await sh('env | grep VFIOFS_IGNORED')).toMatchObject({ code: 1, out: '' });
+  });
 });
 
 describe('what the command sees', () => {
@@ -82,6 +133,13 @@ describe('what the command sees', () => {
     expect({ err, code }).toEqual({ err: '', code: 0 });
     expect(out).toMatch(/0000:00:04\.0/);
     expect(out.split('\n').slice(-5)).toEqual(['nodes', '1', '4', 'devices', '']);
+  });
+
+  test('pipes that block', async () => {
+    const script = `
+import fcntl, os
+print([fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK for fd in range(3)])`;
+    expect((await run('python3', '-c', script)).out).toBe('[0, 0, 0]\n');
   });
 
   test('its standard input, environment, directory and arguments', async () => {

@@ -1,5 +1,4 @@
 /** `vfiofs shell` as somebody at a terminal has it: driven through tmux. Needs root and /dev/fuse. */
-import { execFileSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { suggestions, welcome } from '../../src/cli/welcome.js';
@@ -8,42 +7,19 @@ import { createMachine } from '../../src/machine.js';
 import { shellCommand } from '../../src/run/shell.js';
 import { describeHost, loadPreset, presetNames } from '../../src/topology/index.js';
 import { build, root, vfiofs } from './program.js';
+import { Terminal } from './terminal.js';
 
 beforeAll(build);
 
-/** A tmux server of this test's own: nobody's settings, nobody's sessions. */
-const server = `vfiofs-${process.pid}`;
-const tmux = (...args: string[]) =>
-  execFileSync('tmux', ['-L', server, '-f', '/dev/null', ...args], { encoding: 'utf8' });
-let open = false;
-
-function terminal(command: string, width = 110): void {
-  tmux(
-    'new-session',
-    '-d',
-    '-x',
-    `${width}`,
-    '-y',
-    '40',
-    `env NO_COLOR=1 SHELL=/bin/bash ${command}; echo ended: $?; sleep 1000`,
-  );
-  open = true;
+let terminal: Terminal | undefined;
+function open(command: string): Terminal {
+  terminal = new Terminal(`env NO_COLOR=1 SHELL=/bin/bash ${command}; echo ended: $?; sleep 1000`);
+  return terminal;
 }
 afterEach(() => {
-  if (open) tmux('kill-server');
-  open = false;
+  terminal?.close();
+  terminal = undefined;
 });
-
-const screen = () => tmux('capture-pane', '-p', '-S', '-100');
-const type = (text: string) => tmux('send-keys', '-l', text) + tmux('send-keys', 'Enter');
-
-async function shows(pattern: RegExp): Promise<string> {
-  for (const end = Date.now() + 15_000; ; await sleep(50)) {
-    const text = screen();
-    if (pattern.test(text)) return text;
-    if (Date.now() > end) throw new Error(`no ${pattern} on the screen:\n${text}`);
-  }
-}
 
 function summary(preset: string) {
   const machine = createMachine(loadPreset(preset, models), { pages: 'buffer' });
@@ -56,33 +32,33 @@ function summary(preset: string) {
 
 describe('at a terminal', () => {
   test('a welcome, a prompt that says where one is, job control, Ctrl-C, and the exit code', async () => {
-    terminal(`${root}/scripts/vfiofs shell`);
-    const first = await shows(/^\(vfiofs default\) \S+ [#$]$/m);
+    const shell = open(`${root}/scripts/vfiofs shell`);
+    const { input: first } = await shell.shows(/^\(vfiofs default\) \S+ [#$]$/m);
     expect(first).toContain('A pretend host: default');
     expect(first).toMatch(/^ {2}10 {2}/m);
-    type('ls /sys/bus/pci/devices | head -1; readlink -f /dev/vfio');
-    await shows(/^\/dev\/vfio$/m);
-    type('sleep 1000');
+    shell.type('ls /sys/bus/pci/devices | head -1; readlink -f /dev/vfio');
+    await shell.shows(/^\/dev\/vfio$/m);
+    shell.type('sleep 1000');
     await sleep(300);
-    tmux('send-keys', 'C-z');
-    await shows(/Stopped +sleep 1000/);
-    type('fg');
+    shell.press('C-z');
+    await shell.shows(/Stopped +sleep 1000/);
+    shell.type('fg');
     await sleep(300);
-    tmux('send-keys', 'C-c');
-    type('echo interrupted: $?');
-    await shows(/^interrupted: 130$/m);
-    type('tput cols');
-    await shows(/^110$/m);
-    tmux('resize-window', '-x', '90');
-    type('tput cols');
-    await shows(/^90$/m);
-    type('exit 7');
-    await shows(/^ended: 7$/m);
+    shell.press('C-c');
+    shell.type('echo interrupted: $?');
+    await shell.shows(/^interrupted: 130$/m);
+    shell.type('tput cols');
+    await shell.shows(/^110$/m);
+    shell.resize(90);
+    shell.type('tput cols');
+    await shell.shows(/^90$/m);
+    shell.type('exit 7');
+    await shell.shows(/^ended: 7$/m);
   });
 
   test('a topology that is not there is said before any screen', async () => {
-    terminal(`${root}/scripts/vfiofs shell ./none.yaml`);
-    expect(await shows(/^ended: 125$/m)).toContain('none.yaml');
+    const shell = open(`${root}/scripts/vfiofs shell ./none.yaml`);
+    expect((await shell.shows(/^ended: 125$/m)).input).toContain('none.yaml');
   });
 });
 
