@@ -44,7 +44,7 @@ function checkMissing(row: FunctionDescription, note: Report): void {
   kindless(row.sriov.bars, ['sriov', 'bars']);
   const needed = { totalVfs: 'total_vfs', offset: 'offset', vfDevice: 'vf_device' } as const;
   for (const [key, name] of Object.entries(needed))
-    if (row.sriov[key as keyof typeof needed] === undefined)
+    if (row.sriov[key as keyof typeof needed] === undefined && !(key === 'vfDevice' && row.sriov.model))
       note(['sriov'], `${name} is missing: expected it, or a config with an SR-IOV capability`);
 }
 

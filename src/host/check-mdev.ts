@@ -31,7 +31,8 @@ export function checkAuxiliary(
   checkAttributes(auxiliary.attributes, { taken: mdevNames, sort: 'mdev' }, report);
 }
 
-function checkModel(
+/** A model that must be there, and takes the options. */
+export function checkModel(
   { model, options = {} }: { readonly model: string | undefined; readonly options?: object },
   models: ModelLookup,
   report: Report,

@@ -2,7 +2,7 @@
 import { checkFunction } from './check-function.js';
 import type { CompleteBar } from './completed.js';
 import type { FunctionDescription, ProfileDescription } from './description.js';
-import type { ModelLookup } from './models.js';
+import { findModel, type ModelLookup } from './models.js';
 import type { FunctionPlan } from './plan.js';
 import { formatProblem, type Problem, type Report } from './problem.js';
 import { withProfile } from './profiles.js';
@@ -66,12 +66,15 @@ function misfits(profile: ProfileDescription, { row, models, slices, legacyIo }:
   const add: Report = (path, message) => void problems.push({ path, message });
   if (profile.legacyIo && !legacyIo)
     add(['legacyIo'], 'true: expected only of VFs whose PF has legacy_io in its sriov');
-  if (slices) checkSlices(profile, slices, add);
+  if (slices && problems.length === 0) {
+    const bars = findModel(models, row.model)?.shape({ ...withProfile(row, profile).options }).bars;
+    checkSlices(bars ?? profile.bars, slices, add);
+  }
   return problems;
 }
 
 /** The memory of a VF is a part of its PF's. */
-function checkSlices({ bars }: ProfileDescription, slices: readonly CompleteBar[], report: Report): void {
+function checkSlices(bars: ProfileDescription['bars'], slices: readonly CompleteBar[], report: Report): void {
   bars?.forEach(({ index, kind = 'memory32', size, prefetchable = false }, i) => {
     const slice = slices.find((one) => one.index === index);
     if (!slice) report(['bars', i, 'index'], `${index}: expected a BAR that the VFs have`);

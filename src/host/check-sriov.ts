@@ -4,38 +4,47 @@ import type { BarSpec, FunctionShape } from '../devices/contract.js';
 import { formatBdf, parseBdf } from './bdf.js';
 import { checkBars, checkMessages } from './check-function.js';
 import { largestGroup } from './check-groups.js';
+import { checkModel } from './check-mdev.js';
 import { checkMigration } from './check-migration.js';
 import { checkProfiles } from './check-profiles.js';
 import { type CompleteDescription, type CompleteSriov, complete } from './completed.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { isolationHead } from './grouping.js';
-import type { ModelLookup } from './models.js';
+import { findModel, type ModelLookup } from './models.js';
 import { type FunctionPlan, parseRootBus, planFunction } from './plan.js';
 import { hex, type Report } from './problem.js';
+import { withVfModel } from './virtual-model.js';
 import { lastVfBus, vfAddress, vfDescription } from './virtual-plan.js';
 
 const page = 4096;
 
 /** The block alone; `shape` is the PF's, `report` takes paths below the function. */
 export function checkSriov(
-  row: CompleteDescription,
+  given: CompleteDescription,
   shape: FunctionShape,
   models: ModelLookup,
   report: Report,
 ): void {
-  const { sriov } = row;
-  if (!sriov) return;
+  if (!given.sriov) return;
   const note: Report = (path, message) => report(['sriov', ...path], message);
-  if (row.bridge || !shape.pcie) note([], 'expected a PCI Express endpoint: pcie is missing');
+  if (given.bridge || !shape.pcie) note([], 'expected a PCI Express endpoint: pcie is missing');
+  if (!checkVfModel(given.sriov, models, note)) return;
+  const row = withVfModel(given, models);
+  const sriov = row.sriov!;
+  const definition = findModel(models, sriov.model);
   checkNumbers(sriov, note);
   const bars = sriov.bars ?? [];
   checkBars(bars, row, note);
   bars.forEach((bar, i) => {
-    if (bar.kind === 'io') note(['bars', i, 'kind'], 'io: VFs have memory BARs only');
+    const wrong: Report = (path, message) =>
+      definition
+        ? note(['model'], `BAR ${bar.index} of ${definition.name}: ${message}`)
+        : note(path, message);
+    if (bar.kind === 'io') wrong(['bars', i, 'kind'], 'io: VFs have memory BARs only');
     else if (bar.size < page)
-      note(['bars', i, 'size'], `${bar.size}: expected whole pages (4096 bytes and up)`);
+      wrong(['bars', i, 'size'], `${bar.size}: expected whole pages (4096 bytes and up)`);
   });
-  checkMigration(sriov.migration, { bars, definition: undefined }, note);
+  checkMigration(sriov.migration, { bars, definition }, note);
   checkLegacyIo(sriov, bars, note);
   const vf = { vendor: shape.vendor, device: sriov.vfDevice, classCode: shape.classCode, bars };
   const captured = sriov.config && complete({ bdf: row.bdf, config: sriov.config, bars });
@@ -48,6 +57,27 @@ export function checkSriov(
     { row: first, models, slices: bars, legacyIo: sriov.legacyIo !== undefined },
     note,
   );
+}
+
+/** Whether the model, if there is one, can be asked about the VFs. */
+function checkVfModel(
+  { model, options, bars, config }: CompleteSriov,
+  models: ModelLookup,
+  report: Report,
+): boolean {
+  let sound = true;
+  const note: Report = (path, message) => {
+    sound = false;
+    report(path, message);
+  };
+  if (model === undefined) {
+    if (options) note(['options'], 'options need a model');
+    return sound;
+  }
+  checkModel({ model, ...(options && { options }) }, models, note);
+  if (bars?.length) note(['bars'], `model ${model} has its own BARs: expected none here`);
+  if (config) note(['config'], `model ${model} has its own registers: expected none here`);
+  return sound;
 }
 
 /** legacy_io.c has its BAR 0 where the VF has none, and reaches the notify register through another one. */

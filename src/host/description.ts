@@ -299,7 +299,10 @@ export interface SriovDescription {
   readonly stride?: number;
   /** Device id of the VFs; the vendor is the PF's. */
   readonly vfDevice?: number;
-  /** Configuration space of one VF, as captured. */
+  /** Device model of each VF, which brings its BARs and, where they are left out, ids and MSI-X; default: VFs do nothing. */
+  readonly model?: string;
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Configuration space of one VF, as captured; not beside a model. */
   readonly config?: Uint8Array;
   /** Defaults: the PF's. */
   readonly vfClass?: number;

@@ -17,6 +17,7 @@ import type { Bridge, PciFunction } from './pci-function.js';
 import { initialProfile, withProfile } from './profiles.js';
 import { romBar } from './rom.js';
 import { resolveShape } from './shape.js';
+import { withVfModel } from './virtual-model.js';
 import { lastVfBus } from './virtual-plan.js';
 
 /** A bridge whose numbers and windows are being found out. */
@@ -55,6 +56,8 @@ export interface FunctionPlan extends FunctionForm {
   readonly bridge: BridgePlan | undefined;
   /** VF BARs of a PF: size of one VF's, address of the first VF's. */
   readonly vfBars: readonly (BarPlan | undefined)[];
+  /** What makes the VFs of a PF work. */
+  readonly vfModel: ModelDefinition | undefined;
   /** What a virtual function belongs to. */
   readonly virtual?: { readonly pf: FunctionPlan; readonly index: number };
   /** Of a mediated device, whose `bdf` is its UUID: the function it was made of. */
@@ -131,7 +134,7 @@ export function planFunction(
   capturedSetup = false,
   profile: ProfileDescription | undefined = initialProfile(row),
 ): FunctionPlan {
-  const description = complete(withProfile(row, profile));
+  const description = withVfModel(complete(withProfile(row, profile)), models);
   const image = description.config && readImage(description.config);
   const address = parseBdf(description.bdf)!;
   const definition = findModel(models, description.model);
@@ -161,6 +164,7 @@ export function planFunction(
     },
     bars: planBars(shape.bars),
     vfBars: description.sriov ? planBars(description.sriov.bars ?? []) : [],
+    vfModel: findModel(models, description.sriov?.model),
     rom: planRom(description),
     // The usual swizzle of a PC: eight lines from 16, by slot and pin.
     irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),

@@ -34,6 +34,8 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
     profiles,
     attributes,
     config,
+    model,
+    options,
   } = description.sriov!;
   // Captured registers of a VF say it themselves.
   const otherwise = <T>(value: T): T | undefined => (config ? undefined : value);
@@ -46,7 +48,9 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
     subsystemDevice: vfSubsystemDevice ?? otherwise(shape.subsystemDevice),
     class: vfClass ?? otherwise(shape.classCode),
     revision: vfRevision ?? otherwise(shape.revision),
-    bars: bars ?? [],
+    model,
+    options,
+    bars: model === undefined ? (bars ?? []) : undefined,
     msix,
     // FLR is not optional for a VF (SR-IOV 2.2.2).
     pcie: { type: shape.pcie!.type, flr: true },
@@ -61,11 +65,10 @@ export function vfDescription(pf: FunctionPlan, index: number): FunctionDescript
   });
 }
 
-const noModels = { get: () => undefined, names: () => [] };
-
 /** VF `index` of `pf`, which has its place and addresses; without a group yet. Its BARs lie in its part of the PF's VF BARs. */
 export function planVirtual(pf: FunctionPlan, index: number, profile?: ProfileDescription): FunctionPlan {
-  const plan = planFunction(vfDescription(pf, index), noModels, false, profile);
+  const models = { get: () => pf.vfModel, names: () => (pf.vfModel ? [pf.vfModel.name] : []) };
+  const plan = planFunction(vfDescription(pf, index), models, false, profile);
   const bars = plan.bars.map((bar): BarPlan | undefined => {
     const slices = bar && pf.vfBars[bar.index];
     return slices && { ...bar, address: slices.address + BigInt(slices.size * index) };

@@ -1,7 +1,7 @@
 /** Everything that can be wrong with a HostDescription: host/check.ts, and the options that models define themselves. */
 import { models as registry } from '../devices/index.js';
 import { checkDescription } from '../host/check.js';
-import type { HostDescription } from '../host/description.js';
+import type { FunctionDescription, HostDescription } from '../host/description.js';
 import { findModel, type ModelLookup } from '../host/models.js';
 import { formatProblem, type Problem } from '../host/problem.js';
 import { schemaProblems } from './schema-problems.js';
@@ -11,20 +11,29 @@ export interface PlacedProblem extends Problem {
   readonly inKey?: boolean;
 }
 
+type Path = (string | number)[];
+/** A function, or its VFs. */
+type WithOptions = Pick<FunctionDescription, 'model' | 'options' | 'profiles'>;
+
 export function checkTopology(description: HostDescription, models: ModelLookup = registry): PlacedProblem[] {
   const options = description.functions.flatMap((row, i): PlacedProblem[] => {
-    const model = findModel(models, row.model);
-    if (!model) return [];
-    const judged = (given: object | undefined, ...below: (string | number)[]) =>
-      schemaProblems(model.optionsSchema, given ?? {}).map(({ path, ...rest }) => ({
-        path: ['functions', i, ...below, 'options', ...path],
-        ...rest,
-      }));
-    const profiles = row.profiles ?? [];
-    return [
-      ...judged(row.options),
-      ...profiles.flatMap(({ options: own }, j) => (own ? judged(own, 'profiles', j) : [])),
-    ];
+    const judgedAll = (
+      { model: name, options, profiles = [] }: WithOptions,
+      ...place: Path
+    ): PlacedProblem[] => {
+      const model = findModel(models, name);
+      if (!model) return [];
+      const judged = (given: object | undefined, ...below: Path) =>
+        schemaProblems(model.optionsSchema, given ?? {}).map(({ path, ...rest }) => ({
+          path: ['functions', i, ...place, ...below, 'options', ...path],
+          ...rest,
+        }));
+      return [
+        ...judged(options),
+        ...profiles.flatMap(({ options: own }, j) => (own ? judged(own, 'profiles', j) : [])),
+      ];
+    };
+    return [...judgedAll(row), ...(row.sriov ? judgedAll(row.sriov, 'sriov') : [])];
   });
   // What the schema found wrong the model would refuse again, less precisely.
   const wrong = new Set(options.map(({ path }) => path[1]));

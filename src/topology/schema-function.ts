@@ -219,6 +219,8 @@ const sriov = orFalse(
   object('what makes a function an SR-IOV physical function, or false', {
     config: registers,
     config_file: registerFile,
+    model: text('the name of a device model'),
+    options: { type: 'object', description: 'options of the model' },
     total_vfs: integer('1 to 65535 VFs', 1, 0xffff),
     offset: integer("the first VF's distance from the PF, 1 to 65535", 1, 0xffff),
     stride: integer('the distance between VFs, 0 to 65535', 0, 0xffff),

@@ -1,6 +1,7 @@
 /** SR-IOV of the machine: what can't be built, where VFs appear, what they are, and who makes and removes them. */
 import { describe, expect, it } from 'vitest';
 import * as pci from '../../src/abi/pci/index.js';
+import { models } from '../../src/devices/index.js';
 import { checkDescription } from '../../src/host/check.js';
 import type { FunctionDescription, SriovDescription } from '../../src/host/description.js';
 import type { Host } from '../../src/host/host.js';
@@ -54,6 +55,83 @@ const find = (host: Host, bdf: string): PciFunction => {
 const vfs = (pf: PciFunction) => [...pf.sriov!.vfs.values()];
 const errno = (code: string) => expect.objectContaining({ code });
 const capability = ({ config }: PciFunction) => config.extended.find(({ id }) => id === 0x10)!.offset;
+
+describe('VFs with a device model', () => {
+  const { vfDevice: _, bars: _bars, msix: _msix, ...places } = block;
+  const engines = (more: Partial<SriovDescription> = {}) => {
+    const { sriov: __, ...alone } = nic();
+    return { ...alone, sriov: { ...places, model: 'ioat', ...more } };
+  };
+  const known = [...models.names()].map((name) => models.get(name)!);
+  const refusals = (pf: FunctionDescription) =>
+    checkDescription({ functions: [port(), pf] }, models).map(
+      ({ path, message }) => `${path.join('.')}: ${message}`,
+    );
+
+  it('have its ids, BARs in a row in the PF, its MSI-X and FLR, and no INTx', () => {
+    const shape = models.get('ioat')!.shape({});
+    const host = fakeHost({ functions: [port(), engines({ numvfs: 2 })], models: known });
+    const pf = find(host, '0000:01:00.0');
+    const [first, second] = vfs(pf);
+    expect(pf.sriov!.vfDevice).toBe(shape.device);
+    expect(first).toMatchObject({
+      shape: { device: shape.device, classCode: shape.classCode, msix: shape.msix },
+    });
+    expect(first!.shape.interruptPin).toBe(0);
+    expect(first!.canReset).toBe(true);
+    const [bar] = pf.sriov!.vfBars;
+    expect(bar!.size).toBe(shape.bars[0]!.size);
+    expect([first, second].map((vf) => vf!.bars[0]!.address)).toEqual([
+      bar!.address,
+      bar!.address + BigInt(bar!.size),
+    ]);
+  });
+
+  it('ids can be others', () => {
+    const host = fakeHost({ functions: [port(), engines({ numvfs: 1, vfDevice: 0x1234 })], models: known });
+    expect(vfs(find(host, '0000:01:00.0'))[0]!.shape.device).toBe(0x1234);
+  });
+
+  it.each<[Partial<SriovDescription>, string[]]>([
+    [{}, []],
+    [{ model: 'iota' }, ['functions.1.sriov.model: unknown model "iota" (did you mean "ioat"?)']],
+    [{ bars: block.bars! }, ['functions.1.sriov.bars: model ioat has its own BARs: expected none here']],
+    [{ config: new Uint8Array(256) }, ['functions.1.sriov.config: ']],
+    [{ model: 'serial' }, ['functions.1.sriov.model: BAR 0 of serial: io: VFs have memory BARs only']],
+    [{ options: { channels: 99 } }, ['functions.1.sriov.options: ']],
+    [{ migration: { flags: ['stop-copy'] } }, []],
+    [
+      { model: 'edu', migration: { flags: ['stop-copy'] } },
+      ["functions.1.sriov.migration: model edu can't be saved"],
+    ],
+  ])('%j', (sriov, messages) => {
+    const found = refusals(engines(sriov));
+    expect(found).toHaveLength(messages.length);
+    for (const [i, message] of messages.entries()) expect(found[i]).toContain(message);
+  });
+
+  it('a profile that needs more of the PF than its VFs have', () => {
+    const wide = {
+      ...models.get('ioat')!,
+      shape: ({ size = 0x4000 }) => ({
+        ...models.get('ioat')!.shape({}),
+        bars: [{ index: 0, kind: 'memory64' as const, size: size as number }],
+      }),
+    };
+    const of = (size: number) =>
+      checkDescription(
+        { functions: [port(), engines({ profiles: [{ name: 'one', options: { size } }] })] },
+        modelLookup([wide]),
+      ).map(({ message }) => message);
+    expect(of(0x4000)).toEqual([]);
+    expect(of(0x8000)).toEqual(['bars[0]: expected no more than the VFs have: memory64, 16384 bytes']);
+  });
+
+  it('options without a model', () => {
+    const [first] = problems(port(), nic({ options: { channels: 2 } }));
+    expect(first).toBe('functions.1.sriov.options: options need a model');
+  });
+});
 
 describe('what can not be built', () => {
   it.each<[Partial<SriovDescription>, string]>([

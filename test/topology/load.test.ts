@@ -64,6 +64,13 @@ describe('mistakes are told with place, value and what was expected', () => {
       /^my\.yaml:2:119: functions\[0\].sriov\.stride: 0: expected 1 or more for 2 VFs$/,
     ],
     [
+      "options of the VFs' model",
+      functions(
+        '{ bdf: 0000:00:04.0, vendor: 1, device: 2, pcie: { type: rc-endpoint }, sriov: { model: engine, options: { chanels: 2 }, total_vfs: 1, offset: 1 } }',
+      ),
+      /^my\.yaml:2:112: functions\[0\].sriov\.options\.chanels: unknown key "chanels"/,
+    ],
+    [
       'a missing key',
       functions('{ model: engine }'),
       /^my\.yaml:2:5: functions\[0\]: bdf is missing: expected a full BDF in lower case, like 0000:00:04.0$/,
