@@ -35,7 +35,9 @@ export function printFields(fields: Decoded): string {
 /** The fields of `after` that differ from `before`: what the ioctl wrote back. */
 export function changed(before: Decoded, after: Decoded): Decoded {
   return Object.fromEntries(
-    Object.entries(after).filter(([name, value]) => field(name, before[name]) !== field(name, value)),
+    Object.entries(after).filter(
+      ([name, value]) => name in before && field(name, before[name]) !== field(name, value),
+    ),
   );
 }
 
@@ -54,10 +56,15 @@ function peek(caller: Caller, address: bigint, length: number): Buffer | undefin
   return undefined;
 }
 
-/** The struct at `address`, or undefined (see peek). */
+/** The struct at `address`, as far as the caller says that it has one (argsz of VFIO, size of iommufd); or undefined (see peek). */
 export function peekStruct(caller: Caller, shape: Struct<Fields>, address: bigint): Decoded | undefined {
   const bytes = peek(caller, address, shape.size);
-  return bytes && shape.decode(bytes);
+  if (!bytes) return undefined;
+  const [first] = Object.keys(shape.fields);
+  const length = first === 'argsz' || first === 'size' ? bytes.readUInt32LE() : shape.size;
+  return Object.fromEntries(
+    Object.entries(shape.decode(bytes)).filter(([name]) => name === first || shape.offsets[name]! < length),
+  );
 }
 
 /** A C string of at most 64 bytes that does not cross a page, so that a short one at the end of a mapping is still read. */
