@@ -91,7 +91,7 @@ class TableDirectory<S> implements DirectoryNode {
     const { alive, key, volatile, filesystem } = type.options;
     if (key) this.key = key(subject);
     const object = typeof this.key === 'object' && this.key ? this.key : place.object;
-    const lives = alive ? () => alive(subject) && place.alive() : place.alive;
+    const lives = alive ? () => place.alive() && alive(subject) : place.alive;
     this.place = alive || key ? { path: place.path, alive: lives, object, owners: place.owners } : place;
     if (volatile) this.volatile = true;
     if (filesystem) this.filesystem = filesystem;
@@ -117,13 +117,18 @@ class TableDirectory<S> implements DirectoryNode {
     for (const family of this.type.families) yield* family.names(this.subject);
   }
 
-  /** nlink counts real subdirectories only; virt-host-validate takes more than 2 at iommu_groups for a working IOMMU. */
   attributes() {
-    let nlink = 2;
-    for (const row of this.type.rows.values()) if (row.kind === 'directory' && this.has(row)) nlink++;
-    for (const family of this.type.families)
-      if (family.kind === 'directory') for (const _ of family.names(this.subject)) nlink++;
+    const nlink = 2 + (this.place.alive() ? this.subdirectories() : 0);
     return { mode: this.type.options.mode ?? 0o755, ...ownershipAt(this.place), nlink };
+  }
+
+  /** Real ones only; virt-host-validate takes an nlink of more than 2 at iommu_groups for a working IOMMU. */
+  private subdirectories(): number {
+    let count = 0;
+    for (const row of this.type.rows.values()) if (row.kind === 'directory' && this.has(row)) count++;
+    for (const family of this.type.families)
+      if (family.kind === 'directory') for (const _ of family.names(this.subject)) count++;
+    return count;
   }
 
   own(changes: Ownership): void {
@@ -166,12 +171,13 @@ export function link<S>(
     kind: 'symlink',
     name,
     when,
-    // The text of an inode is cached: a link that points elsewhere is another one.
-    node: (subject, place) =>
-      linkNode(place, () => target(subject), {
-        volatile,
-        ...((volatile || told) && { key: target(subject) }),
-      }),
+    node(subject, place) {
+      if (!volatile && !told) return linkNode(place, () => target(subject), { volatile });
+      // The text of an inode is cached: a link that points elsewhere is another one. Whoever has looked this one up reads it when its target
+      // has gone, too.
+      const path = target(subject);
+      return linkNode(place, () => path, { volatile, key: path });
+    },
   };
 }
 
@@ -198,14 +204,15 @@ export function entry<S>(
   return { form: 'row', kind, name, when, node };
 }
 
-/** A directory about the same object: power/, parameters/, bus/pci/. */
+/** A directory about the same object: power/, parameters/, bus/pci/. Where it comes and goes, it goes for whoever has it open, too. */
 export function subdirectory<S>(
   name: string,
   entries: readonly Entry<S>[],
-  options: DirectoryOptions<S> & { when?: Presence<S> } = {},
+  { when, alive, ...options }: DirectoryOptions<S> & { when?: Presence<S> } = {},
 ): Entry<S> {
-  const type = new DirectoryClass(entries, options);
-  return entry('directory', name, (subject, place) => type.at(subject, place), options.when);
+  const lives = when && alive ? (subject: S) => when(subject) && alive(subject) : (when ?? alive);
+  const type = new DirectoryClass(entries, { ...options, ...(lives && { alive: lives }) });
+  return entry('directory', name, (subject, place) => type.at(subject, place), when);
 }
 
 /** Children by name: how to list them, how to find one. */
