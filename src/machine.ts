@@ -1,5 +1,6 @@
 /** Wires the layers into one pretend machine, and takes it apart again. */
 
+import { Broadcasts } from './client/broadcasts.js';
 import { Probes } from './client/probe.js';
 import type { WatchedRegister } from './devices/contract.js';
 import { models } from './devices/index.js';
@@ -13,7 +14,7 @@ import { createType1, openIommufd } from './iommu/index.js';
 import { Doorbells } from './memory/doorbells.js';
 import { MemfdProvider } from './memory/memfds.js';
 import { native } from './native/index.js';
-import { createRoot, staleBy, toUevent, type Uevent } from './projections/index.js';
+import { createRoot, netlinkMessage, staleBy, toUevent, type Uevent } from './projections/index.js';
 import { profileFile } from './topology/profile-file.js';
 import { Vfio } from './vfio/vfio.js';
 import { Dispatcher, loudObserver, type Observer } from './vfs/dispatch.js';
@@ -35,6 +36,8 @@ export interface ClientCache {
   forget(stale: Stale): void;
   /** Resolves when all is forgotten; undefined when it is. */
   settled(): Promise<void> | undefined;
+  /** It is not settled before `done` is, which never rejects. */
+  hold(done: Promise<unknown>): void;
 }
 
 export class Machine {
@@ -44,10 +47,14 @@ export class Machine {
   readonly dispatcher: Dispatcher;
   /** Shared by all who serve this machine: a descriptor that one of them gave out is known to the others. */
   readonly probes = new Probes();
+  /** The same, for network namespaces. */
+  readonly broadcasts = new Broadcasts();
   /** What a netlink socket would tell udev, told synchronously. */
   readonly uevents = new ChangeBus<Uevent>();
   private readonly caches = new Set<ClientCache>();
   private seqnum = 0;
+  /** Resolves when the last event has been broadcast. */
+  private broadcast: Promise<unknown> = Promise.resolve();
   private readonly memfds: MemfdProvider | undefined;
   private readonly doorbells: Doorbells | undefined;
 
@@ -69,7 +76,10 @@ export class Machine {
     this.host.changes.subscribe((change) => this.doorbells?.changed(change));
     this.host.uevents.subscribe((event) => {
       this.seqnum++;
-      if (this.uevents.isHeard) this.uevents.emit(toUevent(event, this.seqnum, this.vfio.majors));
+      if (!this.uevents.isHeard && !this.broadcasts.isHeard) return;
+      const told = toUevent(event, this.seqnum, this.vfio.majors);
+      this.uevents.emit(told);
+      if (this.broadcasts.isHeard) this.announce(told);
     });
     this.host.applyInitialBindings();
     this.dispatcher = new Dispatcher(options.observers ?? [loudObserver]);
@@ -96,6 +106,13 @@ export class Machine {
       unsubscribe();
       this.caches.delete(cache);
     };
+  }
+
+  /** In order, and not before whoever hears it finds the tree as it is now; whoever caused it is answered after that. */
+  private announce(event: Uevent): void {
+    const message = netlinkMessage(event);
+    this.broadcast = Promise.all([this.broadcast, this.settled()]).then(() => this.broadcasts.send(message));
+    for (const cache of this.caches) cache.hold(this.broadcast);
   }
 
   private forget(stale: Stale): void {

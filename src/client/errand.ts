@@ -10,6 +10,8 @@ export const ACT_FOR_COMMAND = 0x0000eff7;
 export const DELIVER_COMMAND = 0x0000eff8;
 /** The name of an open file without a path, into 64 bytes; returns its length, 0 for a file that has a path. */
 export const NAME_COMMAND = 0x0000eff9;
+/** Broadcast the host's uevents in the network namespace of a socket of the caller's, whose number is the argument. */
+export const BROADCAST_COMMAND = 0x0000effa;
 
 export const actFor = struct('ActFor', {
   /** For whom. */

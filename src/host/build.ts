@@ -102,10 +102,8 @@ class PretendHost implements Host {
       probe: (fn) => this.drivers.deviceAdded(fn),
       neighbour: ({ address }, number) =>
         this.functions.get(formatBdf({ ...address, device: number >> 3, function: number & 7 })),
-      changed: (pf) => {
-        this.changes.emit({ kind: 'vfs-changed', function: pf });
-        this.uevents.emit({ action: 'change', subject: { kind: 'pci', function: pf } });
-      },
+      changed: (pf) => this.changes.emit({ kind: 'vfs-changed', function: pf }),
+      tell: (fn) => this.uevents.emit({ action: 'change', subject: { kind: 'pci', function: fn } }),
     });
     this.profiles = new Profiles(
       { roots: plan.roots, models, changes: this.changes, uevents: this.uevents },

@@ -15,7 +15,7 @@ export type HostChange =
   | { readonly kind: 'emulated-changed' | 'emulated-removed'; readonly function: PciFunction }
   | { readonly kind: 'slot-removed'; readonly name: string }
   | { readonly kind: 'service-unbound'; readonly service: PortService }
-  /** VFs of this PF have come or gone (KOBJ_CHANGE of the PF). */
+  /** VFs of this PF have come or gone. */
   | { readonly kind: 'vfs-changed'; readonly function: PciFunction }
   /** Pulled out while in use: `present` is false from now on, `function-removed` follows. */
   | { readonly kind: 'function-lost'; readonly function: PciFunction }
@@ -42,7 +42,14 @@ export type Kobject =
       readonly also?: readonly string[];
     }
   | { readonly kind: 'vfio-group'; readonly name: string; readonly minor: number }
-  | { readonly kind: 'slot'; readonly name: string };
+  | { readonly kind: 'slot'; readonly name: string }
+  /** Whatever has a `uevent` file, by its path (`sys/…`), with what the file says. */
+  | {
+      readonly kind: 'written';
+      readonly path: string;
+      readonly subsystem: string;
+      readonly variables: readonly string[];
+    };
 
 /** kobject_uevent(): told at the point where the kernel tells udev. */
 export interface KobjectEvent {

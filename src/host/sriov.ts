@@ -59,6 +59,8 @@ export interface FunctionKeeper {
   neighbour(fn: PciFunction, devfn: number): PciFunction | undefined;
   /** VFs of `pf` have come or gone. */
   changed(pf: PciFunction): void;
+  /** KOBJ_CHANGE. */
+  tell(fn: PciFunction): void;
 }
 
 export class Sriov implements SriovControl {
@@ -97,10 +99,12 @@ export class Sriov implements SriovControl {
       if (driverOverride !== undefined) vf.driverOverride = driverOverride;
       pf.vfs.set(index, vf);
       this.keeper.announce(vf);
+      this.keeper.tell(vf); // pci_iov_sysfs_link()
       this.keeper.probe(vf);
     }
     pf.numVfs = count;
     this.keeper.changed(fn);
+    this.keeper.tell(fn);
   }
 
   async disable(fn: PciFunction): Promise<void> {

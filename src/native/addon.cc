@@ -11,6 +11,7 @@
 #include "guard.h"
 #include "mapping.h"
 #include "mount.h"
+#include "netlink.h"
 #include "pin-handle.h"
 #include "process-handle.h"
 #include "signals.h"
@@ -36,6 +37,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   installGuard();
   Environment::install(env);
   exportMount(env, exports);
+  exportNetlink(env, exports);
   exportChannel(env, exports);
   exportBacking(env, exports);
   exportMapping(env, exports);

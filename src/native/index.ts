@@ -149,6 +149,14 @@ export interface Native {
   bindMount(source: string, target: string, recursive: boolean): void;
   /** umount2(2); `detach` is MNT_DETACH. */
   unmount(target: string, detach: boolean): void;
+  /** A netlink socket of NETLINK_KOBJECT_UEVENT. */
+  isUeventSocket(fd: number): boolean;
+  /**
+   * Has the kernel broadcast `message` (ACTION@DEVPATH and the KEY=VALUE pairs but SEQNUM, each with its NUL) in the network namespace of `fd`, as
+   * an event of its own. Returns 0 or the errno: EPERM unless both we and who made the socket have CAP_SYS_ADMIN over that namespace, EINVAL
+   * for more than 2048 bytes with header and SEQNUM. Listeners that don't read are not waited for.
+   */
+  sendUevent(fd: number, message: Uint8Array): number;
   createChannel(fd: number, bufferSize: number): FuseChannel;
   /** FUSE_DEV_IOC_BACKING_OPEN / _CLOSE. */
   backingOpen(fuseFd: number, fd: number): number;

@@ -1,6 +1,5 @@
 #include "notification.h"
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
 
 namespace {
@@ -14,11 +13,11 @@ void Notification::fail(int error) const { send(listener_, {id_, 0, -error, 0});
 
 bool Notification::isWaiting() const { return ioctl(listener_, SECCOMP_IOCTL_NOTIF_ID_VALID, &id_) == 0; }
 
-long Notification::give(int fd, bool result) const {
+long Notification::give(int fd, bool result, int flags) const {
   seccomp_notif_addfd gift{};
   gift.id = id_;
   gift.flags = result ? SECCOMP_ADDFD_FLAG_SEND : 0;
   gift.srcfd = static_cast<uint32_t>(fd);
-  gift.newfd_flags = O_CLOEXEC;
+  gift.newfd_flags = static_cast<uint32_t>(flags);
   return ioctl(listener_, SECCOMP_IOCTL_NOTIF_ADDFD, &gift);
 }

@@ -25,9 +25,9 @@ class Notification {
   void goOn() const;
   void succeed(int64_t result) const;
   void fail(int error) const;
-  // Gives the caller a descriptor of the file behind `fd`, close-on-exec, which answers the call if it is the `result`. Returns its number there;
-  // -1 with errno when its table is full, or it is gone.
-  long give(int fd, bool result) const;
+  // Gives the caller a descriptor of the file behind `fd`, with O_CLOEXEC or without, which answers the call if it is the `result`. Returns its
+  // number there; -1 with errno when its table is full, or it is gone.
+  long give(int fd, bool result, int flags) const;
 
   // The thread still waits: its number is nobody else's, and what was read from its memory is its own.
   bool isWaiting() const;

@@ -24,6 +24,7 @@
 #include "supervised-files.h"
 #include "supervised-ioctls.h"
 #include "supervised-names.h"
+#include "supervised-sockets.h"
 #include "supervision.h"
 
 namespace {
@@ -51,7 +52,7 @@ struct Row {
 constexpr Row kRows[] = {
     {SYS_stat, answerStat},     {SYS_lstat, answerStat},   {SYS_fstat, answerStat},
     {SYS_newfstatat, answerStat}, {SYS_statx, answerStat},   {SYS_statfs, answerStatfs},
-    {SYS_fstatfs, answerStatfs},  {SYS_ioctl, answerIoctl},
+    {SYS_fstatfs, answerStatfs},  {SYS_ioctl, answerIoctl},    {SYS_socket, answerSocket},
     {SYS_readlink, answerReadlink}, {SYS_readlinkat, answerReadlink},
 };
 

@@ -39,7 +39,7 @@ void install(Notification& call, int file, const ActFor& act) {
   snprintf(path, sizeof path, "self/fd/%d", file);
   Descriptor opened(open(path, static_cast<int>(act.flags) | O_CLOEXEC));
   int error = opened.get() < 0 ? errno : 0;
-  long given = error ? -1 : call.give(opened.get(), !act.delivers);
+  long given = error ? -1 : call.give(opened.get(), !act.delivers, O_CLOEXEC);
   if (!error && given < 0) error = errno;
   if (!error && !act.delivers) return;
   int result = 0;

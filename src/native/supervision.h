@@ -31,6 +31,12 @@ struct ActFor {
 constexpr unsigned kDeliver = 0x0000eff8;
 // The name of an open file without a path, into 64 bytes at the argument. Returns its length; 0 for a file that has a path.
 constexpr unsigned kNameOf = 0x0000eff9;
+// On the host's /sys: the argument is a socket of NETLINK_KOBJECT_UEVENT of the supervisor's, in whose network namespace the host's events are
+// broadcast for as long as the supervisor lives.
+constexpr unsigned kBroadcastBy = 0x0000effa;
+
+// In the host's /sys where the real machine's is shown, too (src/run/merged.ts).
+constexpr char kRealBeside[] = ".real";
 
 // Inode numbers say which character device a file stands for, as FUSE can't say it otherwise (src/transports/fuse/inode-number.ts).
 constexpr uint64_t kDeviceInode = uint64_t{1} << 52;

@@ -10,7 +10,7 @@ import { procfs } from './procfs/index.js';
 import { sysfs } from './sysfs/index.js';
 
 export { staleBy } from './stale.js';
-export { toUevent, type Uevent } from './uevents.js';
+export { netlinkMessage, toUevent, type Uevent } from './uevents.js';
 export type { VfioDeviceView, VfioGroupView, VfioView } from './vfio-view.js';
 export { hostMounts, hostMountsOf };
 

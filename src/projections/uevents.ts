@@ -12,13 +12,15 @@ export interface Uevent {
   readonly action: KobjectEvent['action'];
   /** Below /sys: `/devices/pci0000:00/0000:00:04.0`. */
   readonly devpath: string;
-  readonly subsystem: 'pci' | 'mdev' | 'auxiliary' | 'vfio-dev' | 'vfio' | 'slots';
+  /** Bus or class: `pci`, `vfio`; of what is neither the kset: `slots`, `drivers`. */
+  readonly subsystem: string;
   /** All of the message's KEY=VALUE pairs, in its order. */
   readonly properties: Readonly<Record<string, string>>;
 }
 
 type Majors = { readonly group: number; readonly device: number };
 
+/** kobject_uevent_env(). Unbound devices are not to have their module loaded again (zap_modalias_env()). */
 export function toUevent(
   { action, subject, synthetic = [] }: KobjectEvent,
   seqnum: number,
@@ -31,7 +33,7 @@ export function toUevent(
     `DEVPATH=${devpath}`,
     `SUBSYSTEM=${subsystem}`,
     ...synthetic,
-    ...lines,
+    ...(action === 'unbind' ? lines.filter((line) => !line.startsWith('MODALIAS=')) : lines),
     `SEQNUM=${seqnum}`,
   ];
   const properties = Object.fromEntries(
@@ -40,13 +42,24 @@ export function toUevent(
   return { seqnum, action, devpath, subsystem, properties };
 }
 
+/** The message that a socket gets, less SEQNUM, which the kernel that carries it adds: it counts for all of its machine. */
+export function netlinkMessage({ action, devpath, properties }: Uevent): Buffer {
+  const { SEQNUM: _, ...carried } = properties;
+  const pairs = Object.entries(carried).map(([key, value]) => `${key}=${value}\0`);
+  return Buffer.from(`${action}@${devpath}\0${pairs.join('')}`);
+}
+
 function describe(
   subject: KobjectEvent['subject'],
   majors: Majors,
-): { path: string; subsystem: Uevent['subsystem']; lines: readonly string[] } {
+): { path: string; subsystem: string; lines: readonly string[] } {
+  if (subject.kind === 'written') {
+    const { path, subsystem, variables: lines } = subject;
+    return { path, subsystem, lines };
+  }
   if (subject.kind === 'pci') {
     const { function: fn } = subject;
-    return { path: paths.function(fn), subsystem: 'pci', lines: [...variables(fn), ...(subject.also ?? [])] };
+    return { path: paths.function(fn), subsystem: 'pci', lines: [...(subject.also ?? []), ...variables(fn)] };
   }
   if (subject.kind === 'mdev' || subject.kind === 'auxiliary') {
     const { function: fn, driver, kind } = subject;
@@ -66,10 +79,10 @@ function describe(
     path: `${paths.function(subject.function)}/vfio-dev/${name}`,
     subsystem: 'vfio-dev',
     lines: [
+      ...(subject.also ?? []),
       ...(minor === undefined
         ? []
         : nodeVariables({ major: majors.device, minor, name: `vfio/devices/${name}` })),
-      ...(subject.also ?? []),
     ],
   };
 }

@@ -113,6 +113,7 @@ export async function serve(machine: Machine, at: string, wanted: TransportChoic
   }
   const running = await fuseTransport.serve(machine.root, machine.dispatcher, directory, {
     probes: machine.probes,
+    broadcasts: machine.broadcasts,
   });
   const { passthrough, why } = await running.session.ready;
   machine.setMappable(passthrough);

@@ -74,6 +74,7 @@ export class Views implements ViewServer {
     const session = new FuseSession(root, machine.dispatcher, {
       fd: copy,
       probes: machine.probes,
+      broadcasts: machine.broadcasts,
       namespace,
       ...(owner && { owner }),
     });

@@ -99,7 +99,7 @@ describe('one function of two thousand', () => {
   beforeAll(() => {
     machine = createMachine(description(2000));
     fn = find(machine, 'vfio-pci');
-    machine.keepTrue({ forget: () => undefined, settled: () => undefined });
+    machine.keepTrue({ forget: () => undefined, settled: () => undefined, hold: () => undefined });
     return () => machine.destroy();
   });
 

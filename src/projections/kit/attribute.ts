@@ -45,7 +45,8 @@ export interface TextSpec<S> {
   /** Default: what show and store allow (0444, 0644, 0200). */
   readonly mode?: number;
   show?(subject: S): Shown;
-  store?(subject: S, text: string, caller: Caller): MaybeAsync<void>;
+  /** `path`: of the attribute. */
+  store?(subject: S, text: string, caller: Caller, path: string): MaybeAsync<void>;
   /** Of an attribute that sysfs_notify() is called for. */
   readonly notice?: Notice;
 }
@@ -128,7 +129,7 @@ class TextFile<S> implements OpenFile {
     if (!this.spec.store) return refuse('EIO', `${this.place.path} takes no commands`);
     if (data.length === 0) return 0;
     const taken = Math.min(data.length, PAGE_SIZE);
-    const done = this.spec.store(this.subject, data.toString('latin1', 0, taken), caller);
+    const done = this.spec.store(this.subject, data.toString('latin1', 0, taken), caller, this.place.path);
     return done ? done.then(() => taken) : taken;
   }
 

@@ -12,10 +12,11 @@ import { emulatedBelow, emulatedBus, emulatedDirectory } from './emulated.js';
 export const modalias = ({ name }: { readonly name: string }): string =>
   `MODALIAS=auxiliary:${name.slice(0, name.lastIndexOf('.'))}`;
 
-export function auxiliaryBus({ host: { auxiliaries } }: Model): Entry<void>[] {
+export function auxiliaryBus(model: Model): Entry<void>[] {
+  const { auxiliaries } = model.host;
   if (auxiliaries.makers.size === 0) return [];
   return [
-    emulatedBus<Auxiliary>({
+    emulatedBus<Auxiliary>(model, {
       name: 'auxiliary',
       devices: auxiliaries.devices,
       drivers: new Map([...auxiliaries.makers.values()].map(({ driver, module }) => [driver, module])),

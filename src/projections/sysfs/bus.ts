@@ -41,7 +41,7 @@ function driverDirectory({ host }: Model): DirectoryClass<PciDriver> {
       text('unbind', { store: (driver, content) => drivers.unbind(driver, parseName(content)) }),
       text('new_id', { store: (driver, content) => drivers.newId(driver, cString(content)) }),
       text('remove_id', { store: (driver, content) => drivers.removeId(driver, cString(content)) }),
-      plainUevent(),
+      plainUevent(host, 'drivers'),
       link('module', (driver) => paths.module(driver.module), {
         when: (driver) => host.modules.has(driver.module),
       }),
@@ -85,6 +85,6 @@ export function pciBus(model: Model): Entry<void> {
         alignment = cString(content).split('\n')[0] ?? '';
       },
     }),
-    plainUevent(),
+    plainUevent(host, 'bus'),
   ]);
 }

@@ -62,7 +62,7 @@ export function emulatedDirectory<D extends Emulated>(
       }),
       ...own,
       vfioDevices<D>(model, ({ fn }) => fn),
-      deviceUevent((device) => [
+      deviceUevent(model.host, bus, (device) => [
         ...driverVariables(device.bound ? device.driver : undefined),
         ...variables(device),
       ]),
@@ -85,7 +85,7 @@ export interface EmulatedBus<D extends Emulated> {
 }
 
 /** /sys/bus/<name> */
-export function emulatedBus<D extends Emulated>(bus: EmulatedBus<D>): Entry<void> {
+export function emulatedBus<D extends Emulated>({ host }: Model, bus: EmulatedBus<D>): Entry<void> {
   const { devices, drivers } = bus;
   const named = (content: string): D => {
     const name = parseName(content);
@@ -95,7 +95,7 @@ export function emulatedBus<D extends Emulated>(bus: EmulatedBus<D>): Entry<void
     [
       text('bind', { store: (name, content) => bus.bind(name, named(content)) }),
       text('unbind', { store: (name, content) => bus.unbind(name, named(content)) }),
-      plainUevent(),
+      plainUevent(host, 'drivers'),
       link('module', (name) => paths.module(drivers.get(name)!)),
       links(
         emulated<string, D>(devices, (name, { bound, active, driver }) => bound && active && driver === name),
@@ -123,7 +123,7 @@ export function emulatedBus<D extends Emulated>(bus: EmulatedBus<D>): Entry<void
       },
     }),
     text('drivers_probe', { store: (_, content) => bus.probe(named(content)) }),
-    plainUevent(),
+    plainUevent(host, 'bus'),
   ]);
 }
 

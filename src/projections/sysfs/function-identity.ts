@@ -54,5 +54,5 @@ export const identity = ({ host }: Model): Entry<PciFunction>[] => [
     when: ({ onboard }) => onboard?.acpiIndex !== undefined,
     show: ({ onboard }) => onboard!.acpiIndex!,
   }),
-  deviceUevent(variables, { host, subject: (fn) => ({ kind: 'pci', function: fn }) }),
+  deviceUevent(host, 'pci', variables),
 ];

@@ -13,7 +13,7 @@ import { modules } from './modules.js';
 import { pciExpressBus } from './pci-express.js';
 import { busesBelow, functionDirectory } from './pci-function.js';
 import { power } from './power.js';
-import { deviceUevent } from './uevent.js';
+import { silentUevent } from './uevent.js';
 import { vfioVirtualDevices } from './vfio.js';
 
 /** pciDDDD:BB: a host bridge with its root bus and the functions on it. */
@@ -36,7 +36,7 @@ function hostBridges(model: Model): Entry<void> {
     { names: () => byName.keys(), find: (_, name) => byName.get(name) },
     new DirectoryClass<PciBus>(
       [
-        deviceUevent(),
+        silentUevent(),
         power(model),
         subdirectory(
           'pci_bus',

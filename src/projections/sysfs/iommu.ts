@@ -145,7 +145,7 @@ function unitDirectory<S>(model: Model): Entry<S> {
     }),
     link('subsystem', () => paths.class('iommu')),
     power(model),
-    deviceUevent(),
+    deviceUevent(host, 'iommu'),
   ]);
   const name = iommuName(host);
   return directories<S, Host>(

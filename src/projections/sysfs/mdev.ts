@@ -101,10 +101,11 @@ export function mediation(model: Model): Entry<PciFunction>[] {
 }
 
 /** /sys/bus/mdev: its drivers match nothing, devices are theirs from the start (mdev_bus_type.match). */
-export function mdevBus({ host: { mdevs } }: Model): Entry<void>[] {
+export function mdevBus(model: Model): Entry<void>[] {
+  const { mdevs } = model.host;
   if (!mdevs.supported) return [];
   return [
-    emulatedBus<Mdev>({
+    emulatedBus<Mdev>(model, {
       name: 'mdev',
       devices: mdevs.devices,
       drivers: mdevs.drivers,

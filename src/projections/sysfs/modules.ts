@@ -83,7 +83,7 @@ export function modules(model: Model): Entry<void> {
       parameters(),
       drivers(),
       text('version', { when: ({ version }) => version !== undefined, show: ({ version }) => version! }),
-      plainUevent(),
+      plainUevent(host, 'module'),
     ],
     { alive: (row) => host.modules.get(row.name) === row, key: (row) => row },
   );

@@ -21,7 +21,8 @@ import { findFunction, paths } from '../paths.js';
 import { deviceUevent, plainUevent } from './uevent.js';
 
 /** Directories of a port's services in the port's own directory. */
-export function portServiceDirectories({ host: { services } }: Model): Entry<PciFunction> {
+export function portServiceDirectories({ host }: Model): Entry<PciFunction> {
+  const { services } = host;
   const has = (service: PortService) => services.hasDriver(service);
   const type = new DirectoryClass<PortService>(
     [
@@ -29,7 +30,7 @@ export function portServiceDirectories({ host: { services } }: Model): Entry<Pci
       link('subsystem', () => paths.serviceBus),
       // Devices without callbacks have no attributes in it (pm_runtime_no_callbacks()).
       subdirectory('power', []),
-      deviceUevent((service) => (has(service) ? [`DRIVER=${service.driver}`] : [])),
+      deviceUevent(host, 'pci_express', (service) => (has(service) ? [`DRIVER=${service.driver}`] : [])),
     ],
     { key: ({ port, name }) => `${name} of ${port.bdf}`, volatile: true },
   );
@@ -69,7 +70,7 @@ export function pciExpressBus({ host }: Model): Entry<void> {
   const driver = new DirectoryClass<string>([
     text('bind', { store: (name, content) => bus.bind(name, known(content)) }),
     text('unbind', { store: (name, content) => bus.unbind(name, known(content)) }),
-    plainUevent(),
+    plainUevent(host, 'drivers'),
     links(bound, paths.service),
   ]);
   const drivers: Children<void, string> = {
@@ -86,6 +87,6 @@ export function pciExpressBus({ host }: Model): Entry<void> {
       },
     }),
     text('drivers_probe', { store: (_, content) => bus.probe(known(content)) }),
-    plainUevent(),
+    plainUevent(host, 'bus'),
   ]);
 }

@@ -60,7 +60,7 @@ function busDirectory(model: Model, options = {}): DirectoryClass<PciBus> {
       link('device', paths.busOwner),
       link('subsystem', () => paths.class('pci_bus')),
       power(model),
-      deviceUevent(),
+      deviceUevent(model.host, 'pci_bus'),
     ],
     {
       alive: (bus) =>

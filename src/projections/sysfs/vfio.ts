@@ -17,7 +17,11 @@ import { power } from './power.js';
 import { deviceUevent, type NodeNumbers, nodeVariables } from './uevent.js';
 
 /** `dev` and `uevent` of a device that may have a node in /dev. */
-function nodeFiles<S>(numbers: (subject: S) => NodeNumbers | undefined): Entry<S>[] {
+function nodeFiles<S>(
+  { host }: Model,
+  subsystem: string,
+  numbers: (subject: S) => NodeNumbers | undefined,
+): Entry<S>[] {
   return [
     text('dev', {
       when: (subject) => numbers(subject) !== undefined,
@@ -26,7 +30,7 @@ function nodeFiles<S>(numbers: (subject: S) => NodeNumbers | undefined): Entry<S
         return `${major}:${minor}`;
       },
     }),
-    deviceUevent((subject) => {
+    deviceUevent(host, subsystem, (subject) => {
       const found = numbers(subject);
       return found ? nodeVariables(found) : [];
     }),
@@ -38,7 +42,7 @@ function vfioDeviceDirectory(model: Model): DirectoryClass<VfioDeviceView> {
   const { vfio } = model;
   return new DirectoryClass<VfioDeviceView>(
     [
-      ...nodeFiles<VfioDeviceView>(({ name, cdevMinor }) =>
+      ...nodeFiles<VfioDeviceView>(model, 'vfio-dev', ({ name, cdevMinor }) =>
         cdevMinor === undefined
           ? undefined
           : { major: vfio.majors.device, minor: cdevMinor, name: `vfio/devices/${name}` },
@@ -116,7 +120,7 @@ export function vfioVirtualDevices(model: Model): Entry<void>[] {
   const { vfio } = model;
   const group = new DirectoryClass<VfioGroupView>(
     [
-      ...nodeFiles<VfioGroupView>(({ name, minor }) => ({
+      ...nodeFiles<VfioGroupView>(model, 'vfio', ({ name, minor }) => ({
         major: vfio.majors.group,
         minor,
         name: `vfio/${name}`,
@@ -131,7 +135,7 @@ export function vfioVirtualDevices(model: Model): Entry<void>[] {
     },
   );
   const misc = new DirectoryClass<MiscDevice>([
-    ...nodeFiles<MiscDevice>((device) => device),
+    ...nodeFiles<MiscDevice>(model, 'misc', (device) => device),
     link('subsystem', () => paths.class('misc')),
     power(model),
   ]);

@@ -12,7 +12,7 @@ import {
   POLL_SCHEDULE_NOTIFY,
   TransferIn,
 } from '../../abi/fuse/protocol.js';
-import { ACT_FOR_COMMAND, DELIVER_COMMAND, NAME_COMMAND } from '../../client/errand.js';
+import { ACT_FOR_COMMAND, BROADCAST_COMMAND, DELIVER_COMMAND, NAME_COMMAND } from '../../client/errand.js';
 import { andThen, type Caller } from '../../vfs/caller.js';
 import { NewDescriptor, type OpenFile, Poll } from '../../vfs/node.js';
 import { openRequest } from '../file-mode.js';
@@ -124,9 +124,14 @@ function tellName(
 }
 
 export function ioctl(session: FuseSession, request: FuseRequest): void | Promise<void> {
-  const { file, node } = fileOf(session, request);
   const command = request.body.readUInt32LE(IoctlIn.command);
   const argument = request.body.readBigUInt64LE(IoctlIn.argument);
+  // On a directory, which is no open file here.
+  if (command === BROADCAST_COMMAND) {
+    session.broadcasts.add(session.callerOf(request).process, Number(BigInt.asIntN(32, argument)));
+    return replyIoctl(request, 0);
+  }
+  const { file, node } = fileOf(session, request);
   if (command === ACT_FOR_COMMAND) return session.errands.act(session, request, argument);
   if (command === DELIVER_COMMAND)
     return session.errands.deliver(request, Number(BigInt.asIntN(32, argument)));

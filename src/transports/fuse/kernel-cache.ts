@@ -23,7 +23,11 @@ export class KernelCache {
 
   forget(stale: Stale): void {
     const done = this.forgetting(stale);
-    if (!done) return;
+    if (done) this.hold(done);
+  }
+
+  /** It is not settled before `done` is, which never rejects. */
+  hold(done: Promise<unknown>): void {
     this.pending.add(done);
     void done.finally(() => this.pending.delete(done));
   }

@@ -13,6 +13,7 @@ import {
   PROTOCOL_MAJOR,
   PROTOCOL_MINOR,
 } from '../../abi/fuse/protocol.js';
+import { Broadcasts } from '../../client/broadcasts.js';
 import { RequestCaller } from '../../client/caller.js';
 import { isNativeError } from '../../client/errors.js';
 import { Probes } from '../../client/probe.js';
@@ -61,6 +62,8 @@ export interface SessionOptions {
   readonly fd?: number;
   /** Shared among sessions that serve one tree; default: its own. */
   readonly probes?: Probes;
+  /** The same: where its host's uevents are heard. */
+  readonly broadcasts?: Broadcasts;
   /** Where the connection is mounted; default: ours. */
   readonly namespace?: UserNamespace;
   /** Whom nodes belong to that nobody has given away, in the ids of that namespace; default: root. */
@@ -83,6 +86,7 @@ export class FuseSession {
   readonly clients = new Clients();
   readonly fd: number;
   readonly probes: Probes;
+  readonly broadcasts: Broadcasts;
   readonly namespace: UserNamespace;
   readonly owner: Ids;
   readonly grafts = new Grafts();
@@ -108,6 +112,7 @@ export class FuseSession {
     const { fd = native().openFuse(), probes = new Probes() } = options;
     this.fd = fd;
     this.probes = probes;
+    this.broadcasts = options.broadcasts ?? new Broadcasts();
     this.namespace = options.namespace ?? UserNamespace.own();
     this.owner = options.owner ?? root;
     this.nodes = new NodeTable(tree);
