@@ -8,7 +8,11 @@
   'targets': [
     {
       'target_name': 'vfiofs',
-      'defines': ['NAPI_VERSION=8', 'NODE_ADDON_API_CPP_EXCEPTIONS'],
+      'defines': [
+        'NAPI_VERSION=8',
+        'NODE_ADDON_API_CPP_EXCEPTIONS',
+        'VFIOFS_INTERFACE=<!(sed -n "s/^export const INTERFACE = \\([0-9]*\\);/\\1/p" src/native/interface.ts)',
+      ],
       # A system include: warnings in somebody else's header are not ours.
       'cflags_cc': ['-isystem<!(node -p "require(\'path\').resolve(require(\'node-addon-api\').include_dir)")'],
       'sources': [

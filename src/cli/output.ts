@@ -31,14 +31,14 @@ export function readyLine(ready: Ready): string {
   ].join(' · ');
 }
 
-/** By name: its module would be loaded for it, even by commands that read no topology. */
-function isTopologyError(error: unknown): error is Error {
-  return error instanceof Error && error.name === 'TopologyError';
-}
+/** By name: their modules would be loaded for it, even by commands that need neither topology nor addon. */
+const isA = (name: 'TopologyError' | 'AddonError', error: unknown): error is Error =>
+  error instanceof Error && error.name === name;
 
 /** An error as lines for standard error: what happened, then what to do. */
 export function errorLines(error: unknown): string[] {
-  if (isTopologyError(error)) return error.message.split('\n');
+  if (isA('TopologyError', error)) return error.message.split('\n');
+  if (isA('AddonError', error)) return [`vfiofs: ${error.message}`];
   if (error instanceof UserError)
     return [`vfiofs: ${error.message}`, ...(error.nextStep ? [`vfiofs: → ${error.nextStep}`] : [])];
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
@@ -48,7 +48,7 @@ export function errorLines(error: unknown): string[] {
 
 /** Exit codes of the commands, but for `run`: 0 done, 1 failed, 2 asked wrongly (usage, topology). */
 export function exitCodeOf(error: unknown): number {
-  return error instanceof UsageError || isTopologyError(error) ? 2 : 1;
+  return error instanceof UsageError || isA('TopologyError', error) ? 2 : 1;
 }
 
 export function printError(error: unknown): void {

@@ -49,6 +49,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exportWatcher(env, exports);
   exportChild(env, exports);
   exportSignals(env, exports);
+  exports.Set("interface", Napi::Number::New(env, VFIOFS_INTERFACE));
   exports.Set("counts", Napi::Function::New(env, readCounts, "counts"));
   return exports;
 }

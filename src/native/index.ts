@@ -4,6 +4,7 @@
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import { INTERFACE } from './interface.js';
 
 /** What every function below throws or rejects with. */
 export interface NativeError extends Error {
@@ -259,16 +260,30 @@ export interface Native {
 const path = fileURLToPath(new URL('../../build/Release/vfiofs.node', import.meta.url));
 let loaded: Native | undefined;
 
-/** Loads the addon on first use; throws with the command that builds it when it can't be loaded. */
-export function native(): Native {
-  if (!loaded) {
-    try {
-      loaded = createRequire(import.meta.url)(path) as Native;
-    } catch (cause) {
-      throw new Error(`the native addon can't be loaded from ${path}; build it with scripts/setup`, {
-        cause,
-      });
-    }
+/** The addon is not there, or not the one that this program was built for; says what to do. */
+export class AddonError extends Error {
+  override readonly name = 'AddonError';
+}
+
+function load(): Native {
+  let addon: Native & { interface?: number };
+  try {
+    addon = createRequire(import.meta.url)(path);
+  } catch (cause) {
+    throw new AddonError(
+      `the native addon can't be loaded from ${path}: ${(cause as Error).message}; build it with scripts/setup`,
+      { cause },
+    );
   }
+  if (addon.interface !== INTERFACE)
+    throw new AddonError(
+      `${fileURLToPath(import.meta.url)} and ${path} were not built from the same source (interface ${INTERFACE} and ${addon.interface ?? 'none'}); build both with scripts/setup`,
+    );
+  return addon;
+}
+
+/** Loads the addon on first use. AddonError when there is none that fits. */
+export function native(): Native {
+  loaded ??= load();
   return loaded;
 }
