@@ -18,13 +18,13 @@
 #include "supervision.h"
 
 namespace {
-// Under a supervised command there is a supervisor already, and the kernel allows no second one: it takes this host on, too.
-bool takenOn(const char* directory) {
+// Under a supervised command there is a supervisor already, and the kernel allows no second one: it takes this host on, too. 0, or why it does not.
+int haveTakenOn(const char* directory) {
   int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  bool taken = ioctl(fd, kSuperviseThis) == 0;
+  if (fd < 0) return errno;
+  int error = ioctl(fd, kSuperviseThis) < 0 ? errno : 0;
   close(fd);
-  return taken;
+  return error;
 }
 
 // build/Release/vfiofs-supervise, beside this program.
@@ -121,9 +121,12 @@ int startOwn(const char* directory, int lifeline, const char** what) {
 }  // namespace
 
 int startSupervision(const char* directory, int lifeline, const char** what) {
+  int error = haveTakenOn(directory);
+  if (error == EACCES) *what = "the supervisor above must not look at a file system of a user namespace below its own";
+  // Otherwise nobody of ours listens.
+  bool alone = error && error != EACCES;
+  if (alone) error = startOwn(directory, lifeline, what);
   // Whoever listens there need not worry that no supervisor of this command does.
-  bool elsewhere = takenOn(directory);
-  int error = elsewhere ? 0 : startOwn(directory, lifeline, what);
-  if (elsewhere || error) (void)!write(lifeline, kOver, sizeof kOver - 1);
+  if (!alone || error) (void)!write(lifeline, kOver, sizeof kOver - 1);
   return error;
 }

@@ -26,8 +26,10 @@ void superviseThis(Notification& call) {
   char place[64];
   struct stat directory;
   struct statfs filesystem;
-  bool ours = call.task.place(call.descriptor(0), "", place, sizeof place) && stat(place, &directory) == 0 &&
-              statfs(place, &filesystem) == 0 && filesystem.f_type == FUSE_SUPER_MAGIC && call.isWaiting();
+  if (!call.task.place(call.descriptor(0), "", place, sizeof place)) return call.goOn();
+  // Of a user namespace below ours (fuse_allow_current_process()).
+  if (stat(place, &directory) < 0) return errno == EACCES ? call.fail(EACCES) : call.goOn();
+  bool ours = statfs(place, &filesystem) == 0 && filesystem.f_type == FUSE_SUPER_MAGIC && call.isWaiting();
   if (!ours) return call.goOn();
   addOwnFilesystem(directory.st_dev);
   call.succeed(0);

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { build, gone, root, start, vfiofs } from '../cli/program.js';
+import { build, gone, mountPoint, root, start, vfiofs } from '../cli/program.js';
 
 const files = mkdtempSync(join(tmpdir(), 'vfiofs-supervision-'));
 
@@ -123,6 +123,63 @@ describe('run under run', () => {
     );
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toMatch(/^character special file\nsysfs\n([89]|\d\d)\n$/);
+  });
+
+  const cli = `${process.execPath} ${join(root, 'dist/cli/main.js')}`;
+  const user = 'setpriv --reuid 65534 --regid 65534 --clear-groups';
+  const look = 'stat -c %F /dev/vfio/1; stat -f -c %T /sys; ls /sys/bus/pci/devices | wc -l; exit 5';
+
+  test('of a user namespace below its own the supervisor may see nothing: it goes on without, and says so once', async () => {
+    const { code, out, err } = await vfiofs(
+      ['run', 'minimal', '--', 'sh', '-c', `${user} ${cli} run --keep-id -- sh -c '${look}'`],
+      { env: { HOME: '/', TMPDIR: '/tmp' } },
+    );
+    expect({ code, out }).toEqual({ code: 5, out: 'regular empty file\nfuseblk\n8\n' });
+    expect(err.split('\n').filter((line) => line.includes('supervis'))).toEqual([
+      'vfiofs-launch: not supervised: the supervisor above must not look at a file system of a user namespace below its own: Permission denied',
+    ]);
+  });
+
+  test.each([
+    ['supervised in unsupervised', 'minimal --no-supervise', ''],
+    ['unsupervised in supervised', 'minimal', '--no-supervise'],
+  ])('%s', async (_title, outer, inner) => {
+    const { code, out, err } = await vfiofs([
+      ...['run', ...outer.split(' '), '--', 'sh', '-c'],
+      `${cli} run ${inner} -- sh -c '${look}'`,
+    ]);
+    expect({ code, err }).toEqual({ code: 5, err: '' });
+    expect(out).toBe(inner ? 'regular empty file\nfuseblk\n8\n' : 'character special file\nsysfs\n8\n');
+  });
+
+  test('a mounted host is joined from inside a run, and a run starts inside a view of it: exit codes, and nothing is left', async () => {
+    const place = mountPoint();
+    await vfiofs(['mount', '--at', place.path, '--background']);
+    try {
+      for (const [outer, inner] of [
+        ['minimal', `--host ${place.path}`],
+        [`--host ${place.path}`, 'default'],
+      ] as const) {
+        const running = start(
+          [
+            ...['run', ...outer.split(' '), '--', 'bash', '-c'],
+            `${cli} run ${inner} -- sh -c 'stat -c %F /dev/vfio/1; kill -USR1 $$'; echo ended $?; read`,
+          ],
+          { open: true },
+        );
+        await running.prints('ended');
+        const supervisor = supervisorOf(running.pid);
+        running.write('\n');
+        const { code, out } = await running.ended;
+        expect({ code, out }).toEqual({ code: 0, out: 'character special file\nended 138\n' });
+        await gone(supervisor);
+      }
+      const counts = JSON.parse((await vfiofs(['ctl', 'counts', '--at', place.path])).out);
+      expect(counts.open).toMatchObject({ groups: 0, deviceFiles: 0 });
+    } finally {
+      await vfiofs(['umount', place.path]);
+      place.remove();
+    }
   });
 
   test('under somebody else who listens it goes on without, and says so', async () => {
