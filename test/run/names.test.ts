@@ -1,4 +1,7 @@
 /** What descriptors that ioctls return are called under `run`, and what stat says of them: as in the kernel they have no path. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { build, vfiofs } from '../cli/program.js';
 
@@ -67,4 +70,37 @@ fcntl.ioctl(iommu, 0x3b8e, queue) # IOMMU_FAULT_QUEUE_ALLOC
 print(os.readlink(f'/proc/self/fd/{cdev}'), os.readlink(f'/proc/self/fd/{struct.unpack("IIII", queue)[3]}'))
 `),
   ).toEqual(['/dev/vfio/devices/vfio0 anon_inode:[iommufd-pgfault]']);
+});
+
+test.each([
+  ['a variant driver’s', 'mlx5_vfio_pci', 'mlx5vf_mig'],
+  ['one that the kernel hasn’t got', 'vfio-pci', 'vfio_mig'],
+])('a migration’s data_fd: %s', async (_title, driver, name) => {
+  const topology = join(mkdtempSync(join(tmpdir(), 'vfiofs-names-')), 'host.yaml');
+  writeFileSync(
+    topology,
+    `
+functions:
+  - bdf: 0000:00:04.0
+    model: ioat
+    ${driver === 'vfio-pci' ? '' : 'vendor: 0x15b3'}
+    ${driver === 'vfio-pci' ? '' : 'device: 0x101e'}
+    driver: ${driver}
+    pcie: { type: rc-endpoint, flr: true }
+    migration: { flags: [stop-copy] }
+`,
+  );
+  const script = `
+import fcntl, os, struct, sys
+cdev, iommu = os.open('/dev/vfio/devices/vfio0', os.O_RDWR), os.open('/dev/iommu', os.O_RDWR)
+fcntl.ioctl(cdev, 0x3b76, struct.pack('IIiI', 16, 0, iommu, 0)) # VFIO_DEVICE_BIND_IOMMUFD
+for state in (3, 1, 4): # STOP_COPY, STOP, RESUMING
+    argument = bytearray(struct.pack('IIIi', 16, 2 | 1 << 17, state, -1)) # VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE, SET
+    fcntl.ioctl(cdev, 0x3b75, argument)
+    file = struct.unpack('IIIi', argument)[3]
+    if file >= 0: print(os.readlink(f'/proc/self/fd/{file}'), os.fstat(file).st_ino == os.fstat(os.eventfd(0)).st_ino)
+`;
+  const { code, out, err } = await vfiofs(['run', topology, '--', 'python3', '-c', script]);
+  rmSync(dirname(topology), { recursive: true });
+  expect({ code, err, out }).toEqual({ code: 0, err: '', out: `anon_inode:${name} True\n`.repeat(2) });
 });

@@ -29,6 +29,14 @@ const flagBits = {
   'pre-copy': MigrationFlag.PRE_COPY,
 };
 
+/** What /proc/<pid>/fd calls the data_fd, after anon_inode_getfile() of each driver; that of others, which the kernel hasn't got, at the end. */
+const fileNames: Readonly<Record<string, string>> = {
+  mlx5_vfio_pci: 'mlx5vf_mig',
+  virtio_vfio_pci: 'virtiovf_mig',
+  hisi_acc_vfio_pci: 'hisi_acc_vf_mig',
+};
+const otherFileName = 'vfio_mig';
+
 /** What of the open device migrates. */
 export interface MigratingDevice {
   readonly fn: PciFunction;
@@ -47,6 +55,7 @@ export class Migration {
   /** The client opted in (MIG_PRECOPY_INFOv2), for as long as the device is open. */
   precopyInfoV2 = false;
   private readonly arcs: readonly Arc[];
+  private readonly fileName: string;
   private readonly lock = new Lock();
   private state: number = RUNNING;
   private paused = false;
@@ -62,6 +71,7 @@ export class Migration {
   ) {
     this.flags = flags.reduce((bits, flag) => bits | flagBits[flag], 0);
     this.arcs = arcsOf(this.flags);
+    this.fileName = fileNames[device.fn.driver?.name ?? ''] ?? otherFileName;
   }
 
   getState(): MaybeAsync<number> {
@@ -181,11 +191,11 @@ export class Migration {
   load(): OpenFile {
     const { fn, backing, overlay } = this.device;
     const sizes = fn.state.memories().map(({ length }) => length);
-    this.resuming = new ResumeStream(
-      new StateImage(identityOf(fn, overlay !== undefined), sizes),
-      fn.bdf,
+    this.resuming = new ResumeStream(new StateImage(identityOf(fn, overlay !== undefined), sizes), {
+      bdf: fn.bdf,
       backing,
-    );
+      fileName: this.fileName,
+    });
     return this.resuming;
   }
 
@@ -222,6 +232,7 @@ export class Migration {
     return {
       bdf: this.device.fn.bdf,
       backing: this.device.backing,
+      fileName: this.fileName,
       get precopyInfoV2() {
         return migration.precopyInfoV2;
       },

@@ -5,13 +5,21 @@ import type { Loaded, StateImage } from './state-image.js';
 
 export class ResumeStream implements OpenFile {
   readonly stream = true;
+  readonly backing: OpenFile['backing'];
+  readonly anonymous: string;
   private dead = false;
 
   constructor(
     private readonly image: StateImage,
-    private readonly bdf: string,
-    readonly backing: OpenFile['backing'],
-  ) {}
+    private readonly device: {
+      readonly bdf: string;
+      readonly backing: OpenFile['backing'];
+      readonly fileName: string;
+    },
+  ) {
+    this.backing = device.backing;
+    this.anonymous = device.fileName;
+  }
 
   write(_offset: bigint, data: Buffer): number {
     if (this.dead) refuse('ENODEV', 'the device is not being loaded (any more)');
@@ -36,6 +44,6 @@ export class ResumeStream implements OpenFile {
   }
 
   describe(): string {
-    return `state to load into ${this.bdf}`;
+    return `state to load into ${this.device.bdf}`;
   }
 }

@@ -10,6 +10,8 @@ import { readArgument } from '../arguments.js';
 export interface SavedDevice {
   readonly bdf: string;
   readonly backing: OpenFile['backing'];
+  /** What the data_fd is called (OpenFile.anonymous). */
+  readonly fileName: string;
   /** `body` while nothing changes the device's state; EINVAL unless it is copied ahead now. */
   whileCopying<T>(body: () => MaybeAsync<T>): MaybeAsync<T>;
   /** What changed since it was last asked, as records. */
@@ -21,6 +23,7 @@ export interface SavedDevice {
 export class SaveStream implements OpenFile {
   readonly stream = true;
   readonly backing: OpenFile['backing'];
+  readonly anonymous: string;
   private phase: 'copying' | 'complete' | 'dead';
   private queue: Buffer[];
   /** Bytes of `queue`. */
@@ -36,6 +39,7 @@ export class SaveStream implements OpenFile {
     phase: 'copying' | 'complete',
   ) {
     this.backing = device.backing;
+    this.anonymous = device.fileName;
     this.phase = phase;
     this.queue = [];
     this.add(records);
