@@ -49,14 +49,31 @@ function canMount(): void {
     throw new Error('mounting needs CAP_SYS_ADMIN, or fusermount3 (package fuse3)');
 }
 
-/** What a mount for one user alone lacks. */
-function* limitsOfUsers(): Generator<string> {
-  if (mountsItself()) return;
-  yield 'by fusermount3, for your own programs';
-  // Whose memory is not a descendant's, it is a stranger's (yama_ptrace_access_check()).
-  const scope = '/proc/sys/kernel/yama/ptrace_scope';
-  if (existsSync(scope) && readFileSync(scope, 'latin1').trim() !== '0')
-    yield `clients get EPERM or EFAULT from ioctls, as kernel.yama.ptrace_scope keeps their memory from us: vfiofs run, or as root: sysctl kernel.yama.ptrace_scope=0`;
+const readScope = (): string | undefined => {
+  const file = '/proc/sys/kernel/yama/ptrace_scope';
+  return existsSync(file) ? readFileSync(file, 'latin1').trim() : undefined;
+};
+
+/**
+ * Why a daemon can't reach the memory and descriptors of clients that it did not start (yama_ptrace_access_check()), by kernel.yama.ptrace_scope
+ * (undefined: a kernel without): 1 descendants only, 2 CAP_SYS_PTRACE only, 3 nobody.
+ */
+export function ptraceProblem(
+  capable: boolean,
+  read: () => string | undefined = readScope,
+): string | undefined {
+  const scope = read();
+  const effect = `clients get EPERM or EFAULT from ioctls, as kernel.yama.ptrace_scope (${scope}) keeps their memory from us`;
+  if (scope === '3') return `${effect} until the next boot`;
+  if (scope === undefined || scope === '0' || capable) return undefined;
+  return `${effect}: vfiofs run, or as root: sysctl kernel.yama.ptrace_scope=0`;
+}
+
+/** What a mount lacks here. */
+function* limitsOfMount(): Generator<string> {
+  if (!mountsItself()) yield 'by fusermount3, for your own programs';
+  const problem = ptraceProblem(ownCapabilities().has('SYS_PTRACE'));
+  if (problem) yield problem;
 }
 
 /** FUSE passthrough came with Linux 6.9. */
@@ -75,7 +92,7 @@ export const thisMachine: Probes = {
     judge(
       [native, openDevFuse, canMount],
       [
-        ...limitsOfUsers(),
+        ...limitsOfMount(),
         ...(hasPassthrough()
           ? []
           : [`Linux ${release()} has no FUSE passthrough (6.9): regions can't be mapped`]),

@@ -9,7 +9,13 @@ export function andThen<T, R>(result: MaybeAsync<T>, next: (value: T) => MaybeAs
 }
 
 /** Linux capabilities that answers depend on (capability.h). */
-export const Capability = { SYS_RAWIO: 17, SYS_ADMIN: 21, SYS_RESOURCE: 24, IPC_LOCK: 14 } as const;
+export const Capability = {
+  SYS_RAWIO: 17,
+  SYS_ADMIN: 21,
+  SYS_RESOURCE: 24,
+  IPC_LOCK: 14,
+  SYS_PTRACE: 19,
+} as const;
 export type CapabilityName = keyof typeof Capability;
 
 /**

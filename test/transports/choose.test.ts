@@ -1,5 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { chooseTransport, type Probes, thisMachine, type Verdict } from '../../src/transports/choose.js';
+import {
+  chooseTransport,
+  type Probes,
+  ptraceProblem,
+  thisMachine,
+  type Verdict,
+} from '../../src/transports/choose.js';
+import { ownCapabilities } from '../../src/transports/index.js';
 
 const yes = (...reasons: string[]): Verdict => ({ works: true, reasons });
 const no = (...reasons: string[]): Verdict => ({ works: false, reasons });
@@ -64,5 +71,30 @@ describe('chooseTransport', () => {
   it('finds something on this machine', async () => {
     expect((await thisMachine.memfs()).works).toBe(true);
     expect((await chooseTransport()).transport).toMatch(/^(fuse|fuse-native|memfs)$/);
+  });
+});
+
+describe('memory of clients, by kernel.yama.ptrace_scope', () => {
+  it.each([
+    [undefined, undefined, undefined],
+    ['0', undefined, undefined],
+    ['1', /ptrace_scope \(1\).*: vfiofs run, or/, undefined],
+    ['2', /ptrace_scope \(2\).*: vfiofs run, or/, undefined],
+    ['3', /ptrace_scope \(3\).*until the next boot/, /until the next boot/],
+  ])('%s: for others, for who has CAP_SYS_PTRACE', (scope, others, capable) => {
+    for (const [mayTrace, expected] of [
+      [false, others],
+      [true, capable],
+    ] as const) {
+      const problem = ptraceProblem(mayTrace, () => scope);
+      if (expected) expect(problem).toMatch(expected);
+      else expect(problem).toBeUndefined();
+    }
+  });
+
+  it('is said once in the reasons, when it is so on this machine', async () => {
+    const { reasons } = await thisMachine.fuse();
+    const said = reasons.filter((reason) => reason.includes('ptrace_scope'));
+    expect(said).toEqual([ptraceProblem(ownCapabilities().has('SYS_PTRACE'))].filter(Boolean));
   });
 });
