@@ -28,5 +28,5 @@ function compile(name, flags = []) {
 export function build() {
   mkdirSync(join(root, 'build/bench'), { recursive: true });
   for (const peer of ['peer-libfuse', 'peer-tree']) compile(peer, fuseFlags());
-  for (const name of ['round-trip', 'bar-memory', 'memory-copy']) compile(name);
+  for (const name of ['round-trip', 'bar-memory', 'memory-copy', 'supervised-calls']) compile(name);
 }

@@ -16,7 +16,7 @@ export async function underBothLoads(cleanup, body) {
 }
 
 /** "name A B" lines as { name: [A, B] }. */
-function numbers(lines) {
+export function numbers(lines) {
   return Object.fromEntries(
     lines.map((line) => {
       const [name, ...values] = line.split(' ');

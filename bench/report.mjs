@@ -93,6 +93,31 @@ function scaleTables(rows) {
   ].join('\n\n');
 }
 
+function callTable({ supervised, unsupervised }) {
+  const cell = ({ p50, p99 }) => `${us(p50)} / ${us(p99)}`;
+  const rows = Object.keys(supervised).map((call) => [
+    call,
+    cell(supervised[call]),
+    cell(unsupervised[call]),
+  ]);
+  return `One call under \`run\` in µs, median / 99th percentile:\n\n${table(['', 'supervised', '`--no-supervise`'], rows)}`;
+}
+
+function phaseTable(phases) {
+  const names = {
+    node: 'Node starts',
+    load: 'the program is loaded, the topology read',
+    plan: 'the machine is made',
+    mount: 'the launcher starts and mounts',
+    supervisor: 'the supervisor starts (the difference to `--no-supervise`)',
+    exec: 'the view is put together, the command executed',
+    leave: 'the command ends, and then we',
+    total: 'all of it',
+  };
+  const rows = Object.entries(names).map(([phase, name]) => [name, phases[phase].toFixed(1)]);
+  return `A \`run\` of a command that does nothing, in ms:\n\n${table(['', 'ms'], rows)}`;
+}
+
 /** Taken before the first measurement: a load of more than a little says that idle was not idle. */
 export function machine() {
   const all = cpus();
@@ -110,6 +135,7 @@ const blocks = {
     startups && startupTable(startups),
   ],
   scale: ({ scales }) => [scales && scaleTables(scales)],
+  supervised: ({ calls, phases }) => [calls && callTable(calls), phases && phaseTable(phases)],
 };
 
 export function report(block, results, machine, settings) {

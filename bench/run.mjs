@@ -16,6 +16,7 @@ import { barMemory, copies, roundTrips, startups, underBothLoads } from './measu
 import { machine, report } from './report.mjs';
 import { scales } from './scale.mjs';
 import { Cleanup, root, startPeer, startVfiofs } from './subjects.mjs';
+import { startPhases, supervisedCalls } from './supervised.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -25,7 +26,9 @@ const { values: options } = parseArgs({
     only: { type: 'string', multiple: true },
   },
 });
-const sections = ['requests', 'registers', 'copies', 'starting', 'scale'];
+const sections = ['requests', 'registers', 'copies', 'starting', 'scale', 'supervised'];
+/** Those that share the default host, mounted once. */
+const onMount = ['requests', 'registers', 'copies', 'starting'];
 const wanted = options['peer-only'] ? ['requests'] : (options.only ?? sections);
 const rounds = options.quick ? 3 : 9;
 const count = options.quick ? 2000 : 10_000;
@@ -38,7 +41,7 @@ const cleanup = new Cleanup();
 
 async function measure() {
   const results = {};
-  const ours = wanted.some((section) => section !== 'scale') && !options['peer-only'];
+  const ours = wanted.some((section) => onMount.includes(section)) && !options['peer-only'];
   const vfiofs = ours ? await startVfiofs(cleanup) : undefined;
   if (wanted.includes('requests')) {
     const subjects = {
@@ -56,6 +59,10 @@ async function measure() {
   if (wanted.includes('starting'))
     results.startups = await underBothLoads(cleanup, () => startups(Cleanup, rounds));
   if (wanted.includes('scale')) results.scales = await scales(Cleanup, machines, scaleRounds);
+  if (wanted.includes('supervised')) {
+    results.calls = await supervisedCalls(cleanup, rounds, count);
+    results.phases = startPhases(cleanup, rounds);
+  }
   return results;
 }
 
@@ -81,12 +88,16 @@ function prepare() {
 /** What is compared is measured in one run: a block is written whole. */
 const blocks = {
   devices: {
-    sections: ['requests', 'registers', 'copies', 'starting'],
+    sections: onMount,
     settings: () => `${rounds} rounds of ${count} requests each; medians over the rounds`,
   },
   scale: {
     sections: ['scale'],
     settings: () => `medians of ${scaleRounds(1)} rounds, of ${largest} functions one`,
+  },
+  supervised: {
+    sections: ['supervised'],
+    settings: () => `${rounds} rounds of ${count} calls each, and ${rounds} starts; medians over the rounds`,
   },
 };
 

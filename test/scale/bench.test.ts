@@ -16,3 +16,18 @@ test.skipIf(!hasLspci)(
     expect(out).toMatch(/^\| 10 \| \d+ \| \d+ \| \d+ \| \d+ \|$/m);
   },
 );
+
+test('the quick benchmark of supervision has a number for each call and each phase of a start', {
+  timeout: 120_000,
+}, () => {
+  const out = execFileSync(join(root, 'bench/run'), ['--quick', '--only', 'supervised'], {
+    encoding: 'utf8',
+  });
+  for (const call of ['stat', 'fstat', 'statx', 'readlink', 'pread', 'getppid'])
+    expect(out).toMatch(new RegExp(`^\\| ${call} (\\| [\\d.]+ / [\\d.]+ ){2}\\|$`, 'm'));
+  // The one phase that is a difference may come out below nothing on a busy machine.
+  const phases = [...out.matchAll(/^\| (?!stat)[A-Za-z ,]+(?:\(.*\))? \| -?\d+\.\d \|$/gm)];
+  expect(phases).toHaveLength(8);
+  const total = Number(/^\| all of it \| ([\d.]+) \|$/m.exec(out)?.[1]);
+  expect(total).toBeGreaterThan(10);
+});
