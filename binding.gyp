@@ -29,6 +29,7 @@
         'src/native/eventfd.cc',
         'src/native/graft.cc',
         'src/native/guard.cc',
+        'src/native/loop-copy.cc',
         'src/native/mapping.cc',
         'src/native/maps.cc',
         'src/native/mount.cc',

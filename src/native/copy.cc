@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "guard.h"
+#include "loop-copy.h"
 
 namespace {
 constexpr uint64_t kBounce = 256 * 1024;
@@ -66,6 +67,12 @@ bool Piece::inBounds() const {
 }
 
 bool Piece::local() const { return source.local(sourceOffset, length) && target.local(targetOffset, length); }
+
+int Piece::copyOnLoop() const {
+  LoopCopy from(source.pin ? source.pin->process.get() : nullptr);
+  LoopCopy to(target.pin ? target.pin->process.get() : nullptr);
+  return copy();
+}
 
 int Piece::copy() const {
   if (int error = source.check(false)) return error;

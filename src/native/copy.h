@@ -32,4 +32,6 @@ struct Piece {
   bool local() const;
   // Faults pages in where needed; 0 or an errno. Some of it may have been copied when it fails.
   int copy() const;
+  // The same by the loop, when what it needs was there a moment ago.
+  int copyOnLoop() const;
 };

@@ -71,7 +71,7 @@ class PinHandle : public Wrap<PinHandle> {
     bool resident = piece.source.residency(piece.sourceOffset, piece.length, false) == Residency::Resident &&
                     piece.target.residency(piece.targetOffset, piece.length, true) == Residency::Resident;
     if (!resident) return Napi::Number::New(env, -1);
-    if (int error = piece.copy()) fail(env, error, "pin");
+    if (int error = piece.copyOnLoop()) fail(env, error, "pin");
     return Napi::Number::New(env, static_cast<double>(piece.length));
   }
 

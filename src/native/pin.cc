@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "loop-copy.h"
 #include "maps.h"
 
 namespace {
@@ -179,8 +180,9 @@ int Pin::holdNow(const std::shared_ptr<Process>& process, uint64_t address, uint
   if (file) {
     if (counts.mappings < kMostMappings) window = mapWindow(*process, vma, address, end, write);
     if (!window.mapping || populate(window, length, write) != 0) return kElsewhere;
-  } else if (vma.readable && touchForRead(process->pid, address, address + 1) != 0) {
-    return kElsewhere;
+  } else if (vma.readable) {
+    LoopCopy copy(process.get());
+    if (touchForRead(process->pid, address, address + 1) != 0) return kElsewhere;
   }
   if (!process->alive()) return EFAULT;
   std::shared_ptr<Pin> pin(new Pin(process, address, length, write));

@@ -14,6 +14,7 @@
 #include "crew.h"
 #include "descriptor.h"
 #include "errors.h"
+#include "loop-copy.h"
 #include "pin-handle.h"
 #include "process.h"
 #include "turn.h"
@@ -81,6 +82,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info);
     Bytes target = bytesArgument(info, 1, "target");
     if (!resident(env, address, target.length, false)) return Napi::Number::New(env, -1);
+    LoopCopy copy(process_.get());
     if (int error = process_->read(address, target.data, target.length)) fail(env, error, "process_vm_readv");
     return Napi::Number::New(env, static_cast<double>(target.length));
   }
@@ -90,6 +92,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info);
     Bytes source = bytesArgument(info, 1, "source");
     if (!resident(env, address, source.length, true)) return Napi::Number::New(env, -1);
+    LoopCopy copy(process_.get());
     if (int error = process_->write(address, source.data, source.length)) fail(env, error, "process_vm_writev");
     return Napi::Number::New(env, static_cast<double>(source.length));
   }
@@ -100,6 +103,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info, 1);
     Bytes target = bytesArgument(info, 2, "target");
     if (!plain(tid, address, target.length, false)) return Napi::Number::New(env, -1);
+    LoopCopy copy(process_.get());
     if (int error = Process::readWaiting(tid, address, target.data, target.length)) fail(env, error, "process_vm_readv");
     return Napi::Number::New(env, static_cast<double>(target.length));
   }
@@ -110,6 +114,7 @@ class ProcessHandle : public Wrap<ProcessHandle> {
     uint64_t address = addressArgument(info, 1);
     Bytes source = bytesArgument(info, 2, "source");
     if (!plain(tid, address, source.length, true)) return Napi::Number::New(env, -1);
+    LoopCopy copy(process_.get());
     if (int error = Process::writeWaiting(tid, address, source.data, source.length)) fail(env, error, "process_vm_writev");
     return Napi::Number::New(env, static_cast<double>(source.length));
   }

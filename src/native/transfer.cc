@@ -173,7 +173,7 @@ Napi::Value transferNow(const Napi::CallbackInfo& info) {
   }
   if (!resident) return Napi::Boolean::New(env, false);
   for (size_t index = 0; index < pieces.size(); index++) {
-    if (int error = pieces[index].copy()) throw pieceError(env, error, index);
+    if (int error = pieces[index].copyOnLoop()) throw pieceError(env, error, index);
   }
   return Napi::Boolean::New(env, true);
 }
