@@ -10,7 +10,7 @@ import { DriverCore } from './drivers.js';
 import { ChangeBus, type KobjectEvent } from './events.js';
 import { replaceBar } from './free-addresses.js';
 import type { FunctionServices, HostFunction, HostHooks } from './function.js';
-import type { Host, IommuDescription, KernelModule, RootBus } from './host.js';
+import type { BusPlace, Host, IommuDescription, KernelModule, RootBus } from './host.js';
 import { resolveIommu } from './iommu-defaults.js';
 import type { IommuGroup } from './iommu-group.js';
 import { IommuGroups } from './iommu-groups.js';
@@ -110,7 +110,7 @@ class PretendHost implements Host {
       description.chosenProfiles,
     );
     this.physicalSlots = new Slots(
-      { remove: (fn) => this.remove(fn), scan: (port) => this.population.scan(port) },
+      { remove: (fn) => this.remove(fn), scan: (bus) => this.rescan(bus) },
       this.changes,
       this.uevents,
     );
@@ -256,8 +256,8 @@ class PretendHost implements Host {
     parameter.value = value;
   }
 
-  rescan(): void {
-    this.population.scan();
+  rescan(bus?: BusPlace): void {
+    this.population.scan(bus);
   }
 
   destroy(): void {

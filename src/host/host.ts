@@ -51,6 +51,13 @@ export interface ModuleDriver {
   readonly name: string;
 }
 
+/** A bus: the one below `bridge`, or a root bus. */
+export interface BusPlace {
+  readonly domain: number;
+  readonly number: number;
+  readonly bridge?: Pick<PciFunction, 'bdf'> | undefined;
+}
+
 export interface RootBus {
   readonly domain: number;
   readonly bus: number;
@@ -117,8 +124,10 @@ export interface Host {
   applyInitialBindings(): void;
   /** Sysfs `remove`: unbinds and takes out the function and everything below; waits as unbinding does. */
   remove(fn: PciFunction): Promise<void>;
-  /** Sysfs `rescan`: finds again, as new objects, what was removed and whose bridge is there. */
-  rescan(): void;
+  /**
+   * Sysfs `rescan`: finds again, as new objects, what was removed and whose bridge is there; with `bus`, what is on it and on buses below.
+   */
+  rescan(bus?: BusPlace): void;
   /**
    * A function is plugged in: checked as in a topology (KernelError EINVAL, all problems in its reason), given a place beside what is
    * there (ENOSPC), shown, and bound as its description says. When the named driver refuses, nothing stays and its errno is thrown.

@@ -4,6 +4,7 @@ import * as pci from '../abi/pci/index.js';
 import { hotplugOf, isOccupied } from './config-slot.js';
 import { implementedBits } from './config-state.js';
 import type { HostFunction } from './function.js';
+import type { BusPlace } from './host.js';
 import type { FunctionPlan } from './plan.js';
 import type { HotplugControl } from './slots.js';
 
@@ -11,8 +12,8 @@ import type { HotplugControl } from './slots.js';
 export interface HotplugHost {
   /** Takes out a function and everything below; waits for its users. */
   remove(fn: HostFunction): Promise<void>;
-  /** Finds what is behind `port` and not in the machine yet. */
-  scan(port: HostFunction): void;
+  /** Finds what is on `bus` and below, and not in the machine yet. */
+  scan(bus: BusPlace): void;
 }
 
 const enables =
@@ -131,7 +132,8 @@ export class HotplugSlot implements HotplugControl {
   private turnOn(): void {
     this.setPower(true);
     this.state = 'on';
-    this.host.scan(this.port);
+    const { address, bridge } = this.port;
+    this.host.scan({ domain: address.domain, number: bridge!.secondary, bridge: this.port });
     this.indicate(powerShift, ON);
     this.indicate(attentionShift, OFF);
   }

@@ -12,6 +12,7 @@ import { type CompleteBar, type CompleteDescription, complete } from './complete
 import { type ConfigImage, readImage } from './config-image.js';
 import type { FunctionDescription, HostDescription, ProfileDescription } from './description.js';
 import { assignGroups } from './grouping.js';
+import type { BusPlace } from './host.js';
 import { findModel, type ModelLookup } from './models.js';
 import type { Bridge, PciFunction } from './pci-function.js';
 import { initialProfile, withProfile } from './profiles.js';
@@ -122,8 +123,14 @@ export const amdIommu = '0000:00:00.2' as Bdf;
 export const isAmdIommu = ({ bdf, shape }: Pick<FunctionPlan, 'bdf' | 'shape'>): boolean =>
   bdf === amdIommu && shape.classCode >> 8 === PCI_CLASS_SYSTEM_IOMMU;
 
-export function isBehind(plan: FunctionPlan, port: FunctionPlan): boolean {
-  for (let up = plan.parent; up; up = up.parent) if (up.bdf === port.bdf) return true;
+export function isBelow(plan: FunctionPlan, bus: BusPlace): boolean {
+  for (let at: FunctionPlan | undefined = plan; at; at = at.parent) {
+    const { domain, bus: number } = at.address;
+    const onIt = bus.bridge
+      ? at.parent?.bdf === bus.bridge.bdf
+      : !at.parent && domain === bus.domain && number === bus.number;
+    if (onIt) return true;
+  }
   return false;
 }
 

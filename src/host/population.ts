@@ -5,11 +5,11 @@ import type { DriverCore } from './drivers.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
 import { type FunctionServices, HostFunction } from './function.js';
 import { isolationHead } from './grouping.js';
-import type { RootBus } from './host.js';
+import type { BusPlace, RootBus } from './host.js';
 import type { IommuGroups } from './iommu-groups.js';
 import { WINDOW_SIZE } from './pages.js';
 import type { PciFunction } from './pci-function.js';
-import { type FunctionPlan, isBehind, type MachinePlan } from './plan.js';
+import { type FunctionPlan, isBelow, type MachinePlan } from './plan.js';
 import type { Profiles } from './profile-control.js';
 import type { Slots } from './slots.js';
 import type { Sriov } from './sriov.js';
@@ -63,10 +63,10 @@ export class Population {
     this.takeOut(mine);
   }
 
-  /** Of everything, or of what is behind `port`. */
-  scan(port?: HostFunction): void {
+  /** pci_rescan_bus(): of a bus and all below it; without one, of all. */
+  scan(bus?: BusPlace): void {
     for (const plan of this.machine.plan.functions) {
-      if (this.functions.has(plan.bdf) || (port && !isBehind(plan, port.plan))) continue;
+      if (this.functions.has(plan.bdf) || (bus && !isBelow(plan, bus))) continue;
       if (plan.parent && (plan.parent.slot.off || !this.functions.has(plan.parent.bdf))) continue;
       const fn = this.enter(plan, undefined, true);
       this.announce(fn);

@@ -77,7 +77,7 @@ export function pciBus(model: Model): Entry<void> {
       },
     }),
     text('drivers_probe', { store: (_, content) => host.drivers.probe(parseName(content)) }),
-    rescan(host),
+    rescan(host, () => undefined),
     text('resource_alignment', {
       show: () => (alignment === '' ? [] : alignment),
       store(_, content) {

@@ -9,7 +9,7 @@ import {
 } from '../../abi/pci/index.js';
 import { disableFunction, enableFunction } from '../../host/enable.js';
 import { readExpress } from '../../host/express.js';
-import type { Host } from '../../host/host.js';
+import type { BusPlace, Host } from '../../host/host.js';
 import type { PciFunction } from '../../host/pci-function.js';
 import type { Caller } from '../../vfs/caller.js';
 import type { Model } from '../context.js';
@@ -151,7 +151,7 @@ export function state(model: Model): Entry<PciFunction>[] {
       when: isNoVf,
       store: (fn, content) => (parseNumber(content) === 0n ? undefined : host.remove(fn)),
     }),
-    rescan(host, isNoVf),
+    rescan(host, busOf, isNoVf),
     text('boot_vga', {
       show: (fn) => Number(bootDisplay(model) === fn),
       when: isVga,
@@ -159,12 +159,23 @@ export function state(model: Model): Entry<PciFunction>[] {
   ];
 }
 
-/** Of a function, a bus, or all buses: what was removed is found again, wherever it was. */
-export function rescan<S>(host: Host, when?: (subject: S) => boolean): Entry<S> {
+/** dev_rescan_store(): the bus that the function is on. */
+const busOf = ({ parent: bridge, address: { domain, bus: number } }: PciFunction) => ({
+  domain,
+  number,
+  bridge,
+});
+
+/** Of a function's bus, of a bus, or of all: what was removed from there, and from below, is found again. */
+export function rescan<S>(
+  host: Host,
+  busOf: (subject: S) => BusPlace | undefined,
+  when?: (subject: S) => boolean,
+): Entry<S> {
   return text('rescan', {
     ...(when && { when }),
-    store(_, content) {
-      if (parseNumber(content) !== 0n) host.rescan();
+    store(subject, content) {
+      if (parseNumber(content) !== 0n) host.rescan(busOf(subject));
     },
   });
 }

@@ -56,7 +56,7 @@ function busDirectory(model: Model, options = {}): DirectoryClass<PciBus> {
     [
       text('cpuaffinity', { show: (bus) => mask(cpus, near(bus)) }),
       text('cpulistaffinity', { show: (bus) => list(near(bus)) }),
-      rescan(model.host),
+      rescan(model.host, (bus) => bus),
       link('device', paths.busOwner),
       link('subsystem', () => paths.class('pci_bus')),
       power(model),
