@@ -153,6 +153,16 @@ export function align(value: bigint, to: bigint): bigint {
   return ((value + to - 1n) / to) * to;
 }
 
+/** The machine has more memory behind its BARs than there are addresses. */
+export class NoRoom extends Error {
+  constructor(
+    readonly bdf: string,
+    where: string,
+  ) {
+    super(`${bdf}: no room left in ${where}`);
+  }
+}
+
 function full(fn: FunctionPlan, kind: Kind): never {
-  throw new Error(`${fn.bdf}: no room left in ${ranges[kind].name}`);
+  throw new NoRoom(fn.bdf, ranges[kind].name);
 }

@@ -103,11 +103,15 @@ function checkWindow(
   fn: FunctionPlan,
   report: Report,
 ): void {
-  const bridge = fn.parent?.image ? fn.parent.bridge : undefined;
-  if (!bridge) return;
-  const windows = space === 'io' ? [bridge.io] : [bridge.memory, bridge.prefetchable];
   const holds = (window: Window | undefined) =>
     window && window.start <= place.start && place.end <= window.end;
-  if (!windows.some(holds))
-    report(path, `${what} at ${hex(place.start)} is in no window of the bridge above, ${fn.parent!.bdf}`);
+  for (let up = fn.parent; up; up = up.parent) {
+    const bridge = up.image ? up.bridge : undefined;
+    if (!bridge) continue;
+    const windows = space === 'io' ? [bridge.io] : [bridge.memory, bridge.prefetchable];
+    if (windows.some(holds)) continue;
+    const where = up === fn.parent ? 'the bridge above' : 'a bridge further up';
+    report(path, `${what} at ${hex(place.start)} is in no window of ${where}, ${up.bdf}`);
+    return;
+  }
 }

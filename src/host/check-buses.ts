@@ -63,38 +63,51 @@ function checkBridges(bridges: readonly BridgeRow[], roots: ReadonlySet<string>,
         `${row.subordinate}: expected ${row.secondary} (the secondary bus) to 255`,
       );
   }
-  checkRanges(bridges, owners, report);
+  checkRanges(bridges, owners, roots, report);
 }
 
-/** A bridge forwards the numbers from secondary to subordinate: no bus elsewhere may have one of them, none below lie outside. */
+/**
+ * A bridge forwards the numbers from secondary to subordinate (by default the highest below): no bus elsewhere may have one of them, none
+ * below lie outside.
+ */
 function checkRanges(
   bridges: readonly BridgeRow[],
   owners: ReadonlyMap<string, BridgeRow>,
+  roots: ReadonlySet<string>,
   report: Report,
 ): void {
+  const wrong = (row: BridgeRow, last: number, domain: number, bus: number, where: string) =>
+    report(
+      ['functions', row.index, 'bridge', row.subordinate === undefined ? 'secondary' : 'subordinate'],
+      `${row.subordinate ?? `${row.secondary} (to ${last})`}: bus ${busName(domain, bus)} ${where} ${row.bdf}: expected a range of just the buses below`,
+    );
+  const highest = new Map<BridgeRow, number>();
+  for (const row of bridges)
+    for (const up of bridgesAbove(row, owners)) {
+      highest.set(up, Math.max(highest.get(up) ?? 0, row.secondary));
+      if (up.subordinate !== undefined && row.secondary > up.subordinate)
+        wrong(up, up.subordinate, row.domain, row.secondary, 'is below');
+    }
   for (const row of bridges) {
-    if (row.subordinate === undefined) continue;
-    const at = ['functions', row.index, 'bridge', 'subordinate'];
-    for (const other of bridges) {
-      if (other === row || other.domain !== row.domain) continue;
-      const inside = other.secondary >= row.secondary && other.secondary <= row.subordinate;
-      if (inside === isBelow(other, row, owners)) continue;
-      const bus = busName(other.domain, other.secondary);
-      report(
-        at,
-        `${row.subordinate}: bus ${bus} ${inside ? 'is not below' : 'is below'} ${row.bdf}: expected a range of just the buses below`,
-      );
+    const { domain, secondary } = row;
+    const last = Math.min(row.subordinate ?? highest.get(row) ?? secondary, 255);
+    for (let bus = secondary + 1; bus <= last; bus++) {
+      const other = owners.get(busName(domain, bus));
+      if (roots.has(busName(domain, bus))) wrong(row, last, domain, bus, 'is a root bus and not below');
+      else if (other && !isBelow(other, row, owners)) wrong(row, last, domain, bus, 'is not below');
     }
   }
 }
 
 function isBelow(row: BridgeRow, ancestor: BridgeRow, owners: ReadonlyMap<string, BridgeRow>): boolean {
-  // Bus numbers fall on the way up, so this ends even where numbers are wrong.
-  for (let up = owners.get(busName(row.domain, row.bus)); up; up = owners.get(busName(up.domain, up.bus))) {
-    if (up === ancestor) return true;
-    if (up.bus >= up.secondary) return false;
-  }
+  for (const up of bridgesAbove(row, owners)) if (up === ancestor) return true;
   return false;
+}
+
+function* bridgesAbove(row: BridgeRow, owners: ReadonlyMap<string, BridgeRow>): Generator<BridgeRow> {
+  const above = ({ domain, bus }: BridgeRow) => owners.get(busName(domain, bus));
+  // Bus numbers fall on the way up, so this ends even where numbers are wrong.
+  for (let up = above(row); up; up = up.bus < up.secondary ? above(up) : undefined) yield up;
 }
 
 /** The ports of PCI Express: links lead from a root complex to an upstream port, and from the downstream ports behind it. */

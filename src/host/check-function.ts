@@ -3,16 +3,15 @@ import type { FunctionShape } from '../devices/contract.js';
 import { functionNames } from './attribute-names.js';
 import { parseBdf } from './bdf.js';
 import { checkAttributes } from './check-attributes.js';
+import { checkCapabilities } from './check-capabilities.js';
 import { checkImage } from './check-image.js';
 import { checkMigration } from './check-migration.js';
 import { checkProfiles } from './check-profiles.js';
 import { checkSriov } from './check-sriov.js';
 import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
-import { buildConfig } from './config-builder.js';
 import type { FunctionDescription } from './description.js';
 import { findModel, type ModelLookup } from './models.js';
 import { largestBar } from './pages.js';
-import { planFunction } from './plan.js';
 import { hex, type Report } from './problem.js';
 import { largestRom, smallestRom } from './rom.js';
 import { resolveShape } from './shape.js';
@@ -68,8 +67,11 @@ export function checkFunction(given: FunctionDescription, known: Known, report: 
   checkProfiles(row.profiles, { row: given, models: known.models }, report);
   if (row.bridge && (row.migration || row.dmaLogging))
     note([row.migration ? 'migration' : 'dmaLogging'], 'a bridge has no vfio client');
-  const raw = [...(row.capabilities ?? []), ...(row.extendedCapabilities ?? [])];
-  if ((raw.length > 0 || row.config) && sound && parseBdf(row.bdf)) checkRoom(given, known.models, report);
+  if (row.irq && !shape.interruptPin)
+    note(['irq'], `${row.irq}: a function without an interrupt pin (interrupt_pin) has no line`);
+  const { capabilities, extendedCapabilities, config, serialNumber } = row;
+  const listed = capabilities ?? extendedCapabilities ?? config ?? serialNumber;
+  if (listed !== undefined && sound && parseBdf(row.bdf)) checkCapabilities(given, known.models, report);
 }
 
 function checkNames(row: FunctionDescription, { models, drivers }: Known, report: Report): void {
@@ -236,20 +238,6 @@ function checkTrapped({ trapped = [], regions = [], bars }: FunctionShape, repor
         `${hex(offset)}, ${size} bytes: expected whole pages of BAR ${index} (${bar.size} bytes)`,
       );
   });
-}
-
-/** Capabilities given as bytes must fit beside those the function has anyway. */
-function checkRoom(row: FunctionDescription, models: ModelLookup, report: Report): void {
-  try {
-    buildConfig(planFunction(row, models));
-  } catch (error) {
-    const path = row.capabilities
-      ? 'capabilities'
-      : row.extendedCapabilities
-        ? 'extendedCapabilities'
-        : 'config';
-    report([path], (error as Error).message);
-  }
 }
 
 function isPowerOfTwo(value: number, low: number, high: number): boolean {

@@ -49,7 +49,15 @@ function checkUnits(
 ): void {
   const units = new Map<string, FunctionPlan>();
   const sizes = new Map<number, number>();
+  const members = new Map<number, FunctionPlan>();
   for (const fn of plan) {
+    const member = members.get(fn.group!) ?? fn;
+    members.set(fn.group!, member);
+    if (member.address.domain !== fn.address.domain)
+      report(
+        fn,
+        `${fn.bdf} is in another PCI domain than ${member.bdf}: expected a group of its own, as no IOMMU sees both`,
+      );
     const unit = isolationUnit(fn);
     const first = units.get(unit) ?? fn;
     units.set(unit, first);

@@ -1,4 +1,6 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
+
+import { NoRoom } from './addresses.js';
 import { driverNames } from './attribute-names.js';
 import { checkAddresses } from './check-addresses.js';
 import { checkAttributes } from './check-attributes.js';
@@ -7,6 +9,7 @@ import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
 import { checkAuxiliary, checkMdev } from './check-mdev.js';
 import { checkMigrationFlags } from './check-migration.js';
+import { checkNuma } from './check-numa.js';
 import { checkSlots } from './check-slots.js';
 import { checkVfPlaces } from './check-sriov.js';
 import { complete } from './completed.js';
@@ -54,6 +57,7 @@ function checkedPlan(
   const drivers = checkDrivers(description, models, report);
   checkBuses(description, report);
   checkSlots(description, report);
+  checkNuma(description, report);
   description.functions.forEach((row, i) => {
     checkFunction(row, { models, drivers }, (path, message) => report(['functions', i, ...path], message));
   });
@@ -70,7 +74,8 @@ function tryPlan(description: HostDescription, models: ModelLookup, report: Repo
   try {
     return planMachine(description, models);
   } catch (error) {
-    report([], (error as Error).message);
+    const i = error instanceof NoRoom ? description.functions.findIndex(({ bdf }) => bdf === error.bdf) : -1;
+    report(i < 0 ? [] : ['functions', i, 'bars'], (error as Error).message);
     return undefined;
   }
 }
@@ -84,6 +89,7 @@ export function checkAddition(description: HostDescription, models: ModelLookup)
   const row = description.functions[i]!;
   checkBuses(description, report);
   checkSlots(description, report);
+  checkNuma(description, report);
   checkFunction(row, { models, drivers: checkDrivers(description, models, report) }, below);
   if (description.iommu?.kind === 'none') checkNoIommu(row, below);
   // Neither may it stand where a VF could come, nor its VFs where somebody is.
