@@ -6,7 +6,15 @@
 import type { Caller, MaybeAsync } from './caller.js';
 import type { ArgumentShape } from './ioctl.js';
 
-export interface Attributes {
+/** Nanoseconds since the epoch. */
+export interface Times {
+  readonly atime?: bigint;
+  readonly mtime?: bigint;
+  readonly ctime?: bigint;
+}
+
+/** Times left out: when the tree came to be. */
+export interface Attributes extends Times {
   /** Permission bits only, e.g. 0o644; the file type follows from the node's kind. */
   readonly mode: number;
   /** st_size in bytes: 4096 for sysfs text, the true size for binary attributes, 0 for directories and links. */
@@ -18,8 +26,8 @@ export interface Attributes {
   readonly device?: { readonly major: number; readonly minor: number };
 }
 
-/** What chmod(2) and chown(2) change. */
-export interface Ownership {
+/** What chmod(2), chown(2) and utimensat(2) change; `ctime` is when. */
+export interface Ownership extends Times {
   /** Permission bits. */
   readonly mode?: number;
   readonly uid?: number;

@@ -1,4 +1,4 @@
-/** What chmod and chown left on entries of the tree (struct kernfs_iattrs). */
+/** What chmod, chown and touch left on entries of the tree (struct kernfs_iattrs). */
 import type { Ownership } from '../../vfs/node.js';
 
 export class Owners {
@@ -16,7 +16,10 @@ export class Owners {
   give(object: object, path: string, changes: Ownership): void {
     this.any = true;
     const entries = this.given.get(object) ?? new Map<string, Ownership>();
-    entries.set(path, { ...entries.get(path), ...changes });
+    // __kernfs_iattrs(): the first change finds the times of now.
+    const { ctime } = changes;
+    const before = entries.get(path) ?? (ctime === undefined ? {} : { atime: ctime, mtime: ctime });
+    entries.set(path, { ...before, ...changes });
     this.given.set(object, entries);
     this.changed(path);
   }

@@ -1,7 +1,7 @@
 /** Reply bodies: attributes, entries, directory pages. */
 import { Dirent, FileType, fuseAttr, fuseKstatfs } from '../../abi/fuse/protocol.js';
 import type { Ids } from '../../client/user-namespace.js';
-import type { Attributes, VfsNode } from '../../vfs/node.js';
+import type { Attributes, Times, VfsNode } from '../../vfs/node.js';
 import { inodeNumber } from './inode-number.js';
 import type { KnownNode } from './node-table.js';
 
@@ -12,8 +12,25 @@ const largestPage = 1 << 20;
 const STATIC_TTL = 3600n;
 const BLOCK = 4096;
 
-/** Times of every inode: when this module was loaded, as sysfs shows the time an object was instantiated. */
-const birth = BigInt(Math.floor(Date.now() / 1000));
+const SECOND = 1_000_000_000n;
+
+/** Times of every inode that nobody gave another: when this module was loaded, as sysfs shows the time an object was instantiated. */
+const birth = BigInt(Math.floor(Date.now() / 1000)) * SECOND;
+
+/** Seconds are a signed number in a u64; nanoseconds count on from there. */
+function times({ atime = birth, mtime = birth, ctime = birth }: Times) {
+  const split = (time: bigint) => {
+    const rest = ((time % SECOND) + SECOND) % SECOND;
+    return { seconds: BigInt.asUintN(64, (time - rest) / SECOND), nanoseconds: Number(rest) };
+  };
+  const [a, m, c] = [split(atime), split(mtime), split(ctime)];
+  return {
+    ...{ atime: a.seconds, mtime: m.seconds, ctime: c.seconds },
+    ...{ atimensec: a.nanoseconds, mtimensec: m.nanoseconds, ctimensec: c.nanoseconds },
+  };
+}
+
+const born = times({});
 
 function attr(node: VfsNode, id: number, owner: Ids) {
   const attributes: Attributes = node.attributes();
@@ -21,12 +38,7 @@ function attr(node: VfsNode, id: number, owner: Ids) {
     ino: BigInt(inodeNumber(id, attributes.device)),
     size: BigInt(attributes.size ?? 0),
     blocks: 0n,
-    atime: birth,
-    mtime: birth,
-    ctime: birth,
-    atimensec: 0,
-    mtimensec: 0,
-    ctimensec: 0,
+    ...(attributes.ctime === undefined ? born : times(attributes)),
     mode: FileType[node.kind].mode | attributes.mode,
     nlink: attributes.nlink ?? (node.kind === 'directory' ? 2 : 1),
     uid: attributes.uid ?? owner.uid,

@@ -24,6 +24,10 @@ function directory(session: FuseSession, request: FuseRequest): { known: KnownNo
   return { known, node: known.node };
 }
 
+/** Seconds are a signed number in a u64. */
+const nanoseconds = (seconds: bigint, rest: number): bigint =>
+  BigInt.asIntN(64, seconds) * 1_000_000_000n + BigInt(rest);
+
 function refuseWith(code: 'EPERM' | 'EACCES' | 'ENOSYS' | 'EOPNOTSUPP', what: string): Handler {
   return (session, request) =>
     session.dispatcher.refuse(session.pathOf(request), what, code, `no ${what} here`);
@@ -108,12 +112,16 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
     Opcode.SETATTR,
     (session, request) => {
       // truncate() changes nothing in sysfs and of device nodes.
-      const { valid, mode, uid, gid } = fuseSetattrIn.decode(request.body);
+      const asked = fuseSetattrIn.decode(request.body);
+      const { valid, mode, uid, gid } = asked;
       const known = session.known(request);
       if (valid & FATTR.SIZE && known.node.kind === 'directory')
         throw new KernelError('EISDIR', 'truncate of a directory');
-      if (valid & (FATTR.MODE | FATTR.UID | FATTR.GID))
+      if (valid & (FATTR.MODE | FATTR.UID | FATTR.GID | FATTR.ATIME | FATTR.MTIME))
         known.node.own?.({
+          ctime: BigInt(Date.now()) * 1_000_000n,
+          ...(valid & FATTR.ATIME && { atime: nanoseconds(asked.atime, asked.atimensec) }),
+          ...(valid & FATTR.MTIME && { mtime: nanoseconds(asked.mtime, asked.mtimensec) }),
           ...(valid & FATTR.MODE && { mode: mode & 0o7777 }),
           ...(valid & FATTR.UID && { uid }),
           ...(valid & FATTR.GID && { gid }),
