@@ -49,14 +49,17 @@ def roots():
 def contents(path, mode):
     if not mode & 0o444 or BLIND.search(path):
         return None
+    # A machine is read two hundred times: no call more than it takes. A text comes whole; where it ends, the step `read` asks.
     try:
-        with open(path, "rb", buffering=0) as file:
-            parts = []
-            while part := file.read(65536):
-                parts.append(part)
-        return b"".join(parts)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         return errno.errorcode[error.errno]
+    try:
+        return os.read(fd, 65536)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    finally:
+        os.close(fd)
 
 
 def shown(path, data):
