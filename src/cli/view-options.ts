@@ -32,7 +32,7 @@ export function withViewOptions(command: Command): Command {
       '--no-supervise',
       'leave stat and its like to the kernel: device nodes look like regular files then',
     )
-    .addOption(profilesOption().conflicts('mergeReal'))
+    .addOption(profilesOption())
     .option('--keep-id', 'without root: the command sees itself as you, not as root')
     .addOption(
       new Option('--hide-real', 'of PCI devices only pretend ones exist (the default)').conflicts(

@@ -48,9 +48,9 @@ export async function withServer<T>(
   return mounted(host === true ? undefined : host, use);
 }
 
-/** The host of `topology`, with numbers that are free on the real machine. */
-function loadBesideReal(topology: string | undefined): HostDescription {
-  const { description, changes } = besideMachine(loadHost(topology), realNumbers());
+/** The host with numbers that are free on the real machine. */
+function besideReal(host: HostDescription): HostDescription {
+  const { description, changes } = besideMachine(host, realNumbers());
   for (const change of changes) process.stderr.write(`vfiofs: ${change}\n`);
   return description;
 }
@@ -60,8 +60,8 @@ async function own<T>(
   { mergeReal, profiles }: { mergeReal: boolean; profiles: string | undefined },
   use: (served: Served) => Promise<T>,
 ): Promise<T> {
-  const load = () => loadHost(topology, profiles === undefined ? {} : { profiles });
-  const machine = createMachine(mergeReal ? loadBesideReal(topology) : load(), traceOptions());
+  const host = loadHost(topology, profiles === undefined ? {} : { profiles });
+  const machine = createMachine(mergeReal ? besideReal(host) : host, traceOptions());
   const views = new Views(machine);
   try {
     return await use({

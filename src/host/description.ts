@@ -28,6 +28,8 @@ export interface HostDescription {
   readonly vfio?: VfioOptions;
   /** The lowest numbers that IOMMU groups and vfio devices get where nothing names one; default 0. Below are those of a machine beside it. */
   readonly numbersFrom?: { readonly group: number; readonly vfio: number };
+  /** PCI domains that have another number here than in the topology, with the one that they have there: files beside it name them so. */
+  readonly domainsAsNamed?: ReadonlyMap<number, number>;
   /** Root buses as `DDDD:BB`; default [`0000:00`]. */
   readonly rootBuses?: readonly string[];
   /** Module parameters that differ from their defaults, by module, then parameter. */

@@ -36,7 +36,7 @@ function newDomains(own: Iterable<number>, used: ReadonlySet<number>): Map<numbe
 /** `description` with PCI domains, group numbers and vfio numbers that are not in use. */
 export function besideMachine(description: HostDescription, used: UsedNumbers): Moved {
   const address = (bdf: string) => parseBdf(bdf)!;
-  const rootBuses = description.rootBuses ?? ['0000:00'];
+  const { rootBuses = ['0000:00'], chosenProfiles } = description;
   const domains = [
     ...description.functions.map(({ bdf }) => address(bdf).domain),
     ...rootBuses.map((bus) => address(`${bus}:00.0`).domain),
@@ -57,6 +57,12 @@ export function besideMachine(description: HostDescription, used: UsedNumbers): 
       functions,
       rootBuses: rootBuses.map((bus) => move(`${bus}:00.0`).slice(0, -':00.0'.length)),
       numbersFrom: { group: used.group, vfio: used.vfio },
+      domainsAsNamed: new Map([...moves].map(([from, to]) => [to, from])),
+      ...(chosenProfiles && {
+        chosenProfiles: Object.fromEntries(
+          Object.entries(chosenProfiles).map(([bdf, name]) => [move(bdf), name]),
+        ),
+      }),
     },
     changes: [
       ...[...moves].map(

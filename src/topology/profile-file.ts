@@ -16,6 +16,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { type Document, isMap, isScalar, LineCounter, parseDocument, type Scalar, YAMLMap } from 'yaml';
 import { refuse } from '../abi/errno.js';
+import { formatBdf, parseBdf } from '../host/bdf.js';
 import type { HostDescription } from '../host/description.js';
 import { knownProfiles } from '../host/known-profiles.js';
 import type { ModelLookup } from '../host/models.js';
@@ -84,12 +85,18 @@ export function profileFile(file: string, description: HostDescription, models: 
     write(bdf, name) {
       if (!keeps(bdf)) return;
       try {
-        replace(file, withEntry(contents(file) ?? '', bdf, name));
+        replace(file, withEntry(contents(file) ?? '', asNamed(bdf, description), name));
       } catch (cause) {
         refuse('EIO', `profile "${name}" of ${bdf} can't be kept: ${file}: ${(cause as Error).message}`);
       }
     },
   };
+}
+
+/** `bdf` as the topology has it. */
+function asNamed(bdf: string, { domainsAsNamed }: HostDescription): string {
+  const at = parseBdf(bdf)!;
+  return formatBdf({ ...at, domain: domainsAsNamed?.get(at.domain) ?? at.domain });
 }
 
 /** What somebody else has written meanwhile, comments too, stays. */

@@ -2,7 +2,8 @@
  * `run --merge-real`: pretend devices beside real ones. The real machine of most tests is a pretend one, too: a mounted host that the outer
  * of two `run`s joins. So real devices are there on every machine, and can be plugged.
  */
-import { readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { realNumbers } from '../../src/run/real-numbers.js';
@@ -166,6 +167,29 @@ describe('beside another host', { timeout: 30_000 }, () => {
     expect([vendor, after]).toEqual(['0x8086', before]);
   });
 });
+
+test.each(['profiles: FILE in the topology', '--profiles FILE'])(
+  'profiles are read and kept by the addresses of the topology: %s',
+  async (way) => {
+    const files = mkdtempSync(join(tmpdir(), 'vfiofs-merge-'));
+    const kept = join(files, 'kept.yaml');
+    const topology = join(files, 'card.yaml');
+    writeFileSync(kept, '0000:00:04.0: small # mine\n');
+    writeFileSync(
+      topology,
+      `${way.startsWith('--') ? '' : 'profiles: kept.yaml\n'}functions:
+  - { bdf: 0000:00:04.0, vendor: 1, device: 2, driver: vfio-pci, profiles: [{ name: whole }, { name: small, device: 3 }] }
+`,
+    );
+    const script = `cd /sys/bus/pci/devices/0001:00:04.0; cat device; echo whole > vfio-dev/*/profiles/current; cat device`;
+    const own = [process.execPath, main, 'run', topology, '--merge-real'];
+    if (way.startsWith('--')) own.push('--profiles', kept);
+    const run = ['run', '--host', name, '--', ...own, '--', 'bash', '-ec', script];
+    expect(await vfiofs(run)).toMatchObject({ code: 0, out: '0x0003\n0x0002\n' });
+    expect(readFileSync(kept, 'utf8')).toBe('"0000:00:04.0": whole # mine\n');
+    rmSync(files, { recursive: true });
+  },
+);
 
 test('a mounted host, or --hide-real, excludes it', async () => {
   const both = await vfiofs(['run', '--host', name, '--merge-real', '--', 'true']);
