@@ -5,9 +5,10 @@ import type { DirectoryNode, VfsNode } from '../vfs/node.js';
 /**
  * What programs need of a machine that this one does not pretend: CPUs, NUMA nodes and huge pages (DPDK's EAL), cgroups (libvirt,
  * containers), network and block devices with the classes that point at them (`ip`, dpdk-devbind's list of active interfaces),
- * debugging and security file systems. Absolute paths; parents come before children.
+ * debugging and security file systems; and where udevd puts its links by number. Absolute paths; parents come before children.
  */
 const always: readonly string[] = [
+  '/dev/char',
   '/sys/block',
   '/sys/bus/cpu',
   '/sys/bus/node',

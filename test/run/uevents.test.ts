@@ -16,7 +16,7 @@ const end = 'change 6e7c3ad9-9c0e-4a5e-8f3c-0f2b5c6f4d10 END=1';
 const monitor = `
 listen() {
   exec 3< <(exec stdbuf -oL udevadm monitor --property --kernel); listener=$!
-  until [[ $line = KERNEL* ]]; do read -r line <&3; done
+  until [[ $line = KERNEL* ]]; do read -r -t 10 line <&3 || exit 1; done
 }
 heard() {
   echo '${end}' > /sys/bus/pci/uevent

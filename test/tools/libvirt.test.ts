@@ -36,7 +36,7 @@ test('nodedev-list and nodedev-dumpxml know parents, their types, and the device
     "      <address domain='0x0000' bus='0x00' slot='0x05' function='0x0'/>",
     ...['    </iommuGroup>', '  </capability>', '</device>', 'none', '0'],
   ]);
-  // udev's messages come over netlink, which carries the real host's: a daemon finds what is there when it starts.
+  // Without udevd, who tells it of the kernel's events, it knows what is there when it starts.
   const found = await output(
     `echo ${uuid} > /sys/class/mdev_bus/0000:00:05.0/mdev_supported_types/mtty-2/create
     source test/tools/libvirtd.sh

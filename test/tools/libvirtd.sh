@@ -3,7 +3,7 @@
 root=build/trixie
 [ -e $root/.stamp ] || root=
 if [ -n "$root" ]; then
-  for part in dev sys proc; do mount --rbind /$part $root/$part; done
+  for part in dev sys proc ${udevd:+run}; do mount --rbind /$part $root/$part; done
   mount --rbind /lib/modules $root/usr/lib/modules
 fi
 for place in etc run var/lib var/cache; do mount -t tmpfs tmpfs $root/$place/libvirt; done
@@ -30,4 +30,4 @@ done
 [ -S $root/run/libvirt/libvirt-sock ] || { cat $root/run/libvirt/log >&2; exit 1; }
 virsh() { env LC_ALL=C ${root:+chroot $root} virsh -q -c qemu:///system "$@" 2>&1; }
 # It has nothing to put in order, and would wait for what its threads are at.
-trap 'kill -KILL $libvirtd; wait $libvirtd 2>/dev/null || true' EXIT
+trap 'kill -KILL $libvirtd ${udevd:-}; wait $libvirtd ${udevd:-} 2>/dev/null || true' EXIT

@@ -21,14 +21,14 @@ describe('before anything is bound', () => {
     expect(read(tree, '/sys/class/misc/iommu/uevent')).toBe(
       'MAJOR=10\nMINOR=257\nDEVNAME=iommu\nDEVMODE=0660\n',
     );
-    expect(list(tree, '/dev')).toEqual(['iommu', 'vfio']);
+    expect(list(tree, '/dev')).toEqual(['char', 'iommu', 'vfio']);
     expect(list(tree, '/dev/vfio')).toEqual(['devices', 'vfio']);
   });
 
   it('/dev/iommu is there when somebody opens it', () => {
     const { host, vfio } = machine();
     const tree = createRoot({ host, vfio });
-    expect(list(tree, '/dev')).toEqual(['vfio']);
+    expect(list(tree, '/dev')).toEqual(['char', 'vfio']);
     expect(list(tree, '/sys/class/misc')).toEqual(['vfio']);
     expect(list(tree, '/proc')).toContain('misc');
     expect(read(tree, '/proc/misc')).toBe('196 vfio\n');
