@@ -27,24 +27,41 @@ const forwarded: readonly number[] = [
   ...Array.from({ length: 31 }, (_, index) => 34 + index),
 ];
 
+/** Commands that are there now: a process has one receiver of signals, and they go to all. */
+const living = new Set<Child>();
+let stopReceiving = (): void => undefined;
+
+function listen(child: Child): void {
+  if (living.size === 0)
+    stopReceiving = native().receiveSignals(forwarded, (...signal) => {
+      for (const one of living) one.handOn(...signal);
+    });
+  living.add(child);
+}
+
+function stopListening(child: Child): void {
+  if (living.delete(child) && living.size === 0) stopReceiving();
+}
+
 export class Child {
   readonly ended: Promise<Exit>;
   readonly pid: number;
   private readonly group = native().groupOf(0);
   private over = false;
-  private stopListening = (): void => undefined;
 
   /** As startChild() of the addon. NativeError when it can't be started. */
   constructor(words: readonly string[], environment: readonly string[], descriptors: readonly number[]) {
     this.pid = native().startChild(words, environment, descriptors);
+    listen(this);
     this.ended = new Promise((resolve) => {
-      const look = () => this.look(resolve);
-      process.on('SIGCHLD', look);
-      const stop = native().receiveSignals(forwarded, (...signal) => this.handOn(...signal));
-      this.stopListening = () => {
+      const look = () => {
+        const exit = this.look();
+        if (!exit) return;
         process.off('SIGCHLD', look);
-        stop();
+        stopListening(this);
+        resolve(exit);
       };
+      process.on('SIGCHLD', look);
       look(); // it may have ended before we listened
     });
   }
@@ -63,16 +80,16 @@ export class Child {
     }
   }
 
-  private look(resolve: (exit: Exit) => void): void {
+  /** How it has ended, if it has; what stopped it is seen to. */
+  private look(): Exit | undefined {
     for (let change = native().waitChild(this.pid); change; change = native().waitChild(this.pid)) {
       if ('stopped' in change) this.stopped(change.stopped);
       else {
         this.over = true;
-        this.stopListening();
-        resolve(change);
-        return;
+        return change;
       }
     }
+    return undefined;
   }
 
   /** Its process group: it may have made one of its own. */
@@ -105,7 +122,8 @@ export class Child {
     this.send(this.childGroup() === this.pid ? -this.pid : this.pid, SIGCONT);
   }
 
-  private handOn(signal: number, sender: number, fromKernel: boolean): void {
+  /** A signal that came to us; `sender`: a process, unless the kernel. */
+  handOn(signal: number, sender: number, fromKernel: boolean): void {
     if (signal === SIGCONT) {
       this.goOn();
       return;

@@ -119,6 +119,34 @@ describe('signals to us', () => {
   });
 });
 
+test('several commands of one Node program, by the interface of the package', async () => {
+  const script = `
+import { createMachine, loadPreset, runCommand, Views } from '${root}dist/index.js';
+const machine = createMachine(loadPreset('minimal'));
+const views = new Views(machine);
+const run = (script) => runCommand(views, { words: ['bash', '-c', script] });
+const loop = 'while :; do read -t 0.05 x <> <(:); done';
+const waiting = ['USR1', 'USR1'].map((signal, i) => run(\`trap 'exit \${i + 5}' \${signal}; echo up; \${loop}\`));
+console.log(JSON.stringify(await Promise.all(['exit 3', 'kill -TERM $$'].map(run))));
+console.log('first done');
+console.log(JSON.stringify(await Promise.all(waiting)));
+console.log(JSON.stringify(await run('exit 4')));
+views.close();
+machine.destroy();`;
+  const running = start(['--input-type=module', '-e', script], { program: process.execPath });
+  await running.prints('first done');
+  running.kill('SIGUSR1');
+  const { code, out, err } = await running.ended;
+  expect({ code, err }).toEqual({ code: 0, err: '' });
+  expect(out.split('\n').filter((line) => line !== 'up')).toEqual([
+    '[{"code":3},{"signal":15}]',
+    'first done',
+    '[{"code":5},{"code":6}]',
+    '{"code":4}',
+    '',
+  ]);
+});
+
 describe('what the command sees', () => {
   test('the pretend PCI bus, VFIO nodes, and the real parts beside them', async () => {
     const { out, err, code } = await sh(

@@ -161,13 +161,18 @@ describe('stops', () => {
 describe('the terminal', () => {
   test('its size, and SIGWINCH when it changes', async () => {
     const at = await bash();
-    at.type(
-      `fake run -- bash -c 'trap "echo now \\$(stty size < /dev/tty)" WINCH; stty size; ${sayPid}; while :; do read -t 0.05 x <> <(:); done'`,
-    );
-    await started(at);
-    await at.shows(/^40 110$/m);
+    const script = [
+      'import os, signal',
+      'show = lambda *_: print("size", *os.get_terminal_size(), flush=True)',
+      'signal.signal(signal.SIGWINCH, show)',
+      'show()',
+      'while True: signal.pause()',
+    ];
+    writeFileSync(join(words, 'size.py'), script.join('\n'));
+    at.type(`fake run -- python3 ${join(words, 'size.py')}`);
+    await at.shows(/^size 110 40$/m);
     at.resize(90);
-    await at.shows(/^now 40 90$/m);
+    await at.shows(/^size 90 40$/m);
     at.press('C-c');
   });
 
