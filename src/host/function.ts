@@ -12,13 +12,13 @@ import type {
   OnboardDescription,
   ProfileDescription,
 } from './description.js';
-import { deviceContext } from './device-context.js';
 import type { PciDriver } from './driver.js';
 import type { KobjectEvent } from './events.js';
 import { FunctionMemory, HostBar } from './function-memory.js';
+import { FunctionModel } from './function-model.js';
 import { FunctionRegisters } from './function-registers.js';
 import { type FunctionState, HostFunctionState } from './function-state.js';
-import { FunctionInterrupts } from './interrupts.js';
+import type { FunctionInterrupts } from './interrupts.js';
 import type { IommuGroup } from './iommu-group.js';
 import { type IrqNumbers, MessageVectors } from './messages.js';
 import { type PageProvider, type Pages, WINDOW_SIZE } from './pages.js';
@@ -76,13 +76,10 @@ export class HostFunction implements PciFunction {
   unbinding: Promise<void> | undefined;
   readonly registers: FunctionRegisters;
   readonly memory: FunctionMemory;
-  private attached: AttachedModel | undefined;
+  private readonly behind: FunctionModel;
   private extra: AttributeSet | undefined;
-  /** There as long as the model is. */
-  interrupts: FunctionInterrupts | undefined;
   private foundAmong: Surroundings = { alone: false, scanned: false, slots: false, multifunction: false };
   private usable: readonly ResetMethod[] | undefined;
-  private modelState: 'none' | 'waiting' | 'starting' | 'attached';
 
   constructor(
     readonly plan: FunctionPlan,
@@ -105,7 +102,7 @@ export class HostFunction implements PciFunction {
     this.pagesBase = plan.window * WINDOW_SIZE;
     this.sriov = plan.description.sriov && new PhysicalFunction(plan);
     this.driverOverride = again ? null : (plan.description.driverOverride ?? null);
-    this.modelState = plan.definition ? 'waiting' : 'none';
+    this.behind = new FunctionModel(this, services.hooks);
   }
 
   get shape(): FunctionShape {
@@ -164,16 +161,18 @@ export class HostFunction implements PciFunction {
   }
 
   get modelName(): string | undefined {
-    return this.attached?.name ?? this.plan.definition?.name;
+    return this.behind.attached?.name ?? this.plan.definition?.name;
   }
 
   get model(): AttachedModel | undefined {
-    this.startModel();
-    return this.attached;
+    this.behind.start();
+    return this.behind.attached;
   }
   set model(model: AttachedModel | undefined) {
-    this.attached = model;
-    this.modelState = model ? 'attached' : 'none';
+    this.behind.attach(model);
+  }
+  get interrupts(): FunctionInterrupts | undefined {
+    return this.behind.interrupts;
   }
 
   memoryEnabled(): boolean {
@@ -212,8 +211,7 @@ export class HostFunction implements PciFunction {
   }
 
   resetModel(): void {
-    this.attached?.model.reset();
-    this.interrupts?.reset();
+    this.behind.reset();
     this.sinks.resetDone?.();
   }
 
@@ -258,45 +256,23 @@ export class HostFunction implements PciFunction {
     this.services.hooks.log?.(this, message);
   }
 
-  /** Creates the model unless it stands or there is none. Its constructor may ask for memory: not a reason to create it again. */
   startModel(): void {
-    if (this.modelState !== 'waiting') return;
-    this.modelState = 'starting';
-    const definition = this.plan.definition!;
-    try {
-      const interrupts = new FunctionInterrupts(this, (bar) => this.memory.of(bar));
-      const model = definition.create(deviceContext(this, interrupts), { ...this.plan.description.options });
-      this.interrupts = interrupts;
-      this.model = { name: definition.name, model, watched: model.watched ?? [] };
-    } catch (cause) {
-      this.modelState = 'waiting';
-      throw new Error(`${this.bdf}: model ${definition.name} can't start: ${(cause as Error).message}`, {
-        cause,
-      });
-    }
-    this.services.hooks.modelAttached?.(this, this.attached!);
+    this.behind.start();
   }
 
   /** It is another device from now on, as it comes from the factory: registers, memory and model are made anew. Nobody uses it. */
   reshape(form: FunctionForm): void {
-    this.endModel();
+    this.behind.end();
     this.memory.clear();
     Object.assign(this.plan, form);
     this.bars = this.planned();
     this.registers.rebuild();
     this.usable = undefined;
-    this.modelState = this.plan.definition ? 'waiting' : 'none';
+    this.behind.renew();
   }
 
   private planned(): (Bar | undefined)[] {
     return this.plan.bars.map((bar) => bar && new HostBar(bar, this));
-  }
-
-  private endModel(): void {
-    this.interrupts?.reset();
-    this.attached?.model.destroy?.();
-    this.model = undefined;
-    this.interrupts = undefined;
   }
 
   /** Pulled out. */
@@ -307,7 +283,7 @@ export class HostFunction implements PciFunction {
 
   /** The function leaves the machine. Pages of its own go with it; those of its group stay until the group goes. */
   destroy(): void {
-    this.endModel();
+    this.behind.end();
     this.extra?.release();
     this.messages.forget();
     this.present = false;

@@ -8,15 +8,12 @@
  *     caller.putFile(5, group); caller.putEventfd(7);
  */
 import { KernelError, refuse } from '../abi/errno.js';
-import type { Caller, CapabilityName, ClientProcess, EventFd, PinnedRange } from '../vfs/caller.js';
+import type { Caller, CapabilityName, ClientProcess, EventFd } from '../vfs/caller.js';
 import type { OpenFile } from '../vfs/node.js';
 import { type FakeFile, fakeClientFile } from './fake-file.js';
+import { FakeMemory, type FakePin } from './fake-memory.js';
 
-interface Mapping {
-  readonly start: bigint;
-  readonly bytes: Buffer;
-  readonly writable: boolean;
-}
+export type { FakePin };
 
 /** One eventfd of the client; `Caller.eventfd()` hands out copies of it. */
 export interface FakeEventfd {
@@ -26,10 +23,6 @@ export interface FakeEventfd {
   copies: number;
   /** The client writes to it: every listener runs. */
   fire(): void;
-}
-
-export interface FakePin extends PinnedRange {
-  readonly vaddr: bigint;
 }
 
 export interface FakeCaller extends Caller {
@@ -77,125 +70,26 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
   let caps = new Set<CapabilityName>(options.caps ?? []);
   let alive = true;
   let held: Promise<void> | undefined;
-  let mappings: Mapping[] = [];
   const files = new Map<number, OpenFile | undefined>();
   const eventfds = new Map<number, FakeEventfd>();
   const openEventfds = new Map<number, () => EventFd>();
-  const pins = new Set<FakePin>();
   const exitListeners = new Set<() => void>();
   let memlock = { limit: options.memlock ?? 2n ** 64n - 1n, locked: 0n };
   const memoryFiles = new Map<number, FakeFile>();
   const interruptListeners = new Set<() => void>();
-
-  /** The buffers behind [address, address+length), in order; EFAULT at the first hole. */
-  function pieces(address: bigint, length: bigint, writes: boolean): Buffer[] {
-    if (!alive) refuse('EFAULT', `process ${pid} is gone`);
-    const found: Buffer[] = [];
-    const end = address + length;
-    for (let at = address; at < end; ) {
-      const hit = mappings.find((m) => at >= m.start && at < m.start + BigInt(m.bytes.length));
-      if (!hit) return refuse('EFAULT', `nothing mapped at 0x${at.toString(16)}`);
-      if (writes && !hit.writable) refuse('EFAULT', `0x${at.toString(16)} is read-only`);
-      const from = Number(at - hit.start);
-      const left = end - at;
-      const piece = hit.bytes.subarray(
-        from,
-        left < BigInt(hit.bytes.length) ? from + Number(left) : undefined,
-      );
-      found.push(piece);
-      at += BigInt(piece.length);
-    }
-    return found;
-  }
-
-  const load = (address: bigint, length: number) => Buffer.concat(pieces(address, BigInt(length), false));
-
-  function store(address: bigint, data: Uint8Array, checksProtection = true): void {
-    let taken = 0;
-    for (const piece of pieces(address, BigInt(data.length), checksProtection)) {
-      piece.set(data.subarray(taken, taken + piece.length));
-      taken += piece.length;
-    }
-  }
-
-  function unmap(address: bigint, length: number): void {
-    const end = address + BigInt(length);
-    mappings = mappings.flatMap((m) => {
-      const last = m.start + BigInt(m.bytes.length);
-      if (last <= address || m.start >= end) return [m];
-      const kept: Mapping[] = [];
-      if (m.start < address) kept.push({ ...m, bytes: m.bytes.subarray(0, Number(address - m.start)) });
-      if (last > end) kept.push({ ...m, start: end, bytes: m.bytes.subarray(Number(end - m.start)) });
-      return kept;
-    });
-  }
-
-  function pinned(vaddr: bigint, length: bigint, writable: boolean): FakePin {
-    let live = true;
-    const check = (offset: bigint, count: number): void => {
-      if (!live) throw new Error('a released pin is still used');
-      if (offset < 0n || offset + BigInt(count) > length) throw new Error('access outside the pinned range');
-    };
-    const pin: FakePin = {
-      vaddr,
-      length,
-      shared: false,
-      device: false,
-      read(offset, count) {
-        check(offset, count);
-        return load(vaddr + offset, count);
-      },
-      write(offset, data) {
-        check(offset, data.length);
-        if (!writable) throw new Error('write through a pin taken for reading');
-        store(vaddr + offset, data);
-      },
-      async copyTo(offset, target, targetOffset, count) {
-        check(offset, count);
-        await target.write(targetOffset, load(vaddr + offset, count));
-      },
-      release() {
-        if (!live) throw new Error('a pin is released twice');
-        live = false;
-        pins.delete(pin);
-      },
-    };
-    pins.add(pin);
-    return pin;
-  }
-
-  /** Neighbours change places: what is contiguous in one kind of address is not in the other. */
-  const frameOf = (page: number): number => pid * 2 ** 24 + ((page % 2 ** 24) ^ 1);
-  const mappingOf = (page: number): Mapping | undefined =>
-    mappings.find((m) => {
-      const from = BigInt(page) * 4096n - m.start;
-      return from >= 0n && from < BigInt(m.bytes.length);
-    });
+  const space = new FakeMemory(pid, () => alive);
+  const load = space.load.bind(space);
+  const { pins } = space;
 
   const process: ClientProcess = {
     pid,
-    frames: {
-      stretches: () =>
-        mappings.map(({ start, bytes, writable }) => {
-          const pages = Array.from(
-            { length: Math.ceil(bytes.length / 4096) },
-            (_, i) => Number(start >> 12n) + i,
-          );
-          return { vaddr: start, writable, frames: pages.map(frameOf) };
-        }),
-      at: (vaddr, pages) =>
-        Array.from({ length: pages }, (_, i) => {
-          const page = Number(vaddr >> 12n) + i;
-          return mappingOf(page) ? frameOf(page) : 0;
-        }),
-    },
+    frames: space.frames,
     get alive() {
       return alive;
     },
     async pin(vaddr, length, access) {
       if (held) await held;
-      pieces(vaddr, length, access.write);
-      return pinned(vaddr, length, access.write);
+      return space.pin(vaddr, length, access.write);
     },
     retain(lost) {
       exitListeners.add(lost);
@@ -236,9 +130,9 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     memory: options.slowMemory
       ? {
           read: async (address, length) => load(address, length),
-          write: async (address, data) => store(address, data),
+          write: async (address, data) => space.store(address, data),
         }
-      : { read: load, write: store },
+      : { read: load, write: (address, data) => space.store(address, data) },
     process,
     capable: (capability) => caps.has(capability),
     eventfd(fd) {
@@ -257,16 +151,8 @@ export function fakeCaller(options: FakeCallerOptions = {}): FakeCaller {
     },
     describe: () => `fake[${pid}]`,
     onInterrupt: (listener) => void interruptListeners.add(listener),
-    map(address, content, { writable = true } = {}) {
-      const bytes =
-        typeof content === 'number'
-          ? Buffer.alloc(content)
-          : Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-      unmap(address, bytes.length);
-      mappings.push({ start: address, bytes, writable });
-      return bytes;
-    },
-    unmap,
+    map: (address, content, mapping) => space.map(address, content, mapping),
+    unmap: (address, length) => space.unmap(address, length),
     bytes: load,
     putFile(fd, file) {
       files.set(fd, file);
