@@ -1,4 +1,4 @@
-/** NUMA nodes: lists of CPUs that can be, and functions at nodes that there are. */
+/** NUMA nodes: lists of CPUs that can be, and functions at nodes that are listed. */
 import { parseCpuList } from './cpus.js';
 import type { HostDescription } from './description.js';
 import type { Report } from './problem.js';
@@ -8,7 +8,9 @@ const mostCpus = 8192;
 
 export function checkNuma({ numaNodes, functions }: HostDescription, report: Report): void {
   checkCpus(numaNodes ?? [], report);
-  const last = (numaNodes?.length ?? 1) - 1;
+  // Without a list the nodes are those of the machine it is run on.
+  if (!numaNodes) return;
+  const last = numaNodes.length - 1;
   functions.forEach(({ numaNode = -1 }, i) => {
     if (numaNode > last)
       report(

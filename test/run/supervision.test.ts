@@ -16,10 +16,20 @@ import os, stat, sys, signal, threading, ctypes, struct, errno
 def good(): return stat.S_ISCHR(os.stat('/dev/vfio/vfio').st_mode)
 `;
 
+/** '' for one that has ended. */
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw error;
+  }
+}
+
 /** The supervisor started for `pid`, a `vfiofs run`: its child, though it did not start it. */
 function supervisorOf(pid: number): number {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
-  const found = children.find((child) => readFileSync(`/proc/${child}/comm`, 'utf8') === 'vfiofs-supervis\n');
+  const found = children.find((child) => nameOf(child) === 'vfiofs-supervis\n');
   expect(found, `a supervisor among ${children}`).toBeDefined();
   return found as number;
 }

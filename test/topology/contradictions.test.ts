@@ -152,11 +152,6 @@ const rows: readonly [string, string, RegExp][] = [
     /^my\.yaml:3:\d+: functions\[0\]\.numa_node: 2: the machine has nodes 0 to 1 \(numa_nodes\)$/,
   ],
   [
-    'a second NUMA node of a machine with one',
-    functions(one('numa_node: 1')),
-    /^my\.yaml:2:\d+: functions\[0\]\.numa_node: 1: the machine has node 0 only \(numa_nodes\)$/,
-  ],
-  [
     'a CPU in two nodes',
     `numa_nodes: [0-1, 1-3]\n${functions(one('class: 0'))}`,
     /^my\.yaml:1:19: numa_nodes\[1\]: "1-3": CPU 1 is in node 0, too$/,
@@ -303,14 +298,13 @@ describe('before anything is mounted', () => {
     try {
       const file = join(directory, 'bad.yaml');
       writeFileSync(file, functions(one('class: 0'), one('class: 0')));
-      const before = readFileSync('/proc/self/mountinfo', 'utf8');
       const rest =
         command === 'run' ? ['--', 'touch', join(directory, 'ran')] : ['--at', join(directory, 'at')];
       const { code, out, err } = await vfiofs([command, file, ...rest]);
       expect([code === 0, out]).toEqual([false, '']);
       expect(err).toContain(`${file}:3:12: functions[1].bdf: 0000:00:04.0 is taken by functions[0]`);
       expect(readdirSync(directory)).toEqual(['bad.yaml']);
-      expect(readFileSync('/proc/self/mountinfo', 'utf8')).toBe(before);
+      expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(directory);
     } finally {
       rmSync(directory, { recursive: true });
     }
