@@ -158,15 +158,28 @@ static short events(int fd)
 /* A process that sleeps in poll() until there is something to read, and ends with 0 then. */
 static pid_t poll_in_child(int fd)
 {
+	int looked[2];
+	char byte;
+
+	if (pipe(looked))
+		die("pipe");
 	pid_t child = fork();
 
 	if (child < 0)
 		die("fork");
-	if (child)
-		return child;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	if (!child) {
+		struct pollfd wait = { .fd = fd, .events = POLLIN };
+		bool nothing = poll(&wait, 1, 0) == 0;
 
-	_exit(poll(&wait, 1, 0) == 0 && poll(&wait, 1, TIMEOUT_MS) == 1 && (wait.revents & POLLIN) ? 0 : 1);
+		close(looked[1]);
+		_exit(nothing && poll(&wait, 1, TIMEOUT_MS) == 1 && (wait.revents & POLLIN) ? 0 : 1);
+	}
+	/* Not before it has seen that there is nothing. */
+	close(looked[1]);
+	if (read(looked[0], &byte, 1))
+		die("read of the pipe");
+	close(looked[0]);
+	return child;
 }
 
 /* From one data_fd to the other, in odd pieces, until there is no more: 0 at the end, or the errno that says so. */
