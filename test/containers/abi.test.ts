@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { build, mountPoint, root, vfiofs } from '../cli/program.js';
 import { differences } from '../oracle/abi-differences.js';
-import { inContainer } from './podman.js';
+import { podmanIn } from './podman.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'c-'));
 const out = join(directory, 'out');
@@ -26,8 +26,10 @@ beforeAll(async () => {
   const all = [join(oracle, 'abi/all'), join(directory, 'abi'), out, ...scenarios];
   // The recordings are of a root whose locked memory nobody limits.
   const more = ['--cap-add', 'IPC_LOCK', '-v', `${directory}:${directory}`];
-  const ended = await inContainer(directory, [...args, ...more], '/:O', all).ended;
+  const podman = await podmanIn(directory);
+  const ended = await podman.inContainer([...args, ...more], '/:O', all).ended;
   expect(ended).toMatchObject({ code: 0, err: '' });
+  await podman.end();
 }, 300_000);
 
 afterAll(async () => {

@@ -1,21 +1,30 @@
 /** A mounted host in containers, and a host inside one: podman with runc, as root, without any image. */
-import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asArguments, highestMemlock } from '../../src/run/containers.js';
-import { build, mountPoint, root, start, vfiofs } from '../cli/program.js';
-import { inContainer, limits, podmanIn } from './podman.js';
+import { build, mountPoint, root, vfiofs } from '../cli/program.js';
+import { type Podman, podmanIn } from './podman.js';
 
-// Podman wants its run root in 50 characters.
 const directory = mkdtempSync(join(tmpdir(), 'c-'));
 const rootfs = join(directory, 'rootfs');
 const place = mountPoint();
 const client = 'ioat-cdev-static';
 
+let podman: Podman;
 const run = (args: readonly string[], from: string, script: string) =>
-  inContainer(directory, args, from, ['sh', '-c', script]);
+  podman.inContainer(args, from, ['sh', '-c', script]);
+/** Neither of two containers is through before the other has begun: each makes a file in /tmp and waits for the other's. */
+const together = (own: string, other: string) =>
+  `echo up > /tmp/${own}; until [ -e /tmp/${other} ]; do sleep 0.05; done`;
+/** Nodes of group 1 while `then` runs. */
+async function given(owner: number, then: () => Promise<void>): Promise<void> {
+  const nodes = ['vfio/devices/vfio0', 'iommu'].map((node) => join(place.path, 'dev', node));
+  for (const node of nodes) chownSync(node, owner, 0);
+  await then();
+  for (const node of nodes) chownSync(node, 0, 0);
+}
 const contained = (args: readonly string[], script: string) => run(args, rootfs, script).ended;
 
 async function containerArgs(...more: string[]): Promise<string[]> {
@@ -41,9 +50,11 @@ beforeAll(async () => {
     ['drivers_probe', '0000:00:04.1'],
   ] as const)
     writeFileSync(join(place.path, 'sys/bus/pci', file), text);
+  podman = await podmanIn(directory);
 });
 
 afterAll(async () => {
+  await podman.end();
   await vfiofs(['umount', place.path]);
   expect(place.isMounted()).toBe(false);
   place.remove();
@@ -62,13 +73,13 @@ describe('a mounted host in a container', () => {
   });
 
   test('two containers at once, each with a group of its own, do DMA with interrupts', async () => {
-    // Both are of one user, whose locked memory is counted together: small buffers. Each waits for the other, so that neither is through before the second has begun.
+    // Both are of one user, whose locked memory is counted together: small buffers.
     const shared = join(directory, 'shared');
     mkdirSync(shared);
     const one = async (group: string, bdf: string, other: string) =>
       contained(
         [...(await containerArgs('--group', group)), '-v', `${shared}:/tmp`],
-        `ls /dev/vfio; echo up > /tmp/${group}; until [ -e /tmp/${other} ]; do sleep 0.05; done; ${client} --size 1 --bdf ${bdf}`,
+        `ls /dev/vfio; ${together(group, other)}; ${client} --size 1 --bdf ${bdf}`,
       );
     const [first, second] = await Promise.all([one('1', '0000:00:04.0', '2'), one('2', '0000:00:04.1', '1')]);
     for (const [group, { out, err, code }] of [
@@ -97,58 +108,68 @@ describe('a mounted host in a container', () => {
     const dma = `id -u; ${client} --size 2 2>&1; echo 1 > /sys/bus/pci/devices/0000:00:04.0/reset`;
     const refused = await contained([...user, ...args], dma);
     expect(refused.out).toMatch(/^1000\n[\s\S]*Permission denied/);
-    for (const node of ['vfio/devices/vfio0', 'iommu'])
-      execFileSync('chown', ['1000', join(place.path, 'dev', node)]);
-    const { out, err } = await contained([...user, ...args], dma);
-    expect(out).toContain('verify 2097152 bytes');
-    expect(err).toContain('Read-only file system');
-    for (const node of ['vfio/devices/vfio0', 'iommu'])
-      execFileSync('chown', ['0', join(place.path, 'dev', node)]);
+    await given(1000, async () => {
+      const { out, err } = await contained([...user, ...args], dma);
+      expect(out).toContain('verify 2097152 bytes');
+      expect(err).toContain('Read-only file system');
+    });
   });
 
-  test('by a CDI specification', async () => {
-    const { out } = await vfiofs(['container-args', place.path, '--format', 'cdi']);
-    const spec = join(directory, 'cdi.json');
-    writeFileSync(spec, out);
-    const { kind } = JSON.parse(out) as { kind: string };
-    expect(kind).toBe(`vfiofs/${basename(place.path)}`);
-    // Podman reads them from /etc/cdi only: in a mount namespace of its own, where that directory is ours.
-    const memory = [
-      '--ulimit',
-      `memlock=${asArguments({ mounts: [], memlock: highestMemlock() })[1]!.replace('memlock=', '')}`,
-    ];
-    const command = [
-      ...podmanIn(directory),
-      'run',
-      '--rm',
-      ...limits,
-      ...memory,
-      '--device',
-      `${kind}=group-2`,
-      '--rootfs',
-      rootfs,
-    ];
-    const script = `mkdir -p ${directory}/etc/upper ${directory}/etc/work
-mount -t tmpfs none ${directory}/etc && mkdir ${directory}/etc/upper ${directory}/etc/work
-mount -t overlay -o lowerdir=/etc,upperdir=${directory}/etc/upper,workdir=${directory}/etc/work overlay /etc
-mkdir -p /etc/cdi && cp ${spec} /etc/cdi/vfiofs.json && exec podman "$@"`;
-    const done = await start(
-      [
-        '-m',
-        'sh',
-        '-ec',
-        script,
-        'sh',
-        ...command,
-        'sh',
-        '-c',
-        `ls /dev/vfio; ${client} --size 2 --bdf 0000:00:04.1`,
-      ],
-      { program: 'unshare' },
-    ).ended;
-    expect(done).toMatchObject({ code: 0, err: '' });
-    expect(done.out).toMatch(/^2\ndevices\nvfio\n/);
-    expect(done.out).toContain('verify 2097152 bytes');
+  describe('by a CDI specification', () => {
+    const kind = `vfiofs/${basename(place.path)}`;
+    const memory = String(asArguments({ mounts: [], memlock: highestMemlock() })[1]);
+    const devices = (names: readonly string[]) => names.flatMap((name) => ['--device', `${kind}=${name}`]);
+    const withDevices = (names: readonly string[], more: readonly string[], script: string) =>
+      contained([...devices(names), '--ulimit', memory, ...more], script);
+
+    beforeAll(async () => {
+      const { out } = await vfiofs(['container-args', place.path, '--format', 'cdi']);
+      expect((JSON.parse(out) as { kind: string }).kind).toBe(kind);
+      const written = await podman.run('sh', '-c', 'echo "$1" > /etc/cdi/vfiofs.json', 'sh', out).ended;
+      expect(written).toMatchObject({ code: 0 });
+    });
+
+    test('two containers at once on two groups', async () => {
+      const shared = join(directory, 'shared-cdi');
+      mkdirSync(shared);
+      const one = (group: string, bdf: string, other: string) =>
+        withDevices(
+          [`group-${group}`],
+          ['-v', `${shared}:/tmp`],
+          `ls /dev/vfio; ${together(group, other)}; ${client} --size 1 --bdf ${bdf}`,
+        );
+      const ends = await Promise.all([one('1', '0000:00:04.0', '2'), one('2', '0000:00:04.1', '1')]);
+      for (const [index, { out, err, code }] of ends.entries()) {
+        expect({ err, code }).toEqual({ err: '', code: 0 });
+        expect(out.split('\n').slice(0, 3)).toEqual([String(index + 1), 'devices', 'vfio']);
+        expect(out).toContain('verify 1048576 bytes');
+      }
+    });
+
+    test('a user without privileges, once the nodes are given to him', async () => {
+      const user = ['--user', '1000:1000', '--cap-drop', 'all'];
+      const dma = `id -u; ${client} --size 1 2>&1`;
+      expect((await withDevices(['group-1'], user, dma)).out).toMatch(/^1000\n[\s\S]*Permission denied/);
+      await given(1000, async () => {
+        const { out, code } = await withDevices(['group-1'], user, dma);
+        expect({ code, out }).toMatchObject({
+          code: 0,
+          out: expect.stringContaining('verify 1048576 bytes'),
+        });
+      });
+    });
+
+    test('all of it', async () => {
+      const { out, code } = await withDevices(['all'], [], `ls /dev/vfio; ${client} --size 1`);
+      expect(code).toBe(0);
+      expect(out).toMatch(/^1\n2\ndevices\nvfio\n[\s\S]*verify 1048576 bytes/);
+    });
+
+    test('a group that is not there is refused', async () => {
+      const { code, err } = await withDevices(['group-77'], [], 'true');
+      expect(code).not.toBe(0);
+      expect(err).toContain(`${kind}=group-77`);
+    });
   });
 
   test('what the host can’t give is refused, with what it has', async () => {
