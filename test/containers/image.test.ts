@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { root } from '../cli/program.js';
+import { build, root } from '../cli/program.js';
 import { matches, sessions } from './document.js';
 import { type Podman, podmanIn } from './podman.js';
 import { checkOut, commandsOf, jobs, shell } from './workflow.js';
@@ -16,6 +16,7 @@ const image = (args: readonly string[], command: readonly string[]) =>
   run('podman', 'run', '--rm', ...args, 'vfiofs', ...command);
 
 beforeAll(async () => {
+  build();
   podman = await podmanIn(directory);
   expect(await run('scripts/image')).toMatchObject({ code: 0 });
   const base = join(root, 'build/base-image/root.tar');
@@ -79,17 +80,17 @@ describe('the image', () => {
   });
 });
 
-test('examples/compose.yaml: a host as a service, and two services with a group each', async () => {
+test('examples/containers/compose.yaml: a host as a service, and two services with a group each', async () => {
   // Debian 12's podman-compose does not hand `pid` on. Without systemd nobody starts health checks. Its bridge is in a network namespace of its own.
   const script = `export DISABLE_HC_SYSTEMD=true
-compose() { podman-compose --no-ansi --podman-run-args=--pid=host -f examples/compose.yaml "$@" >&2; }
+compose() { podman-compose --no-ansi --podman-run-args=--pid=host -f examples/containers/compose.yaml "$@" >&2; }
 mkdir -p /run/lab
 compose up -d host
-until podman healthcheck run examples_host_1 >&2; do sleep 0.1; done
+until podman healthcheck run containers_host_1 >&2; do sleep 0.1; done
 compose up -d first second
-podman wait examples_first_1 examples_second_1
-podman logs examples_first_1
-podman logs examples_second_1
+podman wait containers_first_1 containers_second_1
+podman logs containers_first_1
+podman logs containers_second_1
 compose down
 ls /run/lab`;
   const { out, err, code } = await run('unshare', '--net', 'bash', '-ec', script);
@@ -98,7 +99,7 @@ ls /run/lab`;
   expect(out).toMatch(new RegExp(`^0\n0\n${list(0)}${list(1)}$`));
 }, 120_000);
 
-describe('examples/workflow.yaml', () => {
+describe('examples/containers/workflow.yaml', () => {
   const clients = join(root, 'build/clients');
   const workspace = (name: string) => {
     const place = join(directory, name);

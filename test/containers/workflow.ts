@@ -1,4 +1,4 @@
-/** The steps of examples/workflow.yaml, run as GitHub's runner runs them (docs.github.com: Workflow syntax, `shell`). */
+/** The steps of examples/containers/workflow.yaml, run as GitHub's runner runs them (docs.github.com: Workflow syntax, `shell`). */
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -15,7 +15,9 @@ interface Job {
 }
 
 export const jobs = (
-  parse(readFileSync(join(root, 'examples/workflow.yaml'), 'utf8')) as { jobs: Record<string, Job> }
+  parse(readFileSync(join(root, 'examples/containers/workflow.yaml'), 'utf8')) as {
+    jobs: Record<string, Job>;
+  }
 ).jobs;
 
 export const shell = ['bash', '--noprofile', '--norc', '-eo', 'pipefail', '-c'] as const;
