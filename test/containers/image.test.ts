@@ -118,7 +118,7 @@ describe('examples/containers/workflow.yaml', () => {
     }
     expect(all).toHaveLength(2);
     expect(all[1]).toMatch(proof);
-  });
+  }, 120_000);
 
   test('in a container', async () => {
     const job = jobs['in-a-container']!;
@@ -133,7 +133,7 @@ podman rm --force --time 0 job >&2`;
     const { out, err, code } = await run('bash', '-ec', script, 'bash', ...shell, command!);
     expect({ err, code }).toMatchObject({ code: 0 });
     expect(out).toMatch(proof);
-  });
+  }, 120_000);
 });
 
 describe('docs/containers.md', () => {
