@@ -39,7 +39,7 @@ describe('the image', () => {
     const look = 'ls /opt/vfiofs /opt/vfiofs/build/Release; command -v npm g++ make python3';
     const { out } = await run('podman', 'run', '--rm', '--entrypoint', 'sh', 'vfiofs', '-c', look);
     expect(out.split('\n')).toEqual([
-      ...['/opt/vfiofs:', 'build', 'dist', 'mountpoints', 'node_modules', 'package.json', 'src', ''],
+      ...['/opt/vfiofs:', 'bin', 'build', 'dist', 'mountpoints', 'node_modules', 'package.json', 'src', ''],
       ...[
         '/opt/vfiofs/build/Release:',
         'vfiofs-graft',
