@@ -147,10 +147,16 @@ describe('docs/containers.md', () => {
   test.each(sessions())(
     '$heading',
     async ({ steps }) => {
-      // One shell for all of them; what each has printed stands between lines that nothing else prints.
+      // A machine where no other session has been. One shell for all commands; what each has printed stands between lines that nothing else prints.
       const script = steps.map(({ command }, index) => `${command}echo "== ${index} $?"\n`).join('');
       const path = `PATH=${directory}/path:${directory}/bin:${process.env.PATH}`;
-      const { out, err } = await run('env', path, 'bash', '-c', `exec 2>&1\n${script}`);
+      const { out, err } = await run(
+        'env',
+        path,
+        'bash',
+        '-c',
+        `exec 2>&1\n[ ! -d /run/lab ] || rmdir /run/lab\n${script}`,
+      );
       expect(err).toBe('');
       let rest = out;
       for (const [index, { command, printed }] of steps.entries()) {
