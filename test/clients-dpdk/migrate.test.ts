@@ -1,5 +1,5 @@
 /** A device moves between two hosts, each a mount of its own, under a C program with real descriptors. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HostDescription } from '../../src/host/description.js';
 import { client, idleCounts, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
 
@@ -29,13 +29,6 @@ afterAll(async () => {
   await there?.stop();
 });
 
-/** What is held once nothing of a client is: released on other threads, so a while after it has ended. */
-async function atRest(machine: MountedMachine): Promise<Record<string, number>> {
-  const nothing = { backings: 0, containers: 0, groups: 0, deviceFiles: 0, eventfds: 0, grafts: 0, pins: 0 };
-  await vi.waitFor(() => expect(machine.counts()).toMatchObject(nothing), { timeout: 20_000, interval: 100 });
-  return idleCounts(machine);
-}
-
 describe.each([
   ['groups and a container', []],
   ['cdevs and an iommufd', ['--cdev']],
@@ -46,11 +39,11 @@ describe.each([
     const first = await startClient(program, args).ended;
     expect(first.output).toMatch(/^ok {2}half a state is refused$/m);
     expect(first.code).toBe(0);
-    const before = [await atRest(here), await atRest(there)];
+    const before = [await idleCounts(here), await idleCounts(there)];
     for (let i = 0; i < 3; i++) {
       const { code, output } = await startClient(program, args).ended;
       expect(code, output).toBe(0);
     }
-    expect([await atRest(here), await atRest(there)]).toEqual(before);
+    expect([await idleCounts(here), await idleCounts(there)]).toEqual(before);
   });
 });

@@ -65,20 +65,21 @@ export async function mountMachine(description?: HostDescription): Promise<Mount
  * doorbell watcher. Waits until the last one is gone for good: descriptors are closed on other threads.
  */
 export async function idleCounts(machine: MountedMachine): Promise<Record<string, number>> {
+  const gone = {
+    ...{ backings: 0, containers: 0, deviceFiles: 0, eventfds: 0, grafts: 0, groups: 0, pins: 0 },
+    processes: 0,
+    same: true,
+  };
   let before = machine.counts();
   return vi.waitFor(
     () => {
       const now = machine.counts();
       const same = JSON.stringify(now) === JSON.stringify(before);
       before = now;
-      expect({ same, processes: now.processes, deviceFiles: now.deviceFiles }).toEqual({
-        same: true,
-        processes: 0,
-        deviceFiles: 0,
-      });
+      expect({ ...now, same }).toMatchObject(gone);
       return now;
     },
-    { timeout: 10_000, interval: 100 },
+    { timeout: 20_000, interval: 100 },
   );
 }
 
