@@ -1,8 +1,9 @@
 /** A client that dies by SIGKILL, wherever it is, leaves nothing behind in the daemon. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   client,
+  comesBackTo,
   idleCounts,
   type MountedMachine,
   mountMachine,
@@ -44,7 +45,7 @@ describe.each([
     expect(machine.counts()).not.toEqual(idle);
     process.kill('SIGKILL');
     expect((await ended).signal).toBe('SIGKILL');
-    await vi.waitFor(() => expect(machine.counts()).toEqual(idle), { timeout: 5000, interval: 20 });
+    await comesBackTo(machine, idle);
   });
 
   test('the function can be used again afterwards', async (context) => {

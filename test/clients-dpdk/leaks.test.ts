@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import type { FunctionDescription } from '../../src/host/description.js';
 import {
   client,
+  comesBackTo,
   idleCounts,
   type MountedMachine,
   mountMachine,
@@ -14,8 +15,7 @@ import {
 let machine: MountedMachine;
 afterEach(() => machine.stop());
 
-const settled = (expected: Record<string, number>) =>
-  vi.waitFor(() => expect(machine.counts()).toEqual(expected), { timeout: 10_000, interval: 50 });
+const settled = (expected: Record<string, number>) => comesBackTo(machine, expected);
 
 test('1,000 cycles of opening, binding, mapping and closing, both ways', { timeout: 120_000 }, async () => {
   machine = await mountMachine();

@@ -83,6 +83,11 @@ export async function idleCounts(machine: MountedMachine): Promise<Record<string
   );
 }
 
+/** Waits until the daemon holds again what it held before: much is let go on other threads. */
+export async function comesBackTo(machine: MountedMachine, idle: Record<string, number>): Promise<void> {
+  await vi.waitFor(() => expect(machine.counts()).toEqual(idle), { timeout: 20_000, interval: 50 });
+}
+
 export interface Client {
   readonly process: ChildProcessWithoutNullStreams;
   /** Resolves when it has printed `ready`; rejects with its output when it ends before. */

@@ -1,6 +1,13 @@
 /** Descriptors of every kind in more hands than one, and several who want the same: test/clients/sharing.c has what to expect. */
-import { afterEach, expect, test, vi } from 'vitest';
-import { client, idleCounts, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
+import { afterEach, expect, test } from 'vitest';
+import {
+  client,
+  comesBackTo,
+  idleCounts,
+  type MountedMachine,
+  mountMachine,
+  startClient,
+} from './mounted-machine.js';
 
 let machine: MountedMachine;
 afterEach(() => machine.stop());
@@ -16,5 +23,5 @@ test('dup, fork, exec, SCM_RIGHTS, threads, rivals, primary and secondary', {
     expect(first.output).toMatch(new RegExp(`^ok  ${part}: `, 'm'));
   const idle = await idleCounts(machine);
   expect((await run()).code).toBe(0);
-  await vi.waitFor(() => expect(machine.counts()).toEqual(idle), { timeout: 10_000, interval: 50 });
+  await comesBackTo(machine, idle);
 });

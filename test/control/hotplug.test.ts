@@ -8,6 +8,7 @@ import type { PciFunction } from '../../src/host/pci-function.js';
 import {
   type Client,
   client,
+  comesBackTo,
   idleCounts,
   type MountedMachine,
   mountMachine,
@@ -228,7 +229,7 @@ test('1,000 functions come and go, some in use and some by surprise: nothing is 
     await round(i);
     await mate(9);
   }
-  await vi.waitFor(() => expect(mounted.counts()).toEqual(before), { timeout: 10_000 });
+  await comesBackTo(mounted, before);
   expect(mounted.nodes() - knownBefore).toBeLessThan(100);
   expect([host().functions.size, host().groups.size, iommuGroup!.functions.size]).toEqual([8, 8, 1]);
   watch.process.stdin.end();

@@ -5,7 +5,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { KernelError } from '../../src/abi/errno.js';
 import type { FunctionDescription } from '../../src/host/description.js';
 import { native } from '../../src/native/index.js';
-import { idleCounts, type MountedMachine, mountMachine } from '../clients-dpdk/mounted-machine.js';
+import {
+  comesBackTo,
+  idleCounts,
+  type MountedMachine,
+  mountMachine,
+} from '../clients-dpdk/mounted-machine.js';
 import { Client, compile } from '../native/client.js';
 
 const ONES = 0xffff_ffff;
@@ -355,5 +360,5 @@ it('nothing is left of a hundred rounds', { timeout: 60_000 }, async () => {
   const client = new BarClient();
   for (let i = 0; i < 100; i++) await round(client);
   await client.end();
-  await vi.waitFor(() => expect(machine.counts()).toEqual(idle), { timeout: 5000, interval: 100 });
+  await comesBackTo(machine, idle);
 });
