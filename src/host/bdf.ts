@@ -29,6 +29,12 @@ export function parseBdf(text: string): PciAddress | undefined {
   };
 }
 
+/** `bdf`, in whichever domain `domains` has in place of its own. */
+export function movedBdf(bdf: string, domains: ReadonlyMap<number, number>): Bdf {
+  const at = parseBdf(bdf)!;
+  return formatBdf({ ...at, domain: domains.get(at.domain) ?? at.domain });
+}
+
 /** Slot and function as one byte: device << 3 | function. */
 export function devfn(address: PciAddress): number {
   return (address.device << 3) | address.function;

@@ -1,10 +1,10 @@
 /** `mdev` and `auxiliary` of a driver: types that can be told apart, and made. */
 import { mdevNames } from './attribute-names.js';
 import { checkAttributes } from './check-attributes.js';
+import { checkModel } from './check-model.js';
 import type { AuxiliaryDescription, MdevDescription } from './description.js';
-import { findModel, type ModelLookup } from './models.js';
+import type { ModelLookup } from './models.js';
 import type { Report } from './problem.js';
-import { didYouMean, list } from './suggest.js';
 
 export function checkMdev(mdev: MdevDescription | undefined, models: ModelLookup, report: Report): void {
   if (!mdev) return;
@@ -29,24 +29,4 @@ export function checkAuxiliary(
   if (!auxiliary) return;
   checkModel(auxiliary, models, report);
   checkAttributes(auxiliary.attributes, { taken: mdevNames, sort: 'mdev' }, report);
-}
-
-/** A model that must be there, and takes the options. */
-export function checkModel(
-  { model, options = {} }: { readonly model: string | undefined; readonly options?: object },
-  models: ModelLookup,
-  report: Report,
-): void {
-  const names = [...models.names()];
-  const definition = findModel(models, model);
-  if (!definition) {
-    const given = model === undefined ? 'missing' : `unknown model "${model}"${didYouMean(model, names)}`;
-    report(['model'], `${given}; expected one of ${list(names)}`);
-    return;
-  }
-  try {
-    definition.shape({ ...options });
-  } catch (error) {
-    report(['options'], (error as Error).message);
-  }
 }

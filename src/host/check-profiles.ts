@@ -62,12 +62,13 @@ function checkNames(profiles: readonly ProfileDescription[], report: Report): vo
 }
 
 function misfits(profile: ProfileDescription, { row, models, slices, legacyIo }: Profiled): Problem[] {
-  const problems = problemsOf(withProfile(row, profile), models);
+  const shaped = withProfile(row, profile);
+  const problems = problemsOf(shaped, models);
   const add: Report = (path, message) => void problems.push({ path, message });
   if (profile.legacyIo && !legacyIo)
     add(['legacyIo'], 'true: expected only of VFs whose PF has legacy_io in its sriov');
   if (slices && problems.length === 0) {
-    const bars = findModel(models, row.model)?.shape({ ...withProfile(row, profile).options }).bars;
+    const bars = findModel(models, row.model)?.shape({ ...shaped.options }).bars;
     checkSlices(bars ?? profile.bars, slices, add);
   }
   return problems;

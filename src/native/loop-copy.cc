@@ -94,12 +94,13 @@ LoopCopy::LoopCopy(const Process* process) {
     break;
   }
   if (!slot_) return;
-  slot_->pid = process->pid;
-  slot_->pidfd = process->pidfd;
-  slot_->seconds = 0;
+  // Told to the watch by the stage.
+  slot_->pid.store(process->pid, std::memory_order_relaxed);
+  slot_->pidfd.store(process->pidfd, std::memory_order_relaxed);
+  slot_->seconds.store(0, std::memory_order_relaxed);
   slot_->stage = Stage::Copying;
   copies++;
-  if (!watching.exchange(true)) watchCrew().queue(0, watch);
+  if (!watching && !watching.exchange(true)) watchCrew().queue(0, watch);
 }
 
 LoopCopy::~LoopCopy() {

@@ -1,5 +1,5 @@
 /** A host that is to be seen beside a real machine: no name of one may be a name of the other. */
-import { formatBdf, parseBdf } from '../host/bdf.js';
+import { movedBdf, parseBdf } from '../host/bdf.js';
 import type { HostDescription } from '../host/description.js';
 
 /** What a machine uses already. */
@@ -42,10 +42,7 @@ export function besideMachine(description: HostDescription, used: UsedNumbers): 
     ...rootBuses.map((bus) => address(`${bus}:00.0`).domain),
   ];
   const moves = newDomains(domains, used.domains);
-  const move = (bdf: string): string => {
-    const at = address(bdf);
-    return formatBdf({ ...at, domain: moves.get(at.domain) ?? at.domain });
-  };
+  const move = (bdf: string): string => movedBdf(bdf, moves);
   const functions = description.functions.map((fn) => ({
     ...fn,
     bdf: move(fn.bdf),

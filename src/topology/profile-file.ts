@@ -16,7 +16,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { type Document, isMap, isScalar, LineCounter, parseDocument, type Scalar, YAMLMap } from 'yaml';
 import { refuse } from '../abi/errno.js';
-import { formatBdf, parseBdf } from '../host/bdf.js';
+import { movedBdf } from '../host/bdf.js';
 import type { HostDescription } from '../host/description.js';
 import { knownProfiles } from '../host/known-profiles.js';
 import type { ModelLookup } from '../host/models.js';
@@ -94,10 +94,8 @@ export function profileFile(file: string, description: HostDescription, models: 
 }
 
 /** `bdf` as the topology has it. */
-function asNamed(bdf: string, { domainsAsNamed }: HostDescription): string {
-  const at = parseBdf(bdf)!;
-  return formatBdf({ ...at, domain: domainsAsNamed?.get(at.domain) ?? at.domain });
-}
+const asNamed = (bdf: string, { domainsAsNamed }: HostDescription): string =>
+  domainsAsNamed ? movedBdf(bdf, domainsAsNamed) : bdf;
 
 /** What somebody else has written meanwhile, comments too, stays. */
 function withEntry(text: string, bdf: string, name: string): string {

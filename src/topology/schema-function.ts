@@ -1,7 +1,19 @@
 /** The part of the schema that describes one PCI function. */
 import { migrationFlags } from '../host/description.js';
 import { attributes } from './schema-attributes.js';
-import { address, define, flag, integer, object, oneOf, type Schema, size, text } from './schema-parts.js';
+import {
+  address,
+  define,
+  flag,
+  integer,
+  modelName,
+  modelOptions,
+  object,
+  oneOf,
+  type Schema,
+  size,
+  text,
+} from './schema-parts.js';
 
 const required = (schema: Schema, ...keys: string[]): Schema => ({ ...schema, required: keys });
 /** An object, or `false` to take away what the model has. */
@@ -170,7 +182,7 @@ const migrationOrFalse = define('migration_or_false', orFalse(migrationObject));
 /** What a function is, and a profile of it can override (profileKeys). */
 const device = {
   ...identity,
-  options: { type: 'object', description: 'options of the model' },
+  options: modelOptions,
   bars,
   rom_size: size,
   rom: bytes,
@@ -219,8 +231,8 @@ const sriov = orFalse(
   object('what makes a function an SR-IOV physical function, or false', {
     config: registers,
     config_file: registerFile,
-    model: text('the name of a device model'),
-    options: { type: 'object', description: 'options of the model' },
+    model: modelName,
+    options: modelOptions,
     total_vfs: integer('1 to 65535 VFs', 1, 0xffff),
     offset: integer("the first VF's distance from the PF, 1 to 65535", 1, 0xffff),
     stride: integer('the distance between VFs, 0 to 65535', 0, 0xffff),
@@ -229,7 +241,7 @@ const sriov = orFalse(
     vf_revision: integer('a revision from 0 to 0xff', 0, 0xff),
     vf_subsystem_device: id,
     bars,
-    msix: msix,
+    msix,
     ari: flag,
     numvfs: integer('a number of VFs', 0, 0xffff),
     migration: migrationOrFalse,
@@ -246,7 +258,7 @@ export const functionSchema: Schema = required(
       'a full BDF in lower case, like 0000:00:04.0',
       '^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f]\\.[0-7]$',
     ),
-    model: text('the name of a device model'),
+    model: modelName,
     config: registers,
     config_file: registerFile,
     ...device,

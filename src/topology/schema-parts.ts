@@ -29,6 +29,10 @@ export function oneOf(...values: readonly (string | number)[]): Schema {
   return { enum: values, description: `one of ${values.join(', ')}` };
 }
 
+/** A device model, and what it can be told. */
+export const modelName = text('the name of a device model');
+export const modelOptions: Schema = { type: 'object', description: 'options of the model' };
+
 export const flag: Schema = { type: 'boolean', description: 'true or false' };
 
 /** Bytes as an integer, or with K, M, G or T for powers of 1024. */

@@ -5,7 +5,17 @@
 import { mdevApis } from '../host/description.js';
 import { attributes } from './schema-attributes.js';
 import { functionSchema, migration, profiles } from './schema-function.js';
-import { definitions, flag, integer, object, oneOf, size, text } from './schema-parts.js';
+import {
+  definitions,
+  flag,
+  integer,
+  modelName,
+  modelOptions,
+  object,
+  oneOf,
+  size,
+  text,
+} from './schema-parts.js';
 
 const release = text('a kernel release, like 7.2.0-vfiofs', '^[A-Za-z0-9][A-Za-z0-9._+-]*$');
 const registers = object('the values of the capability registers', {
@@ -48,8 +58,8 @@ const mdevType = {
     description: text('what it is'),
     device_api: oneOf(...mdevApis),
     cost: integer('what one of it takes, 1 and up', 1, 2 ** 31 - 1),
-    model: text('the name of a device model'),
-    options: { type: 'object', description: 'options of the model' },
+    model: modelName,
+    options: modelOptions,
     attributes,
   }),
   required: ['name'],
@@ -66,8 +76,8 @@ const auxiliary = {
   ...object('functions that a driver makes of its functions', {
     name: text('a name of letters, digits and _', '^[A-Za-z0-9_]+$'),
     capacity: integer('how many each function can make, 1 and up', 1, 2 ** 31 - 1),
-    model: text('the name of a device model'),
-    options: { type: 'object', description: 'options of the model' },
+    model: modelName,
+    options: modelOptions,
     attributes,
   }),
   required: ['name', 'capacity', 'model'],

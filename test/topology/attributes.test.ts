@@ -1,23 +1,17 @@
 /** Mistakes in `attributes`: where they are, and what was expected. */
 import { expect, test } from 'vitest';
-import { parseTopology, TopologyError } from '../../src/topology/index.js';
+import { parseTopology } from '../../src/topology/index.js';
+import { problemsOf } from './problems.js';
 
 /** Each row on a line of its own, the first on line 7. */
 function problems(...rows: string[]): string[] {
-  const text = `functions:
+  return problemsOf(`functions:
   - bdf: 0000:00:04.0
     vendor: 1
     device: 2
     class: 0
     attributes:
-${rows.map((row) => `      - ${row}\n`).join('')}`;
-  try {
-    parseTopology(text, 'my.yaml');
-    return [];
-  } catch (error) {
-    if (error instanceof TopologyError) return error.message.split('\n');
-    throw error;
-  }
+${rows.map((row) => `      - ${row}\n`).join('')}`);
 }
 
 const at = 'functions\\[0\\]\\.attributes\\[0\\]';

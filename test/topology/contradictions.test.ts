@@ -3,20 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { parseTopology, TopologyError } from '../../src/topology/index.js';
 import { build, vfiofs } from '../cli/program.js';
+import { functions, problemsOf } from './problems.js';
 
-function problemsOf(text: string): string[] {
-  try {
-    parseTopology(text, 'my.yaml');
-    return [];
-  } catch (error) {
-    if (error instanceof TopologyError) return error.message.split('\n');
-    throw error;
-  }
-}
-
-const functions = (...rows: string[]) => `functions:\n${rows.map((row) => `  - ${row}\n`).join('')}`;
 const port = (device: string, secondary: number, more = '') =>
   `{ bdf: 0000:00:${device}.0, vendor: 1, device: 1, bridge: { kind: root-port, secondary: ${secondary}${more} } }`;
 const upstream = (bus: number, secondary: number) =>

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { ModelDefinition } from '../../src/devices/contract.js';
 import { models as registry } from '../../src/devices/index.js';
 import { modelLookup } from '../../src/testkit/fake-host.js';
-import { loadPreset, loadTopology, parseTopology, TopologyError } from '../../src/topology/index.js';
+import { loadPreset, loadTopology, parseTopology } from '../../src/topology/index.js';
+import { functions, problemsOf } from './problems.js';
 
 const engine: ModelDefinition = {
   name: 'engine',
@@ -25,16 +26,6 @@ const engine: ModelDefinition = {
 };
 const models = modelLookup([engine]);
 
-function problemsOf(text: string): string[] {
-  try {
-    parseTopology(text, 'my.yaml', models);
-    return [];
-  } catch (error) {
-    if (error instanceof TopologyError) return error.message.split('\n');
-    throw error;
-  }
-}
-const functions = (...rows: string[]) => `functions:\n${rows.map((row) => `  - ${row}\n`).join('')}`;
 const port = '{ bdf: 0000:00:1c.0, vendor: 1, device: 1, bridge: { kind: root-port, secondary: 1 } }';
 
 describe('mistakes are told with place, value and what was expected', () => {
@@ -45,7 +36,7 @@ describe('mistakes are told with place, value and what was expected', () => {
     ['no functions', 'name: x', [/^my\.yaml:1:1: functions is missing: expected a list of functions$/]],
     ['two documents', 'functions: []\n---\nfunctions: []', [/^my\.yaml:2:1: .*multiple documents/]],
   ])('%s', (_, text, expected) => {
-    const problems = problemsOf(text);
+    const problems = problemsOf(text, models);
     expect(problems).toHaveLength(expected.length);
     for (const [i, pattern] of expected.entries()) expect(problems[i]).toMatch(pattern);
   });
@@ -207,7 +198,7 @@ ${functions(`bdf: 0000:00:04.0
       /^my\.yaml:3:54: functions\[1\]\.iommu_group: 0000:00:04.1 can't be isolated from 0000:00:04.0/,
     ],
   ])('%s', (_, text, expected) => {
-    const problems = problemsOf(text);
+    const problems = problemsOf(text, models);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(expected);
   });
@@ -220,7 +211,7 @@ ${functions(`bdf: 0000:00:04.0
       '  - { bdf: 0000:01:00.0, model: engine, driver: nmve }',
       '  - { bdf: 0000:02:00.0, model: engin }',
     ].join('\n');
-    expect(problemsOf(text).map((line) => line.split(':').slice(1, 3).join(':'))).toEqual([
+    expect(problemsOf(text, models).map((line) => line.split(':').slice(1, 3).join(':'))).toEqual([
       '1:16',
       '3:91',
       '4:49',

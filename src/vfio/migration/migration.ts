@@ -13,6 +13,7 @@ import type { VirtualConfig } from '../config/virtual-config.js';
 import { Lock } from '../lock.js';
 import type { Overlay } from '../variants/overlay.js';
 import { loadConfig, saveConfig } from './config.js';
+import { fileNameOf } from './file-name.js';
 import { identityOf } from './identity.js';
 import { CopiedPages } from './pages.js';
 import { RECORD_HEADER, record, Tag } from './records.js';
@@ -28,14 +29,6 @@ const flagBits = {
   p2p: MigrationFlag.P2P,
   'pre-copy': MigrationFlag.PRE_COPY,
 };
-
-/** What /proc/<pid>/fd calls the data_fd, after anon_inode_getfile() of each driver; that of others, which the kernel hasn't got, at the end. */
-const fileNames: Readonly<Record<string, string>> = {
-  mlx5_vfio_pci: 'mlx5vf_mig',
-  virtio_vfio_pci: 'virtiovf_mig',
-  hisi_acc_vfio_pci: 'hisi_acc_vf_mig',
-};
-const otherFileName = 'vfio_mig';
 
 /** What of the open device migrates. */
 export interface MigratingDevice {
@@ -71,7 +64,7 @@ export class Migration {
   ) {
     this.flags = flags.reduce((bits, flag) => bits | flagBits[flag], 0);
     this.arcs = arcsOf(this.flags);
-    this.fileName = fileNames[device.fn.driver?.name ?? ''] ?? otherFileName;
+    this.fileName = fileNameOf(device.fn.driver);
   }
 
   getState(): MaybeAsync<number> {
