@@ -27,6 +27,7 @@
         'src/native/environment.cc',
         'src/native/errors.cc',
         'src/native/eventfd.cc',
+        'src/native/fixed-files.cc',
         'src/native/graft.cc',
         'src/native/guard.cc',
         'src/native/loop-copy.cc',

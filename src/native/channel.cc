@@ -13,6 +13,7 @@
 #include "backing.h"
 #include "environment.h"
 #include "errors.h"
+#include "fixed-files.h"
 #include "notifier.h"
 #include "turn.h"
 #include "wrap.h"
@@ -71,7 +72,9 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
     return {
         InstanceMethod("start", &FuseChannel::start),   InstanceMethod("reply", &FuseChannel::reply),
         InstanceMethod("notify", &FuseChannel::notify), InstanceMethod("setSpin", &FuseChannel::setSpin),
-        InstanceMethod("close", &FuseChannel::close),
+        InstanceMethod("close", &FuseChannel::close),   InstanceMethod("fix", &FuseChannel::fix),
+        InstanceMethod("unfix", &FuseChannel::unfix),   InstanceMethod("adopt", &FuseChannel::adopt),
+        InstanceMethod("fixedOpen", &FuseChannel::fixedOpen),
     };
   }
 
@@ -116,6 +119,22 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
     spin_.setLimit(static_cast<uint64_t>(integerArgument(info, 0, "microseconds", 0, 1000)) * 1000);
   }
 
+  void fix(const Napi::CallbackInfo& info) {
+    uint64_t node = number(info, "node");
+    Bytes content = bytesArgument(info, 1, "content");
+    fixed_.fix(node, std::string(reinterpret_cast<const char*>(content.data), content.length));
+  }
+
+  void unfix(const Napi::CallbackInfo& info) { fixed_.unfix(number(info, "node")); }
+
+  Napi::Value adopt(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), fixed_.adopt(number(info, "handle")));
+  }
+
+  Napi::Value fixedOpen(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(fixed_.open()));
+  }
+
   void close(const Napi::CallbackInfo&) { end(); }
 
   void end() override {
@@ -128,6 +147,10 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
   }
 
  private:
+  static uint64_t number(const Napi::CallbackInfo& info, const char* name) {
+    return static_cast<uint64_t>(integerArgument(info, 0, name, 0, kMaxSafeInteger));
+  }
+
   void listen() {
     // Before somebody (a child, in its own mount namespace) has mounted the descriptor, read() says EPERM,
     // and poll() an error from which no wake-up comes: so that is asked now and then.
@@ -154,7 +177,7 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
       ssize_t length = read(fd_, data_, size_);
       if (length > 0) {
         if (handled > 0 && now() - last > 2000) spin_.hit();
-        deliver(static_cast<size_t>(length));
+        if (!fixed_.answer(fd_, data_, static_cast<size_t>(length))) deliver(static_cast<size_t>(length));
         if (fd_ < 0) return;
         handled++;
         last = now();
@@ -218,6 +241,7 @@ class FuseChannel : public Wrap<FuseChannel>, public Ending {
   LoopHandle idle_;
   LoopHandle unmounted_;
   Spin spin_;
+  FixedFiles fixed_;
   uint8_t* data_ = nullptr;
   size_t size_ = 0;
   int fd_ = -1;

@@ -33,6 +33,17 @@ export interface FuseChannel {
   notify(message: Uint8Array): Promise<number>;
   /** Longest spin after a request, in microseconds; 0 turns it off. Default 100. */
   setSpin(microseconds: number): void;
+  /**
+   * Whoever opens `node` for reading reads `content`: such opens, their reads and releases are answered without `onRequest`, until unfix().
+   * The open files have handles above 2^52.
+   */
+  fix(node: number, content: Uint8Array): void;
+  /** Nothing when it was not fixed. Reads of files that are open are requests from now on. */
+  unfix(node: number): void;
+  /** All requests of the open file `handle` are delivered from now on. 1: it has been read before; 0: it has not; -1: no file that fix() made. */
+  adopt(handle: number): number;
+  /** How many of those files are open. */
+  fixedOpen(): number;
   /** Stops reading and closes the descriptor, which aborts the connection. */
   close(): void;
 }

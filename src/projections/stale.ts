@@ -1,7 +1,7 @@
 /**
  * What a change of the model makes untrue of what a client's kernel may have cached. Entries that are `volatile` and link counts that are
- * not `steadyCount` are never cached; for the rest this table is the promise: every way in which one changes is a row here. Listings are
- * looked at whenever a directory is opened.
+ * not `steadyCount` are never cached, nor is that a name is not there, but where a directory `lacks` it; for the rest this table is the
+ * promise: every way in which one changes is a row here. Listings are looked at whenever a directory is opened.
  */
 import type { HostChange } from '../host/events.js';
 import type { PciFunction } from '../host/pci-function.js';
@@ -81,7 +81,10 @@ function entriesBy(change: HostChange): Stale[] {
     case 'slot-removed':
       return [entry(paths.slot(change.name))];
     case 'driver-bound':
-      return services(change).length > 0 ? [count(paths.function(change.function))] : [];
+      return [
+        entry(`${paths.function(change.function)}/driver`),
+        ...(services(change).length > 0 ? [count(paths.function(change.function))] : []),
+      ];
     case 'driver-unbound': {
       const gone = services(change).map((service) => entry(paths.service(service)));
       return [

@@ -66,6 +66,11 @@ export const loudObserver: Observer = {
 export class Dispatcher {
   constructor(private readonly observers: readonly Observer[] = [loudObserver]) {}
 
+  /** Somebody wants to be told of every operation: a transport must not answer any by itself. */
+  get isWatched(): boolean {
+    return this.observers.some((observer) => observer !== loudObserver);
+  }
+
   lookup(path: string, node: DirectoryNode, name: string): VfsNode {
     return this.now({ op: 'lookup', path, node, name }, undefined, () => {
       const child = node.lookup(name);

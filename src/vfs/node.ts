@@ -54,6 +54,8 @@ export interface DirectoryNode extends NodeBase {
   readonly kind: 'directory';
   /** ENOENT when undefined. */
   lookup(name: string): VfsNode | undefined;
+  /** `name` is not there, and stays away until projections/stale.ts says otherwise: that may be cached. */
+  lacks?(name: string): boolean;
   /** The link count stays as it is, or whoever changes it says so: it may be cached. */
   readonly steadyCount?: boolean;
   /** f_type of the file system that it is the root of on a real host (linux/magic.h). */
@@ -68,8 +70,17 @@ export interface SymlinkNode extends NodeBase {
   target(): string;
 }
 
+/** A file in which everybody who may open it for reading reads the same, until projections/stale.ts says that it may have changed. */
+export interface FixedContent {
+  /** All of it, as it is now. */
+  content(): Uint8Array;
+  /** An open file that a transport has given out, and answered for, by itself; `read`: it has been read. Nothing is checked again. */
+  opened(read: boolean): OpenFile;
+}
+
 export interface FileNode extends NodeBase {
   readonly kind: 'file';
+  readonly fixed?: FixedContent | undefined;
   /** EACCES and EBUSY rules live here; root does not bypass what sysfs refuses to root. */
   open(request: OpenRequest, caller: Caller): MaybeAsync<OpenFile>;
 }

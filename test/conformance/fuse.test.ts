@@ -166,11 +166,11 @@ function kernel(): void {
       it('are emptied by invalidation', async () => {
         const { session } = running;
         sample.present.add('fixed');
-        await session.cache.forgetEntry('/volatile', 'fixed');
+        await session.cache.forgetTree('/volatile', 'fixed');
         await remote.program.stat('/volatile/fixed');
         sample.present.delete('fixed');
         await remote.program.stat('/volatile/fixed'); // not volatile, so the kernel may still believe in it
-        await session.cache.forgetEntry('/volatile', 'fixed');
+        await session.cache.forgetTree('/volatile', 'fixed');
         await expect(remote.program.stat('/volatile/fixed')).rejects.toMatchObject({ code: 'ENOENT' });
       });
     });
@@ -188,8 +188,8 @@ function kernel(): void {
             await client.program.stat(`/big/function-${String(i).padStart(4, '0')}`);
           expect(other.session.nodes.size).toBeGreaterThan(start + 100);
           for (let i = 0; i < 100; i++)
-            await other.session.cache.forgetEntry('/big', `function-${String(i).padStart(4, '0')}`);
-          await other.session.cache.forgetEntry('', 'big');
+            await other.session.cache.forgetTree('/big', `function-${String(i).padStart(4, '0')}`);
+          await other.session.cache.forgetTree('', 'big');
           for (let round = 0; other.session.nodes.size > start && round < 2000; round++)
             await client.program.stat('/');
           expect(other.session.nodes.size).toBe(start);

@@ -9,6 +9,7 @@ import {
   type Attributes,
   type Backing,
   type FileNode,
+  type FixedContent,
   type OpenFile,
   type OpenRequest,
   type Ownership,
@@ -49,6 +50,8 @@ export interface TextSpec<S> {
   store?(subject: S, text: string, caller: Caller, path: string): MaybeAsync<void>;
   /** Of an attribute that sysfs_notify() is called for. */
   readonly notice?: Notice;
+  /** What it shows changes only when stale.ts says so of the files of its directory. */
+  readonly fixed?: boolean;
 }
 
 /** How often there was something new, counted from 1, and who waits for more. */
@@ -85,6 +88,10 @@ function checkOpen(mode: number, request: OpenRequest, { path, alive }: Place): 
   if (request.writes && !(mode & 0o222)) refuse('EACCES', `${path} is read-only`);
 }
 
+function textOf<S>({ show }: TextSpec<S>, subject: S): Buffer {
+  return render(show?.(subject) ?? []).subarray(0, PAGE_SIZE - 1);
+}
+
 /** The bytes of an attribute's text. Names written by clients are bytes, kept as latin1. */
 export function render(shown: Shown): Buffer {
   const lines = typeof shown === 'object' ? shown : [shown];
@@ -104,21 +111,22 @@ function polled({ alive }: Place, seen: number, notice: Notice = never, wake: ()
 
 const never: Notice = { count: 1, wait() {} };
 
+const isSeen = ({ notice = never }: { notice?: Notice }): number => notice.count;
+
 class TextFile<S> implements OpenFile {
   private content: Buffer | undefined;
-  private seen = 0;
   constructor(
     private readonly spec: TextSpec<S>,
     private readonly subject: S,
     private readonly place: Place,
+    private seen = 0,
   ) {}
 
   read(offset: bigint, length: number): Uint8Array {
     if (!this.place.alive()) refuse('ENODEV', `${this.place.path}: removed`);
     if (!this.spec.show) return refuse('EIO', `${this.place.path} has no content`);
-    this.seen = (this.spec.notice ?? never).count;
-    if (!this.content || offset === 0n)
-      this.content = render(this.spec.show(this.subject)).subarray(0, PAGE_SIZE - 1);
+    this.seen = isSeen(this.spec);
+    if (!this.content || offset === 0n) this.content = textOf(this.spec, this.subject);
     const start = Number(offset);
     return this.content.subarray(start, start + length);
   }
@@ -165,6 +173,15 @@ export class TextNode<S> implements FileNode {
   open(request: OpenRequest): OpenFile {
     checkOpen(ownershipAt(this.place)?.mode ?? this.mode, request, this.place);
     return new TextFile(this.spec, this.subject, this.place);
+  }
+
+  get fixed(): FixedContent | undefined {
+    const { spec, subject, place } = this;
+    if (!spec.fixed) return undefined;
+    return {
+      content: () => textOf(spec, subject),
+      opened: (read) => new TextFile(spec, subject, place, read ? isSeen(spec) : 0),
+    };
   }
 
   private get mode(): number {

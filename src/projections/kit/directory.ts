@@ -22,6 +22,8 @@ interface Row<S> {
   readonly kind: VfsNode['kind'];
   readonly name: string;
   readonly when?: Presence<S> | undefined;
+  /** stale.ts says when it comes, if it ever does. */
+  readonly comesTold?: boolean | undefined;
   node(subject: S, place: Place): VfsNode;
 }
 
@@ -46,15 +48,15 @@ export interface DirectoryOptions<S> {
   readonly volatile?: boolean;
   /** See DirectoryNode. */
   readonly filesystem?: number;
-  /** stale.ts tells of every change of its link count. */
-  readonly countTold?: boolean;
+  /** stale.ts tells of every change of its link count, if there is any. */
+  readonly countTold?: boolean | ((subject: S) => boolean);
 }
 
 /** The kind of directory that objects of one sort get: made once, then asked for each of them. */
 export class DirectoryClass<S> {
   readonly rows = new Map<string, Row<S>>();
   readonly families: Family<S>[] = [];
-  readonly steadyCount: boolean;
+  private readonly steadyRows: boolean;
 
   constructor(
     /** A function where directories of this class stand in each other: functions below bridges. */
@@ -67,7 +69,12 @@ export class DirectoryClass<S> {
       else this.rows.set(entry.name, entry);
     }
     const changing = [...this.families, ...[...this.rows.values()].filter(({ when }) => when)];
-    this.steadyCount = options.countTold === true || changing.every(({ kind }) => kind !== 'directory');
+    this.steadyRows = changing.every(({ kind }) => kind !== 'directory');
+  }
+
+  steadyCount(subject: S): boolean {
+    const { countTold } = this.options;
+    return this.steadyRows || (typeof countTold === 'function' ? countTold(subject) : countTold === true);
   }
 
   at(subject: S, place: Place): DirectoryNode {
@@ -95,7 +102,7 @@ class TableDirectory<S> implements DirectoryNode {
     this.place = alive || key ? { path: place.path, alive: lives, object, owners: place.owners } : place;
     if (volatile) this.volatile = true;
     if (filesystem) this.filesystem = filesystem;
-    this.steadyCount = type.steadyCount;
+    this.steadyCount = type.steadyCount(subject);
   }
 
   lookup(name: string): VfsNode | undefined {
@@ -109,6 +116,11 @@ class TableDirectory<S> implements DirectoryNode {
       if (node) return node;
     }
     return undefined;
+  }
+
+  lacks(name: string): boolean {
+    const row = this.type.rows.get(name);
+    return row?.comesTold === true && this.place.alive() && !this.has(row);
   }
 
   *names(): Iterable<string> {
@@ -140,10 +152,10 @@ class TableDirectory<S> implements DirectoryNode {
   }
 }
 
-/** A text attribute. `show` and `store` are given the directory's object. */
+/** A text attribute. `show` and `store` are given the directory's object. One that is `fixed` comes as it changes: told. */
 export function text<S>(name: string, spec: TextSpec<S> & { when?: Presence<S> }): Entry<S> {
   const node = (subject: S, place: Place) => new TextNode(spec, subject, place);
-  return { form: 'row', kind: 'file', name, when: spec.when, node };
+  return { form: 'row', kind: 'file', name, when: spec.when, comesTold: spec.fixed, node };
 }
 
 export function binary<S>(name: string, spec: (subject: S) => BinarySpec, when?: Presence<S>): Entry<S> {
@@ -171,6 +183,7 @@ export function link<S>(
     kind: 'symlink',
     name,
     when,
+    comesTold: told,
     node(subject, place) {
       if (!volatile && !told) return linkNode(place, () => target(subject), { volatile });
       // The text of an inode is cached: a link that points elsewhere is another one. Whoever has looked this one up reads it when its target

@@ -48,7 +48,8 @@ function driverDirectory({ host }: Model): DirectoryClass<PciDriver> {
       links(bound, paths.function),
       ...extraAttributes<PciDriver>((driver) => driver.attributes),
     ],
-    { alive: (driver) => drivers.get(driver.name) === driver, key: (driver) => driver, volatile: true },
+    // A driver stays; directories come and go in it only if its description has attributes.
+    { key: (driver) => driver, countTold: ({ attributes }) => attributes === undefined },
   );
 }
 
@@ -68,7 +69,8 @@ export function pciBus(model: Model): Entry<void> {
   };
   return subdirectory('pci', [
     subdirectory('devices', [links(devices, paths.function, { told: true })]),
-    subdirectory('drivers', [directories(drivers, driverDirectory(model))]),
+    // All of them are there before anybody looks.
+    subdirectory('drivers', [directories(drivers, driverDirectory(model))], { countTold: true }),
     slots(model),
     text('drivers_autoprobe', {
       show: () => Number(host.drivers.autoprobe),

@@ -37,20 +37,26 @@ export function variables(fn: PciFunction): string[] {
 
 /** lspci refuses to run at all when vendor, device, class or irq is missing; DPDK wants the newline. */
 export const identity = ({ host }: Model): Entry<PciFunction>[] => [
-  text('vendor', { show: (fn) => hex(ids(fn).vendor, 4) }),
-  text('device', { show: (fn) => hex(ids(fn).device, 4) }),
-  text('subsystem_vendor', { show: (fn) => hex(ids(fn).subvendor, 4) }),
-  text('subsystem_device', { show: (fn) => hex(ids(fn).subdevice, 4) }),
-  text('class', { show: (fn) => hex(fn.shape.classCode, 6) }),
-  text('revision', { show: (fn) => hex(fn.shape.revision ?? 0, 2) }),
-  text('modalias', { show: modalias }),
+  text('vendor', { fixed: true, show: (fn) => hex(ids(fn).vendor, 4) }),
+  text('device', { fixed: true, show: (fn) => hex(ids(fn).device, 4) }),
+  text('subsystem_vendor', { fixed: true, show: (fn) => hex(ids(fn).subvendor, 4) }),
+  text('subsystem_device', { fixed: true, show: (fn) => hex(ids(fn).subdevice, 4) }),
+  text('class', { fixed: true, show: (fn) => hex(fn.shape.classCode, 6) }),
+  text('revision', { fixed: true, show: (fn) => hex(fn.shape.revision ?? 0, 2) }),
+  text('modalias', { fixed: true, show: modalias }),
   // pci-label.c: of SMBIOS, or of ACPI, which goes first.
-  text('label', { when: ({ onboard }) => onboard !== undefined, show: ({ onboard }) => onboard!.label }),
+  text('label', {
+    fixed: true,
+    when: ({ onboard }) => onboard !== undefined,
+    show: ({ onboard }) => onboard!.label,
+  }),
   text('index', {
+    fixed: true,
     when: ({ onboard }) => onboard?.index !== undefined,
     show: ({ onboard }) => onboard!.index!,
   }),
   text('acpi_index', {
+    fixed: true,
     when: ({ onboard }) => onboard?.acpiIndex !== undefined,
     show: ({ onboard }) => onboard!.acpiIndex!,
   }),

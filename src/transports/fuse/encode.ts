@@ -78,6 +78,13 @@ export function entryReply(known: KnownNode, owner: Ids): Buffer {
   return reply;
 }
 
+/** Nothing has that name, for as long as nothing else is said. */
+export function absentReply(): Buffer {
+  const reply = Buffer.alloc(Dirent.entry);
+  reply.writeBigUInt64LE(STATIC_TTL, 16);
+  return reply;
+}
+
 export interface DirectoryEntry {
   readonly name: string;
   readonly node: VfsNode;

@@ -22,7 +22,7 @@ import type { FuseRequest } from './request.js';
 import type { FuseSession } from './session.js';
 
 export function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
-  const known = session.files.get(request.body.readUInt32LE(0) + request.body.readUInt32LE(4) * 2 ** 32);
+  const known = session.file(request, request.body.readUInt32LE(0) + request.body.readUInt32LE(4) * 2 ** 32);
   if (!known) throw new KernelError('EBADF', 'no such open file');
   return known;
 }
@@ -51,6 +51,7 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
   const openFlags =
     FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0) | (seekable ? 0 : FOPEN.STREAM);
   request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));
+  session.fixed.fix(known);
 }
 
 export function release(session: FuseSession, request: FuseRequest): void {

@@ -24,7 +24,11 @@ export class FileTable {
   }
 
   add(file: OpenFile, node: KnownNode, backed: boolean, position?: bigint): KnownFile {
-    const known = { fh: this.nextHandle++, file, node, backed, position };
+    return this.adopt({ fh: this.nextHandle++, file, node, backed, position });
+  }
+
+  /** With a handle that somebody else gave out. */
+  adopt(known: KnownFile): KnownFile {
     this.byHandle.set(known.fh, known);
     return known;
   }

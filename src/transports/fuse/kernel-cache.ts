@@ -19,6 +19,8 @@ export class KernelCache {
     private readonly nodes: NodeTable,
     /** Resolves when the kernel has taken it. */
     private readonly notify: (code: number, body: Buffer) => Promise<number>,
+    /** What the channel answers for is a cache of the same things. */
+    private readonly unfix: (known: KnownNode) => void,
   ) {}
 
   forget(stale: Stale): void {
@@ -57,20 +59,15 @@ export class KernelCache {
     );
   }
 
-  /** Entry `name` of directory `path`. Undefined when the kernel knows nothing of it. */
-  forgetEntry(path: string, name: string): Promise<unknown> | undefined {
-    const parent = this.nodes.find(path);
-    return parent && this.dropEntry(parent, name);
-  }
-
   /**
-   * Entry `name` of directory `path` and all that the kernel knows below it: dropping a directory keeps those of its entries that are in
-   * use (d_invalidate()), and who stands inside it would go on finding them.
+   * Entry `name` of directory `path` and all that the kernel knows below it; undefined when it knows no such directory. Dropping a directory
+   * keeps those of its entries that are in use (d_invalidate()), and who stands inside it would go on finding them.
    */
   forgetTree(path: string, name: string): Promise<unknown> | undefined {
     const parent = this.nodes.find(path);
     const known = parent?.children?.get(name);
-    return parent && known && Promise.all(this.dropTree(parent, known));
+    // It may have been told that there is none.
+    return parent && (known ? Promise.all(this.dropTree(parent, known)) : this.dropEntry(parent, name));
   }
 
   /** Every file that stands in `path` itself: it may be gone, or have another size. */
@@ -102,6 +99,8 @@ export class KernelCache {
   }
 
   private dropEntry(parent: KnownNode, name: string): Promise<unknown> {
+    const known = parent.children?.get(name);
+    if (known) this.unfix(known);
     const text = Buffer.from(`${name}\0`);
     const head = fuseNotifyInvalEntry.encode({
       parent: BigInt(parent.id),
@@ -112,6 +111,7 @@ export class KernelCache {
   }
 
   private dropInode(known: KnownNode, off: bigint): Promise<unknown> {
+    this.unfix(known);
     return this.notify(
       Notify.INVAL_INODE,
       fuseNotifyInvalInode.encode({ ino: BigInt(known.id), off, len: 0n }),

@@ -13,6 +13,8 @@ export class KnownNode {
   listing: number | undefined;
   /** By name; only of directories that have any. */
   children: Map<string, KnownNode> | undefined;
+  /** The channel answers for it (FixedContent). */
+  fixed = false;
   /** What mappings of this inode reach, while files are open in passthrough: they share it. */
   backing: { readonly fd: number; readonly id: number; opens: number } | undefined;
 
@@ -60,16 +62,17 @@ export class NodeTable {
     return fresh;
   }
 
-  /** The kernel dropped `lookups` references. Ids it never got are ignored. */
-  forget(id: number, lookups: number): void {
+  /** The kernel dropped `lookups` references. Ids it never got are ignored. Returns the node if those were the last. */
+  forget(id: number, lookups: number): KnownNode | undefined {
     const known = this.byId.get(id);
-    if (!known || id === ROOT_ID) return;
+    if (!known || id === ROOT_ID) return undefined;
     known.lookups -= lookups;
-    if (known.lookups > 0) return;
+    if (known.lookups > 0) return undefined;
     this.byId.delete(id);
     const siblings = known.parent?.children;
     if (siblings?.get(known.name) === known) siblings.delete(known.name);
     if (siblings?.size === 0 && known.parent) known.parent.children = undefined;
+    return known;
   }
 
   /** The id of a path the kernel has looked up, if it still holds it: for invalidation. */

@@ -2,8 +2,8 @@
 import { Errno, KernelError } from '../../abi/errno.js';
 import { FATTR, FOPEN, fuseOpenOut, fuseReleaseIn, fuseSetattrIn, Opcode } from '../../abi/fuse/protocol.js';
 import { andThen } from '../../vfs/caller.js';
-import type { DirectoryNode, OpenFile } from '../../vfs/node.js';
-import { attributesReply, DirectoryPage, entryReply, statfsReply } from './encode.js';
+import type { DirectoryNode, OpenFile, VfsNode } from '../../vfs/node.js';
+import { absentReply, attributesReply, DirectoryPage, entryReply, statfsReply } from './encode.js';
 import { ioctl, open, poll, read, release, write } from './file-operations.js';
 import { listingHash } from './listing-hash.js';
 import type { KnownNode } from './node-table.js';
@@ -79,7 +79,13 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
     (session, request) => {
       const { known, node } = directory(session, request);
       const name = nameAt(request.body);
-      const child = session.dispatcher.lookup(known.path, node, name);
+      let child: VfsNode;
+      try {
+        child = session.dispatcher.lookup(known.path, node, name);
+      } catch (error) {
+        if (!node.lacks?.(name)) throw error;
+        return request.reply(absentReply());
+      }
       request.reply(entryReply(session.nodes.remember(known, name, child), session.owner));
     },
   ],
@@ -87,7 +93,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
     Opcode.FORGET,
     (session, request) => {
       request.needsNoReply();
-      session.nodes.forget(request.nodeid, Number(request.body.readBigUInt64LE(0)));
+      session.forget(request.nodeid, Number(request.body.readBigUInt64LE(0)));
     },
   ],
   [
@@ -97,7 +103,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
       const count = request.body.readUInt32LE(0);
       for (let i = 0; i < count; i++) {
         const at = 8 + 16 * i;
-        session.nodes.forget(
+        session.forget(
           Number(request.body.readBigUInt64LE(at)),
           Number(request.body.readBigUInt64LE(at + 8)),
         );

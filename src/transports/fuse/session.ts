@@ -25,6 +25,7 @@ import type { DirectoryNode } from '../../vfs/node.js';
 import { Backings } from './backings.js';
 import { Errands } from './errands.js';
 import { FileTable, type KnownFile } from './file-table.js';
+import { FixedFiles } from './fixed.js';
 import { Grafts } from './grafts.js';
 import { KernelCache } from './kernel-cache.js';
 import { type KnownNode, NodeTable } from './node-table.js';
@@ -92,6 +93,7 @@ export class FuseSession {
   readonly grafts = new Grafts();
   readonly errands = new Errands();
   readonly backings: Backings;
+  readonly fixed: FixedFiles;
   readonly inFlight = new Map<number, FuseRequest>();
   readonly tally: Tally = { received: 0, answered: 0 };
   /** Resolves when the kernel and we have agreed on the protocol: mounted and serving. */
@@ -116,9 +118,14 @@ export class FuseSession {
     this.namespace = options.namespace ?? UserNamespace.own();
     this.owner = options.owner ?? root;
     this.nodes = new NodeTable(tree);
-    this.cache = new KernelCache(this.nodes, (code, body) => this.notify(code, body));
-    this.backings = new Backings(fd, () => this.features?.passthrough === true);
     this.channel = native().createChannel(fd, BUFFER_SIZE);
+    this.fixed = new FixedFiles(this.channel, this.files, !dispatcher.isWatched);
+    this.cache = new KernelCache(
+      this.nodes,
+      (code, body) => this.notify(code, body),
+      (known) => this.fixed.unfix(known),
+    );
+    this.backings = new Backings(fd, () => this.features?.passthrough === true);
     this.ready = new Promise((resolve) => {
       this.becomeReady = resolve;
     });
@@ -150,13 +157,29 @@ export class FuseSession {
   }
 
   counts(): Record<'files' | 'clients' | 'requests', number> {
-    return { files: this.files.size, clients: this.clients.size, requests: this.inFlight.size };
+    return {
+      files: this.files.size + this.fixed.size,
+      clients: this.clients.size,
+      requests: this.inFlight.size,
+    };
   }
 
   known(request: FuseRequest): KnownNode {
     const known = this.nodes.get(request.nodeid);
     if (!known) throw new KernelError('ESTALE', `no node ${request.nodeid}`);
     return known;
+  }
+
+  /** The open file `fh` of the request's node. */
+  file(request: FuseRequest, fh: number): KnownFile | undefined {
+    const node = this.nodes.get(request.nodeid);
+    return this.files.get(fh) ?? (node && this.fixed.adopt(fh, node));
+  }
+
+  /** The kernel dropped `lookups` references to node `id`. */
+  forget(id: number, lookups: number): void {
+    const gone = this.nodes.forget(id, lookups);
+    if (gone) this.fixed.unfix(gone);
   }
 
   pathOf(request: FuseRequest): string {

@@ -1,0 +1,47 @@
+/**
+ * Files in which everybody reads the same: once one has been opened, the channel answers opens for reading, reads and releases by itself
+ * (src/native/fixed-files.h), which takes a third of the time. Whatever else is asked of such an open file is asked of us.
+ */
+import type { FuseChannel } from '../../native/index.js';
+import type { FileTable, KnownFile } from './file-table.js';
+import type { KnownNode } from './node-table.js';
+
+export class FixedFiles {
+  constructor(
+    private readonly channel: FuseChannel,
+    private readonly files: FileTable,
+    /** False where somebody is told of every operation. */
+    private readonly allowed: boolean,
+  ) {}
+
+  /** How many are open. */
+  get size(): number {
+    return this.channel.fixedOpen();
+  }
+
+  /** `known` has been opened, so nothing speaks against it. */
+  fix(known: KnownNode): void {
+    const fixed = known.node.kind === 'file' ? known.node.fixed : undefined;
+    if (!fixed || known.fixed || !this.allowed) return;
+    this.channel.fix(known.id, fixed.content());
+    known.fixed = true;
+  }
+
+  /** It reads differently, belongs to somebody else, or is gone. */
+  unfix(known: KnownNode): void {
+    if (!known.fixed) return;
+    this.channel.unfix(known.id);
+    known.fixed = false;
+  }
+
+  /** The file with a handle that the channel gave out, as ours from now on. */
+  adopt(fh: number, known: KnownNode): KnownFile | undefined {
+    const fixed = known.node.kind === 'file' ? known.node.fixed : undefined;
+    const read = fixed ? this.channel.adopt(fh) : -1;
+    if (!fixed || read < 0) return undefined;
+    return this.files.adopt({
+      ...{ fh, file: fixed.opened(read === 1), node: known },
+      ...{ backed: false, position: undefined },
+    });
+  }
+}
