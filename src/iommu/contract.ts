@@ -67,10 +67,11 @@ export interface BoundDevice {
   spaceOf(pasid: number): AddressSpace | undefined;
   /** VFIO_DEVICE_ATTACH_IOMMUFD_PT without PASID, rows 5…16 of 6.4: returns the HWPT id in use. Attached already: replace. */
   attach(ptId: number): Promise<number>;
-  attachPasid(ptId: number, pasid: number): Promise<number>;
+  /** Missing, as the one to detach, where there is no pasid_attach_ioas. */
+  attachPasid?(ptId: number, pasid: number): Promise<number>;
   /** Never fails; nothing when unattached. */
   detach(): void;
-  detachPasid(pasid: number): void;
+  detachPasid?(pasid: number): void;
   /** Last close of the device: detach, free the id, release the group's DMA and the reference on the context. */
   unbind(): void;
 }

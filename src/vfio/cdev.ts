@@ -94,27 +94,31 @@ async function writeId({ device }: DeviceFile, { caller }: IoctlCall, argument: 
 }
 
 /**
- * The PASID behind the first `minimum` bytes, or undefined without that flag. EINVAL: unknown flags, no room for it in argsz; EFAULT.
+ * The PASID behind the first `minimum` bytes, or undefined without that flag. EINVAL: unknown flags; EOPNOTSUPP: the device has none; EINVAL: no
+ * room for it in argsz; EFAULT.
  */
 async function readPasid(
+  { device }: DeviceFile,
   call: IoctlCall,
   { argsz, flags }: { argsz: number; flags: number },
   minimum: number,
 ): Promise<number | undefined> {
   if (flags & ~PT_FLAG_PASID) refuse('EINVAL', `unknown flags 0x${flags.toString(16)}`);
   if (!(flags & PT_FLAG_PASID)) return undefined;
+  if (!device.binding!.iommufd!.bound.attachPasid) refuse('EOPNOTSUPP', `${device.fn.bdf} has no PASIDs`);
   if (argsz < minimum + 4) refuse('EINVAL', `argsz ${argsz} leaves out the PASID`);
   return (await call.caller.memory.read(call.argument + BigInt(minimum), 4)).readUInt32LE(0);
 }
 
-export async function attach({ device }: DeviceFile, call: IoctlCall): Promise<number> {
+export async function attach(opened: DeviceFile, call: IoctlCall): Promise<number> {
+  const { device } = opened;
   const minimum = attachIommufdPt.offsets.pasid;
   const request = await readArgument(call, attachIommufdPt, minimum);
-  const pasid = await readPasid(call, request, minimum);
+  const pasid = await readPasid(opened, call, request, minimum);
   await device.lock.run(async () => {
     const { bound } = device.binding!.iommufd!;
     const out = Buffer.alloc(4);
-    const id = pasid === undefined ? bound.attach(request.ptId) : bound.attachPasid(request.ptId, pasid);
+    const id = pasid === undefined ? bound.attach(request.ptId) : bound.attachPasid!(request.ptId, pasid);
     out.writeUInt32LE(await id);
     try {
       await call.caller.memory.write(call.argument + BigInt(attachIommufdPt.offsets.ptId), out);
@@ -127,14 +131,15 @@ export async function attach({ device }: DeviceFile, call: IoctlCall): Promise<n
   return 0;
 }
 
-export async function detach({ device }: DeviceFile, call: IoctlCall): Promise<number> {
+export async function detach(opened: DeviceFile, call: IoctlCall): Promise<number> {
+  const { device } = opened;
   const minimum = detachIommufdPt.offsets.pasid;
   const request = await readArgument(call, detachIommufdPt, minimum);
-  const pasid = await readPasid(call, request, minimum);
+  const pasid = await readPasid(opened, call, request, minimum);
   await device.lock.run(() => {
     const { bound } = device.binding!.iommufd!;
     if (pasid === undefined) bound.detach();
-    else bound.detachPasid(pasid);
+    else bound.detachPasid!(pasid);
   });
   return 0;
 }

@@ -264,6 +264,22 @@ describe('a client', () => {
     await destroy();
   });
 
+  test('has no PASIDs: EOPNOTSUPP before there must be room for one, after unknown flags', async () => {
+    create(A);
+    const device = client.cdev(0);
+    await client.bind(device, client.iommufd());
+    for (const name of ['VFIO_DEVICE_ATTACH_IOMMUFD_PT', 'VFIO_DEVICE_DETACH_IOMMUFD_PT'] as const) {
+      const call = (...words: number[]) => {
+        client.argument(le32(...words));
+        return client.ioctl(device, ioctls[name]);
+      };
+      const [least, id] = name.includes('ATTACH') ? [12, [1]] : [8, []];
+      await expectRefusal('EINVAL', () => call(least, 3, ...id));
+      await expectRefusal('EOPNOTSUPP', () => call(least, 1, ...id));
+      await expectRefusal('EOPNOTSUPP', () => call(least + 4, 1, ...id));
+    }
+  });
+
   test('gets an interrupt for what it hears', async () => {
     create(A);
     const { device } = await client.open(groupOf(A), A);

@@ -1,5 +1,4 @@
 /** A device that no hardware translates for, bound to a context (struct iommufd_access, vfio_iommufd_emulated_bind()). */
-import { refuse } from '../../abi/errno.js';
 import type { AddressSpace, BoundDevice } from '../contract.js';
 import type { Context } from './context.js';
 import type { Ioas } from './ioas.js';
@@ -43,18 +42,9 @@ export class Access implements BoundDevice {
     return ptId;
   }
 
-  /** No pasid_attach_ioas. */
-  async attachPasid(_ptId: number, pasid: number): Promise<number> {
-    return refuse('EOPNOTSUPP', `no PASID ${pasid} without hardware`);
-  }
-
   detach(): void {
     this.ioas?.leave();
     this.ioas = undefined;
-  }
-
-  detachPasid(pasid: number): void {
-    refuse('EOPNOTSUPP', `no PASID ${pasid} without hardware`);
   }
 
   unbind(): void {
