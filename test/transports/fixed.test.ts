@@ -112,6 +112,7 @@ describe('without observers', () => {
     await read('device');
     await expect(open(at('device'), constants.O_WRONLY)).rejects.toMatchObject({ code: 'EACCES' });
     await chmod(at('device'), 0o200);
+    await (await open(at('device'), constants.O_WRONLY)).close();
     await expect(read('device')).rejects.toMatchObject({ code: 'EACCES' });
     await chmod(at('device'), 0o400);
     expect(await read('device')).toBe('0x10d3\n');

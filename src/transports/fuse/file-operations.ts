@@ -32,9 +32,12 @@ export function open(session: FuseSession, request: FuseRequest): void | Promise
   if (known.node.kind !== 'file') throw new KernelError('EISDIR', `${known.path} is not a file`);
   const grafted = session.grafts.take(request.tid, known.id) ?? session.errands.take(request.tid, known.id);
   if (grafted) return replyOpened(session, request, known, grafted);
-  const { flags } = fuseOpenIn.decode(request.body);
-  const file = session.dispatcher.open(known.path, known.node, openRequest(flags), session.callerOf(request));
-  return andThen(file, (opened) => replyOpened(session, request, known, opened));
+  const asked = openRequest(fuseOpenIn.decode(request.body).flags);
+  const file = session.dispatcher.open(known.path, known.node, asked, session.callerOf(request));
+  return andThen(file, (opened) => {
+    replyOpened(session, request, known, opened);
+    if (asked.reads) session.fixed.fix(known);
+  });
 }
 
 function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNode, file: OpenFile): void {
@@ -51,7 +54,6 @@ function replyOpened(session: FuseSession, request: FuseRequest, known: KnownNod
   const openFlags =
     FOPEN.DIRECT_IO | FOPEN.NOFLUSH | (backingId ? FOPEN.PASSTHROUGH : 0) | (seekable ? 0 : FOPEN.STREAM);
   request.reply(fuseOpenOut.encode({ fh: BigInt(fh), openFlags, backingId }));
-  session.fixed.fix(known);
 }
 
 export function release(session: FuseSession, request: FuseRequest): void {

@@ -19,7 +19,7 @@ export class FixedFiles {
     return this.channel.fixedOpen();
   }
 
-  /** `known` has been opened, so nothing speaks against it. */
+  /** `known` has been opened for reading, so nothing speaks against that. */
   fix(known: KnownNode): void {
     const fixed = known.node.kind === 'file' ? known.node.fixed : undefined;
     if (!fixed || known.fixed || !this.allowed) return;
