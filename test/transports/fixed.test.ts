@@ -56,9 +56,10 @@ async function textOf(file: FileHandle, position = 0): Promise<string> {
   return buffer.toString('latin1', 0, bytesRead);
 }
 
+afterEach(() => stop());
+
 describe('without observers', () => {
   beforeEach(() => start());
-  afterEach(() => stop());
 
   test('only the first open is delivered', async () => {
     expect(await read('device')).toBe('0x10d3\n');
@@ -172,7 +173,6 @@ test('observers are told of every open and every read', async () => {
   const observer = { begin: (operation: Operation) => void operations.push(operation), bug() {} };
   await start({ observers: [observer] });
   for (let i = 0; i < 3; i++) await read('device');
-  await stop();
   const told = operations.filter(
     ({ op, path }) => path.endsWith('/device') && (op === 'open' || op === 'read'),
   );
@@ -195,5 +195,4 @@ test('that a name is not there is remembered where somebody says when it comes',
   expect([await asked('driver'), await asked('driver')]).toEqual([1, 0]);
   await writeFile(join(directory, 'sys/bus/pci/drivers/vfio-pci/bind'), bdf);
   expect((await stat(at('driver'))).isDirectory()).toBe(true);
-  await stop();
 });
