@@ -5,16 +5,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, mkdtemp, open, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, type FileHandle, open, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Bdf } from '../../src/host/bdf.js';
-import { Machine, type MachineOptions } from '../../src/machine.js';
-import { loadTopology } from '../../src/topology/index.js';
-import { fuseTransport, type RunningFuse } from '../../src/transports/fuse-mount.js';
-import type { Operation } from '../../src/vfs/dispatch.js';
+import type { Machine } from '../../src/machine.js';
+import type { RunningFuse } from '../../src/transports/fuse-mount.js';
+import type { Observer, Operation } from '../../src/vfs/dispatch.js';
+import { noting, serveMachine } from './served-machine.js';
 
 const nobody = 65534;
 const bdf = '0000:00:09.0' as Bdf;
@@ -24,17 +23,8 @@ let running: RunningFuse;
 let directory: string;
 let stop: () => Promise<void>;
 
-async function start(options: Partial<MachineOptions> = {}): Promise<void> {
-  machine = new Machine(loadTopology('sriov'), { pages: 'memfd', ...options });
-  directory = await mkdtemp(join(tmpdir(), 'vfiofs-fixed-'));
-  running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
-  const forget = machine.keepTrue(running.session.cache);
-  stop = async () => {
-    forget();
-    await running.stop();
-    machine.destroy();
-    await rmdir(directory);
-  };
+async function start(observers?: readonly Observer[]): Promise<void> {
+  ({ machine, running, directory, stop } = await serveMachine(observers));
   machine.host.add({
     ...{ bdf, vendor: 0x8086, device: 0x10d3, driver: 'vfio-pci' },
     bars: [{ index: 0, kind: 'memory32', size: 4096 }],
@@ -170,8 +160,7 @@ describe('without observers', () => {
 
 test('observers are told of every open and every read', async () => {
   const operations: Operation[] = [];
-  const observer = { begin: (operation: Operation) => void operations.push(operation), bug() {} };
-  await start({ observers: [observer] });
+  await start([noting(operations)]);
   for (let i = 0; i < 3; i++) await read('device');
   const told = operations.filter(
     ({ op, path }) => path.endsWith('/device') && (op === 'open' || op === 'read'),
@@ -182,8 +171,7 @@ test('observers are told of every open and every read', async () => {
 
 test('that a name is not there is remembered where somebody says when it comes', async () => {
   const operations: Operation[] = [];
-  const observer = { begin: (operation: Operation) => void operations.push(operation), bug() {} };
-  await start({ observers: [observer] });
+  await start([noting(operations)]);
   const asked = async (name: string) => {
     operations.splice(0);
     await expect(stat(at(name))).rejects.toMatchObject({ code: 'ENOENT' });

@@ -4,44 +4,26 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { lstat, mkdtemp, readdir, readFile, readlink, rmdir, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { lstat, readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Bdf } from '../../src/host/bdf.js';
 import type { ProfileDescription } from '../../src/host/description.js';
 import type { PciFunction } from '../../src/host/pci-function.js';
-import { Machine } from '../../src/machine.js';
-import { loadTopology } from '../../src/topology/index.js';
-import { fuseTransport, type RunningFuse } from '../../src/transports/fuse-mount.js';
+import type { Machine } from '../../src/machine.js';
 import type { Operation } from '../../src/vfs/dispatch.js';
 import type { DirectoryNode } from '../../src/vfs/node.js';
+import { noting, serveMachine } from './served-machine.js';
 
 let machine: Machine;
-let running: RunningFuse;
 let directory: string;
 let stop: () => Promise<void>;
 let operations: Operation[];
 
 beforeEach(async () => {
   operations = [];
-  const observer = {
-    begin: (operation: Operation) => void operations.push(operation),
-    bug: (_: Operation, error: unknown) => {
-      throw error;
-    },
-  };
-  machine = new Machine(loadTopology('sriov'), { pages: 'memfd', observers: [observer] });
-  directory = await mkdtemp(join(tmpdir(), 'vfiofs-cache-'));
-  running = await fuseTransport.serve(machine.root, machine.dispatcher, directory);
-  const forget = machine.keepTrue(running.session.cache);
-  stop = async () => {
-    forget();
-    await running.stop();
-    machine.destroy();
-    await rmdir(directory);
-  };
+  ({ machine, directory, stop } = await serveMachine([noting(operations)]));
 });
 afterEach(() => stop());
 

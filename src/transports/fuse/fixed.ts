@@ -6,6 +6,8 @@ import type { FuseChannel } from '../../native/index.js';
 import type { FileTable, KnownFile } from './file-table.js';
 import type { KnownNode } from './node-table.js';
 
+const fixedContent = ({ node }: KnownNode) => (node.kind === 'file' ? node.fixed : undefined);
+
 export class FixedFiles {
   constructor(
     private readonly channel: FuseChannel,
@@ -21,7 +23,7 @@ export class FixedFiles {
 
   /** `known` has been opened for reading, so nothing speaks against that. */
   fix(known: KnownNode): void {
-    const fixed = known.node.kind === 'file' ? known.node.fixed : undefined;
+    const fixed = fixedContent(known);
     if (!fixed || known.fixed || !this.allowed) return;
     this.channel.fix(known.id, fixed.content());
     known.fixed = true;
@@ -35,10 +37,11 @@ export class FixedFiles {
   }
 
   /** The file with a handle that the channel gave out, as ours from now on. */
-  adopt(fh: number, known: KnownNode): KnownFile | undefined {
-    const fixed = known.node.kind === 'file' ? known.node.fixed : undefined;
-    const read = fixed ? this.channel.adopt(fh) : -1;
-    if (!fixed || read < 0) return undefined;
+  adopt(fh: number, known: KnownNode | undefined): KnownFile | undefined {
+    const fixed = known && fixedContent(known);
+    if (!fixed) return undefined;
+    const read = this.channel.adopt(fh);
+    if (read < 0) return undefined;
     return this.files.adopt({
       ...{ fh, file: fixed.opened(read === 1), node: known },
       ...{ backed: false, position: undefined },

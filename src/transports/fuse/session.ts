@@ -172,8 +172,7 @@ export class FuseSession {
 
   /** The open file `fh` of the request's node. */
   file(request: FuseRequest, fh: number): KnownFile | undefined {
-    const node = this.nodes.get(request.nodeid);
-    return this.files.get(fh) ?? (node && this.fixed.adopt(fh, node));
+    return this.files.get(fh) ?? this.fixed.adopt(fh, this.nodes.get(request.nodeid));
   }
 
   /** The kernel dropped `lookups` references to node `id`. */

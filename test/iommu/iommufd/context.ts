@@ -59,9 +59,9 @@ export class Session implements Target {
     return this.file.ioctl!(command, argument, caller);
   }
 
-  /** Binds a function of a group of its own. */
-  bind(group = this.group()): BoundDevice {
-    return this.file.bind(this.fn, group);
+  /** Binds a function of a group of its own; behind hardware, so it has PASIDs. */
+  bind(group = this.group()): Required<BoundDevice> {
+    return this.file.bind(this.fn, group) as Required<BoundDevice>;
   }
 
   group(reservedRegions: readonly ReservedRegion[] = [MSI]): IommuGroup {
