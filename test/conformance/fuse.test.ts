@@ -2,10 +2,10 @@ import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { thisMachine } from '../../src/transports/choose.js';
 import { fuseTransport, type RunningFuse } from '../../src/transports/fuse-mount.js';
 import { Dispatcher } from '../../src/vfs/dispatch.js';
 import { Poll } from '../../src/vfs/node.js';
+import { worksHere } from '../transports/works-here.js';
 import { Command, KernelTree } from './fuse-kernel.js';
 import { mounted } from './mounted.js';
 import { buildProbe, probe, startProbe } from './probe.js';
@@ -13,11 +13,10 @@ import { type RemoteProgram, remoteProgram } from './remote-program.js';
 import { conformance } from './suite.js';
 import { SampleTree } from './tree.js';
 
-const { works, reasons } = await thisMachine.fuse();
-if (works) {
+if (await worksHere('fuse')) {
   conformance(mounted(fuseTransport));
   kernel();
-} else it('fuse works here', ({ skip }) => skip(reasons.join('; ')));
+}
 
 function kernel(): void {
   describe('fuse serves', () => {

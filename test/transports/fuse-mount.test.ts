@@ -4,13 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { thisMachine } from '../../src/transports/choose.js';
 import { fuseTransport } from '../../src/transports/fuse-mount.js';
 import { Dispatcher } from '../../src/vfs/dispatch.js';
 import { SampleTree } from '../conformance/tree.js';
+import { worksHere } from './works-here.js';
 
 const run = promisify(execFile);
-const verdict = await thisMachine.fuse();
 
 async function isMounted(path: string): Promise<boolean> {
   return (await readFile('/proc/self/mountinfo', 'utf8'))
@@ -20,7 +19,7 @@ async function isMounted(path: string): Promise<boolean> {
 
 const descriptors = async (): Promise<number> => (await readdir('/proc/self/fd')).length;
 
-describe.runIf(verdict.works)('the fuse transport', () => {
+describe.runIf(await worksHere('fuse'))('the fuse transport', () => {
   let directory: string;
   let tree: SampleTree;
   const serve = (target = directory) => fuseTransport.serve(tree.root, new Dispatcher(), target);
@@ -61,5 +60,3 @@ describe.runIf(verdict.works)('the fuse transport', () => {
     expect(await isMounted(directory)).toBe(false);
   });
 });
-
-if (!verdict.works) it('fuse works here', ({ skip }) => skip(verdict.reasons.join('; ')));

@@ -4,13 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { thisMachine } from '../../src/transports/choose.js';
 import { fuseNativeTransport, type RunningFuseNative } from '../../src/transports/fuse-native/index.js';
 import { Dispatcher } from '../../src/vfs/dispatch.js';
 import { SampleTree } from '../conformance/tree.js';
+import { worksHere } from './works-here.js';
 
 const run = promisify(execFile);
-const verdict = await thisMachine['fuse-native']();
 
 async function isMounted(path: string): Promise<boolean> {
   return (await readFile('/proc/self/mountinfo', 'utf8'))
@@ -18,7 +17,7 @@ async function isMounted(path: string): Promise<boolean> {
     .some((line) => line.split(' ')[4] === path);
 }
 
-describe.runIf(verdict.works)('fuse-native', () => {
+describe.runIf(await worksHere('fuse-native'))('fuse-native', () => {
   let parent: string;
   let directory: string;
   let tree: SampleTree;
@@ -90,5 +89,3 @@ describe.runIf(verdict.works)('fuse-native', () => {
     expect((await run('cat', [join(directory, 'text')])).stdout).toBe('0x8086\n');
   });
 });
-
-if (!verdict.works) it('fuse-native works here', ({ skip }) => skip(verdict.reasons.join('; ')));
