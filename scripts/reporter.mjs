@@ -1,6 +1,6 @@
 /**
  * A vitest reporter that writes { passed, failed, skipped: [{ name, reason }] } to $VFIOFS_SUMMARY. With CI set, a skipped test
- * against real clients counts as failed: there, everything they need is installed.
+ * against real clients counts as failed: all it can be skipped for is huge pages, and there they can be had.
  */
 import { writeFileSync } from 'node:fs';
 

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ControlClient, ControlError } from '../../src/control/index.js';
-import { build, mountPoint, root, start, vfiofs } from './program.js';
+import { client } from './needs.js';
+import { build, mountPoint, start, vfiofs } from './program.js';
 
 const place = mountPoint();
 const directory = mkdtempSync(join(tmpdir(), 'vfiofs-join-'));
@@ -77,9 +78,9 @@ describe('one host for many', () => {
   });
 
   test('a client does DMA, with mapped BARs and interrupts; when it ends the host holds nothing', async () => {
-    const client = await vfiofs(['run', '--host', name, '--', join(root, 'build/clients/ioat-group')]);
-    expect(client).toMatchObject({ code: 0 });
-    expect(client.out).toContain('interrupt on the eventfd');
+    const copied = await vfiofs(['run', '--host', name, '--', client('ioat-group')]);
+    expect(copied).toMatchObject({ code: 0 });
+    expect(copied.out).toContain('interrupt on the eventfd');
     const { open } = await ctl('counts');
     expect(Object.values(open as Record<string, number>).every((number) => number === 0)).toBe(true);
   });

@@ -3,7 +3,8 @@
  * FUZZ_SEED another one.
  */
 import { afterEach, expect, test, vi } from 'vitest';
-import { client, idleCounts, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
+import { client } from '../cli/needs.js';
+import { idleCounts, type MountedMachine, mountMachine, startClient } from './mounted-machine.js';
 
 const PROCESSES = 3;
 const calls = Number(process.env.FUZZ_CALLS ?? 60_000);
@@ -24,17 +25,17 @@ const run = async (program: string, ...args: string[]) => {
 
 test('random and absurd calls from several processes', {
   timeout: (seconds + 120) * 1000,
-}, async (context) => {
+}, async () => {
   machine = await mountMachine();
   // A bug of ours is answered EIO and printed.
   const printed = vi.spyOn(console, 'error');
-  const first = await run(client('ioat-group', context));
+  const first = await run(client('ioat-group'));
   expect(first.output).toContain('ok  verify');
   const before = await idleCounts(machine);
   // A fixed seed, so that a failure can be had again.
   console.log(`fuzz: seed ${seed}, ${calls} calls of ${PROCESSES} processes`);
   const fuzz = await run(
-    client('fuzz', context),
+    client('fuzz'),
     ...['--seed', seed, '--steps', String(Math.ceil(calls / PROCESSES)), '--processes', String(PROCESSES)],
     ...['--seconds', String(seconds)],
   );
@@ -51,7 +52,7 @@ test('random and absurd calls from several processes', {
   expect(printed.mock.calls).toEqual([]);
   // The machine is as good as before.
   for (const program of ['ioat-cdev', 'ioat-group']) {
-    const after = await run(client(program, context));
+    const after = await run(client(program));
     expect(after.output).toContain('ok  verify');
   }
 });

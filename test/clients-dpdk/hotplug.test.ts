@@ -3,13 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { needs } from '../cli/needs.js';
 import { build, mountPoint, start, vfiofs } from '../cli/program.js';
-import { needs } from './needs.js';
 
 beforeAll(build);
 
-test('testpmd --hot-plug', { timeout: 60_000 }, async (context) => {
-  needs('dpdk-testpmd', context);
+test('testpmd --hot-plug', { timeout: 60_000 }, async () => {
+  needs('dpdk-testpmd');
   const runtime = mkdtempSync(join(tmpdir(), 'vfiofs-dpdk-'));
   const place = mountPoint();
   const daemon = start(['mount', '--at', place.path]);

@@ -4,6 +4,7 @@ import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'vitest';
+import { needs } from '../cli/needs.js';
 
 const COUNT = '/proc/sys/vm/nr_hugepages';
 
@@ -21,6 +22,7 @@ function change(pages: number): boolean {
 
 /** A hugetlbfs with `pages` free pages of the default size; skips the test where the machine has none to give. */
 export function hugePages(pages: number, context: TestContext): { directory: string; release(): void } {
+  needs('flock');
   if (!change(pages)) context.skip(`${COUNT}: no ${pages} huge pages to be had`);
   const directory = mkdtempSync(join(tmpdir(), 'vfiofs-huge-'));
   execFileSync('mount', ['-t', 'hugetlbfs', 'none', directory]);

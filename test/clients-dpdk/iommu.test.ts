@@ -1,7 +1,7 @@
 /** What only a real client can show of /dev/iommu and type1: descriptors in a struct, memory of a file, many mappings. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { client } from '../cli/needs.js';
 import {
-  client,
   comesBackTo,
   idleCounts,
   type MountedMachine,
@@ -23,8 +23,8 @@ afterAll(() => mounted.stop());
 const run = (path: string, ...args: string[]) =>
   startClient(path, ['--root', mounted.directory, ...args]).ended;
 
-it('fault queues, memfds and dma-bufs; all of it ends with the client', async (context) => {
-  const path = client('iommu', context);
+it('fault queues, memfds and dma-bufs; all of it ends with the client', async () => {
+  const path = client('iommu');
   const { code, output } = await run(path, 'objects');
   expect(output).not.toMatch(/failed/);
   expect(output).toMatch(/writeable by a descriptor that only reads/);
@@ -35,8 +35,8 @@ it('fault queues, memfds and dma-bufs; all of it ends with the client', async (c
   await comesBackTo(mounted, before);
 }, 60_000);
 
-it('a thousand mappings, taken and given back', async (context) => {
-  const path = client('iommu', context);
+it('a thousand mappings, taken and given back', async () => {
+  const path = client('iommu');
   const before = await idleCounts(mounted);
   for (const more of [[], ['--shared']]) {
     const { code, output } = await run(path, 'time', '1000', ...more);

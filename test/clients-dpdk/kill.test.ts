@@ -1,13 +1,11 @@
 /** A client that dies by SIGKILL, wherever it is, leaves nothing behind in the daemon. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { client } from '../cli/needs.js';
 import {
-  client,
   comesBackTo,
   idleCounts,
   type MountedMachine,
   mountMachine,
-  root,
   startClient,
 } from './mounted-machine.js';
 
@@ -15,12 +13,7 @@ let machine: MountedMachine;
 let idle: Record<string, number>;
 beforeAll(async () => {
   machine = await mountMachine();
-  const warming = startClient(join(root, 'build/clients/ioat-cdev'), [
-    '--root',
-    machine.directory,
-    '--size',
-    '1',
-  ]);
+  const warming = startClient(client('ioat-cdev'), ['--root', machine.directory, '--size', '1']);
   await warming.ended;
   idle = await idleCounts(machine);
 });
@@ -32,8 +25,8 @@ describe.each([
   ['/dev/vfio/devices/vfioN', []],
   ['/dev/vfio/<group>', ['--group']],
 ])('through %s', (_, how) => {
-  test.for(stages)('killed at stage %s', async (stage, context) => {
-    const hold = client('hold', context);
+  test.each(stages)('killed at stage %s', async (stage) => {
+    const hold = client('hold');
     const { process, ready, ended } = startClient(hold, [
       '--root',
       machine.directory,
@@ -48,8 +41,8 @@ describe.each([
     await comesBackTo(machine, idle);
   });
 
-  test('the function can be used again afterwards', async (context) => {
-    const program = client(how.length ? 'ioat-group' : 'ioat-cdev', context);
+  test('the function can be used again afterwards', async () => {
+    const program = client(how.length ? 'ioat-group' : 'ioat-cdev');
     const { code, output } = await startClient(program, ['--root', machine.directory, '--size', '1']).ended;
     expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/^ok +verify/m) });
   });

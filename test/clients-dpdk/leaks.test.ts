@@ -2,13 +2,13 @@
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import type { FunctionDescription } from '../../src/host/description.js';
+import { client } from '../cli/needs.js';
+import { root } from '../cli/program.js';
 import {
-  client,
   comesBackTo,
   idleCounts,
   type MountedMachine,
   mountMachine,
-  root,
   startClient,
 } from './mounted-machine.js';
 
@@ -37,8 +37,8 @@ test('1,000 cycles of opening, binding, mapping and closing, both ways', { timeo
   await settled(idle);
 });
 
-test('100 clients at once, half of them killed', { timeout: 120_000 }, async (context) => {
-  const hold = client('hold', context);
+test('100 clients at once, half of them killed', { timeout: 120_000 }, async () => {
+  const hold = client('hold');
   const buses = ['0000:00', '0000:20', '0000:40', '0000:60'];
   const functions = Array.from(
     { length: 100 },

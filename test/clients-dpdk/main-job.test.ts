@@ -3,14 +3,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { client, needs } from '../cli/needs.js';
 import { build, mountPoint, start, vfiofs } from '../cli/program.js';
-import { client } from './mounted-machine.js';
-import { needs } from './needs.js';
 
 beforeAll(build);
 
-test('lspci -nnk on the mounted tree', async (context) => {
-  needs('lspci', context);
+test('lspci -nnk on the mounted tree', async () => {
+  needs('lspci');
   const place = mountPoint();
   expect(await vfiofs(['mount', '--at', place.path, '--background'])).toMatchObject({ code: 0 });
   try {
@@ -31,8 +30,8 @@ test('lspci -nnk on the mounted tree', async (context) => {
 
 test("Debian's dpdk-test passes dmadev_autotest on the I/OAT function", {
   timeout: 180_000,
-}, async (context) => {
-  needs('dpdk-test', context);
+}, async () => {
+  needs('dpdk-test');
   const runtime = mkdtempSync(join(tmpdir(), 'vfiofs-dpdk-'));
   try {
     const { out, err, code } = await vfiofs(
@@ -49,13 +48,10 @@ test("Debian's dpdk-test passes dmadev_autotest on the I/OAT function", {
   }
 });
 
-test.for(['ioat-cdev', 'ioat-cdev-static', 'ioat-group'])(
-  '%s copies 64 MiB by DMA',
-  async (name, context) => {
-    const { out, err, code } = await vfiofs(['run', '--', client(name, context)]);
-    expect({ err, code }).toEqual({ err: '', code: 0 });
-    expect(out).toMatch(/^ok +mmap BAR0/m);
-    expect(out).toMatch(/^ok +copy 64 MiB.*interrupt on the eventfd$/m);
-    expect(out).toMatch(/^ok +verify 67108864 bytes$/m);
-  },
-);
+test.each(['ioat-cdev', 'ioat-cdev-static', 'ioat-group'])('%s copies 64 MiB by DMA', async (name) => {
+  const { out, err, code } = await vfiofs(['run', '--', client(name)]);
+  expect({ err, code }).toEqual({ err: '', code: 0 });
+  expect(out).toMatch(/^ok +mmap BAR0/m);
+  expect(out).toMatch(/^ok +copy 64 MiB.*interrupt on the eventfd$/m);
+  expect(out).toMatch(/^ok +verify 67108864 bytes$/m);
+});

@@ -1,8 +1,8 @@
 /** A device moves between two hosts, each a mount of its own, under a C program with real descriptors. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HostDescription } from '../../src/host/description.js';
+import { client } from '../cli/needs.js';
 import {
-  client,
   comesBackTo,
   idleCounts,
   type MountedMachine,
@@ -40,8 +40,8 @@ describe.each([
   ['groups and a container', []],
   ['cdevs and an iommufd', ['--cdev']],
 ])('by %s', (_, more) => {
-  it('goes on over there, and nothing of it stays', { timeout: 120_000 }, async (context) => {
-    const program = client('migrate', context);
+  it('goes on over there, and nothing of it stays', { timeout: 120_000 }, async () => {
+    const program = client('migrate');
     const args = ['--from', here.directory, '--to', there.directory, ...more];
     const first = await startClient(program, args).ended;
     expect(first.output).toMatch(/^ok {2}half a state is refused$/m);

@@ -3,26 +3,16 @@
  * thread serves it. Clients do, as child processes.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { expect, type TestContext, vi } from 'vitest';
+import { expect, vi } from 'vitest';
 import { models } from '../../src/devices/index.js';
 import type { HostDescription } from '../../src/host/description.js';
 import { createMachine, type Machine } from '../../src/machine.js';
 import { native } from '../../src/native/index.js';
 import { serve } from '../../src/run/serve.js';
 import { loadPreset } from '../../src/topology/index.js';
-
-export const root = fileURLToPath(new URL('../..', import.meta.url));
-
-/** Path of a C client of test/clients; skips the test where it is not built. */
-export function client(name: string, context: TestContext): string {
-  const path = join(root, 'build/clients', name);
-  if (!existsSync(path)) context.skip(`${path} is not built: run scripts/setup`);
-  return path;
-}
 
 export interface MountedMachine {
   readonly directory: string;

@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest';
+import { needs } from '../cli/needs.js';
 import { build, vfiofs } from '../cli/program.js';
 import { hugePages } from './hugepages.js';
-import { needs } from './needs.js';
 
 let runtime: string;
 const cleanups: (() => void)[] = [];
@@ -55,7 +55,7 @@ const card = (ids: readonly string[]) => [
 ];
 
 test('dmadev_autotest with physical addresses', { timeout: 180_000 }, async (context) => {
-  needs('dpdk-test', context);
+  needs('dpdk-test');
   const { code, text } = await dpdk(
     'no-iommu',
     'dpdk-test',
@@ -69,7 +69,7 @@ test('dmadev_autotest with physical addresses', { timeout: 180_000 }, async (con
 });
 
 test('the same where DMA reaches nobody: no copy is ever done', { timeout: 180_000 }, async (context) => {
-  needs('dpdk-test', context);
+  needs('dpdk-test');
   const machine = topology([
     'iommu: { kind: none, physical_dma: false }',
     ...withoutIommu.slice(1),
@@ -103,7 +103,7 @@ test.for([
   'testpmd probes $driver $name, finds that nothing answers, and lets go of it',
   { timeout: 120_000 },
   async ({ machine, ids, driver, said }, context) => {
-    needs('dpdk-testpmd', context);
+    needs('dpdk-testpmd');
     const memory = machine.length > 0 ? ['--huge-dir', huge(96, context)] : ['--no-huge'];
     const { code, text } = await dpdk(
       topology([...machine, ...card(ids)]),

@@ -3,16 +3,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
+import { needs } from '../cli/needs.js';
 import { build, vfiofs } from '../cli/program.js';
 import { hugePages } from './hugepages.js';
-import { needs } from './needs.js';
 
 beforeAll(build);
 
 test('dmadev_autotest in a secondary, by memory that the primary has mapped', {
   timeout: 180_000,
 }, async (context) => {
-  needs('dpdk-test', context);
+  needs('dpdk-test');
   const { directory, release } = hugePages(48, context);
   const work = mkdtempSync(join(tmpdir(), 'vfiofs-dpdk-'));
   const said = (who: string) => readFileSync(join(work, who), 'latin1');

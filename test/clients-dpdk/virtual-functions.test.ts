@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { needs } from '../cli/needs.js';
 import { build, vfiofs } from '../cli/program.js';
-import { needs } from './needs.js';
 
 let runtime: string;
 beforeAll(build);
@@ -27,8 +27,8 @@ grep -ahE '^### Test dmadev instance.*0000:|^Test (OK|Failed)' $RUNTIME_DIRECTOR
 echo 0 > $pf/sriov_numvfs
 ls /sys/bus/pci/devices /dev/vfio`;
 
-test('two at once, each with its own DPDK', { timeout: 120_000 }, async (context) => {
-  needs('dpdk-test', context);
+test('two at once, each with its own DPDK', { timeout: 120_000 }, async () => {
+  needs('dpdk-test');
   const { out, err, code } = await vfiofs(['run', 'examples/vf-engines.yaml', '--', 'bash', '-ec', script], {
     env: { RUNTIME_DIRECTORY: runtime },
   });

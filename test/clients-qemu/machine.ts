@@ -2,7 +2,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, type TestContext } from 'vitest';
+import { expect } from 'vitest';
+import { made, needs } from '../cli/needs.js';
 import { root } from '../cli/program.js';
 
 const guest = join(root, 'build/guest');
@@ -18,27 +19,20 @@ export interface Qemu {
   readonly before: string;
 }
 
-function versionOf(program: string): number {
-  const text = execFileSync(program, ['--version'], { encoding: 'utf8' });
-  return Number(/^QEMU emulator version (\d+)\./.exec(text)?.[1]);
-}
-
 /** The system's: 7.2 on Debian 12, 10 on Debian 13. */
-export function systemQemu(files: string, context: TestContext): Qemu {
-  try {
-    versionOf('qemu-system-x86_64');
-  } catch {
-    context.skip('qemu-system-x86_64 is not installed: run scripts/setup');
-  }
+export function systemQemu(files: string): Qemu {
+  needs('qemu-system-x86_64');
   return { words: ['qemu-system-x86_64'], guest, files, before: '' };
 }
 
 /** QEMU 10: the system's, or in a root file system of its own, into which the view is bound from inside. */
-export function qemu10(files: string, context: TestContext): Qemu {
+export function qemu10(files: string): Qemu {
   if (!existsSync(join(trixie, '.stamp'))) {
-    const found = systemQemu(files, context);
-    if (versionOf('qemu-system-x86_64') < 10) context.skip(`${trixie} is not made: run scripts/setup`);
-    return found;
+    const system = systemQemu(files);
+    const version = execFileSync('qemu-system-x86_64', ['--version'], { encoding: 'utf8' });
+    if (/^QEMU emulator version \d\./.test(version))
+      throw new Error(`no QEMU 10, nor ${trixie}: run scripts/setup`);
+    return system;
   }
   const before = [
     `for part in dev sys proc; do mount --rbind /$part '${trixie}'/$part; done`,
@@ -61,8 +55,8 @@ export const machine = (qemu: Qemu, type: string, ...devices: string[]): string[
 ];
 
 /** Our guest for a machine; its console is written to `log` in the directory of the test's files. */
-export function linux(qemu: Qemu, log: string, context: TestContext, parameters = ''): string[] {
-  if (!existsSync(join(guest, 'initrd.gz'))) context.skip(`${guest} is not made: run scripts/setup`);
+export function linux(qemu: Qemu, log: string, parameters = ''): string[] {
+  made('guest/initrd.gz');
   return [
     // Not stdio: QEMU drops what a pipe does not take at once.
     ...['-serial', `file:${join(qemu.files, log)}`],

@@ -2,9 +2,9 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, type TestContext, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { needs } from '../cli/needs.js';
 import { build, type Ended, vfiofs } from '../cli/program.js';
-import { needs } from '../clients-dpdk/needs.js';
 import { expectDriven, linux, machine, systemQemu } from './machine.js';
 
 const files = mkdtempSync(join(tmpdir(), 'vfiofs-provision-'));
@@ -34,22 +34,25 @@ async function example(
     env: { LC_ALL: 'C.UTF-8' },
   });
 }
-const provision = (words: readonly string[], before?: string) =>
-  example('provision', 'examples/profiles.yaml', words, before);
-const provisionMdev = (words: readonly string[], before?: string) =>
-  example('provision-mdev', 'examples/mdev.yaml', words, before);
+function provision(words: readonly string[], before?: string): Promise<Ended> {
+  needs('dpdk-test');
+  return example('provision', 'examples/profiles.yaml', words, before);
+}
+function provisionMdev(words: readonly string[], before?: string): Promise<Ended> {
+  needs('mdevctl');
+  return example('provision-mdev', 'examples/mdev.yaml', words, before);
+}
 
-const guest = (log: string, context: TestContext, parameters?: string) => {
-  const qemu = systemQemu(files, context);
-  return machine(qemu, 'q35', ...linux(qemu, log, context, parameters));
+const guest = (log: string, parameters?: string) => {
+  const qemu = systemQemu(files);
+  return machine(qemu, 'q35', ...linux(qemu, log, parameters));
 };
 const consoleOf = (log: string) => readFileSync(join(files, log), 'latin1');
 
 test('an engine for DPDK, then for a guest by its variant driver, in a shape of two channels', {
   timeout: 300_000,
-}, async (context) => {
-  needs('dpdk-test', context);
-  const { code, out, err } = await provision([engine, 'pair', ...guest('engine.log', context)]);
+}, async () => {
+  const { code, out, err } = await provision([engine, 'pair', ...guest('engine.log')]);
   expect({ code, err }, out).toEqual({ code: 0, err: '' });
   expect(out.replaceAll('provision: ', '').split('\n')).toEqual([
     ...[`${engine} is with vfio-pci`, `${engine} has the profile pair`, `DPDK has tested ${engine}`],
@@ -61,13 +64,8 @@ test('an engine for DPDK, then for a guest by its variant driver, in a shape of 
 
 test('a mediated device for a guest, whose own driver finds both ports', {
   timeout: 300_000,
-}, async (context) => {
-  needs('mdevctl', context);
-  const { code, out, err } = await provisionMdev([
-    parent,
-    'mtty-2',
-    ...guest('ports.log', context, 'loglevel=7'),
-  ]);
+}, async () => {
+  const { code, out, err } = await provisionMdev([parent, 'mtty-2', ...guest('ports.log', 'loglevel=7')]);
   expect({ code, err }, out).toEqual({ code: 0, err: '' });
   expect(out.replaceAll('provision-mdev: ', '').split('\n')).toEqual([
     ...[

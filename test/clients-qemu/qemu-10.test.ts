@@ -21,7 +21,7 @@ function asked(trace: string): Set<string> {
 }
 const refused = (calls: Set<string>) => [...calls].filter((call) => call.includes(' ')).sort();
 
-test.for([
+test.each([
   {
     way: 'by its cdev and an iommufd',
     devices: byCdev,
@@ -50,9 +50,9 @@ test.for([
 ])(
   'Linux in a guest copies by our DMA: the function is had $way',
   { timeout: 300_000 },
-  async ({ devices, uses, refusals, complaint }, context) => {
-    const qemu = qemu10(files, context);
-    const command = machine(qemu, 'q35', ...devices, ...linux(qemu, 'serial.log', context));
+  async ({ devices, uses, refusals, complaint }) => {
+    const qemu = qemu10(files);
+    const command = machine(qemu, 'q35', ...devices, ...linux(qemu, 'serial.log'));
     const { err, code } = await vfiofs(inView(qemu, 'default', command), { env: { DEBUG: 'vfiofs:ioctl' } });
     const out = readFileSync(join(files, 'serial.log'), 'latin1');
     expect(code, out + err).toBe(0);
@@ -68,8 +68,8 @@ test.for([
   },
 );
 
-test('without supervision a cdev is no character device, and QEMU does not take it', async (context) => {
-  const qemu = qemu10(files, context);
+test('without supervision a cdev is no character device, and QEMU does not take it', async () => {
+  const qemu = qemu10(files);
   const [run, ...rest] = inView(qemu, 'default', machine(qemu, 'q35', ...byCdev));
   const { err, code } = await vfiofs([run!, '--no-supervise', ...rest]);
   expect(code).toBe(1);
@@ -93,8 +93,8 @@ ${['04.0, dma_logging: false', '05.0, dma_logging: true']
   .join('\n')}
 `;
 
-test('a guest moves to another function while it copies, and back', { timeout: 300_000 }, async (context) => {
-  const qemu = qemu10(files, context);
+test('a guest moves to another function while it copies, and back', { timeout: 300_000 }, async () => {
+  const qemu = qemu10(files);
   const topology = join(files, 'pair.yaml');
   writeFileSync(topology, pair);
   const copies = 600;
@@ -102,7 +102,7 @@ test('a guest moves to another function while it copies, and back', { timeout: 3
     inView(qemu, topology, [
       ...['python3', join(import.meta.dirname, 'migrate.py'), files, qemu.files],
       ...[`${asTracked} 0000:00:05.0 ${asTracked}`, 'copies: loading'],
-      ...machine(qemu, 'q35', ...iommufd, ...linux(qemu, 'NAME.log', context, `loglevel=5 copies=${copies}`)),
+      ...machine(qemu, 'q35', ...iommufd, ...linux(qemu, 'NAME.log', `loglevel=5 copies=${copies}`)),
     ]),
     { env: { DEBUG: 'vfiofs:ioctl' } },
   );

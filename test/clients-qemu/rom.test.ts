@@ -40,11 +40,11 @@ function speakingRom(vendor: number, device: number): Buffer {
   return bytes;
 }
 
-test.for([
+test.each([
   { rombar: 1, says: true },
   { rombar: 0, says: false },
-])('rombar=$rombar', { timeout: 60_000 }, async ({ rombar, says }, context) => {
-  const qemu = systemQemu(files, context);
+])('rombar=$rombar', { timeout: 60_000 }, async ({ rombar, says }) => {
+  const qemu = systemQemu(files);
   writeFileSync(join(files, 'card.rom'), speakingRom(0x1234, 0x5678));
   const topology = join(files, 'machine.yaml');
   writeFileSync(

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { asArguments, highestMemlock } from '../../src/run/containers.js';
+import { made } from '../cli/needs.js';
 import { build, mountPoint, root, vfiofs } from '../cli/program.js';
 import { type Podman, podmanIn } from './podman.js';
 
@@ -40,7 +41,7 @@ beforeAll(async () => {
   copyFileSync('/bin/busybox', join(rootfs, 'bin/busybox'));
   for (const name of ['sh', 'ls', 'cat', 'id', 'echo', 'sleep', 'uname'])
     symlinkSync('busybox', join(rootfs, 'bin', name));
-  copyFileSync(join(root, 'build/clients', client), join(rootfs, 'bin', client));
+  copyFileSync(made(`clients/${client}`), join(rootfs, 'bin', client));
   const mounted = await vfiofs(['mount', '--at', place.path, '--background']);
   expect(mounted).toMatchObject({ code: 0 });
   // A second engine for the second container.
@@ -54,7 +55,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await podman.end();
+  await podman?.end();
   await vfiofs(['umount', place.path]);
   expect(place.isMounted()).toBe(false);
   place.remove();

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { made } from '../cli/needs.js';
 import { build, root } from '../cli/program.js';
 import { matches, sessions } from './document.js';
 import { type Podman, podmanIn } from './podman.js';
@@ -18,14 +19,14 @@ const image = (args: readonly string[], command: readonly string[]) =>
 beforeAll(async () => {
   build();
   podman = await podmanIn(directory);
+  const base = made('base-image/root.tar');
   expect(await run('scripts/image')).toMatchObject({ code: 0 });
-  const base = join(root, 'build/base-image/root.tar');
   const name = 'docker.io/library/debian:13-slim';
   expect(await run('podman', 'import', '--quiet', base, name)).toMatchObject({ code: 0 });
 }, 900_000);
 
 afterAll(async () => {
-  await podman.end();
+  await podman?.end();
   rmSync(directory, { recursive: true });
 });
 

@@ -5,6 +5,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { highestMemlock } from '../../src/run/containers.js';
+import { needs } from '../cli/needs.js';
 import { gone, type Running, root, start } from '../cli/program.js';
 
 /** crun refuses hybrid cgroups; nothing here needs a network. */
@@ -64,6 +65,7 @@ export interface Podman {
 
 /** Sees what is mounted now, but not what will be mounted outside. Writes into new folders of `directory`. */
 export async function podmanIn(directory: string): Promise<Podman> {
+  for (const program of ['podman', 'runc']) needs(program);
   for (const name of ['bin', 'layers', 'storage', 'temporary']) mkdirSync(join(directory, name));
   const memlock = highestMemlock();
   const words = wrapper.replaceAll('MEMLOCK', memlock === 'unlimited' ? '-1' : String(memlock));

@@ -5,14 +5,14 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { FunctionDescription } from '../../src/host/description.js';
 import type { PciFunction } from '../../src/host/pci-function.js';
+import { client } from '../cli/needs.js';
+import { root } from '../cli/program.js';
 import {
   type Client,
-  client,
   comesBackTo,
   idleCounts,
   type MountedMachine,
   mountMachine,
-  root,
   startClient,
 } from '../clients-dpdk/mounted-machine.js';
 
@@ -56,9 +56,9 @@ const settled = (promise: Promise<unknown>) => {
   return () => done;
 };
 
-test('added: seen at once, bound, used for DMA; removed: waits for its user', async (context) => {
-  const cdev = client('ioat-cdev', context);
-  const hold = client('hold', context);
+test('added: seen at once, bound, used for DMA; removed: waits for its user', async () => {
+  const cdev = client('ioat-cdev');
+  const hold = client('hold');
   // Looked up before, so that whatever could be cached is.
   expect(await names('sys/bus/pci/devices')).not.toContain(BDF);
   await expect(shell(`ls sys/bus/pci/devices/${BDF}`)).rejects.toThrow('No such file');
@@ -138,8 +138,8 @@ describe('by surprise', () => {
     expect((await user.ended).code).toBe(0);
   });
 
-  test('the interrupts are signalled once each; another function can take the place while the old user is there', async (context) => {
-    const cdev = client('ioat-cdev', context);
+  test('the interrupts are signalled once each; another function can take the place while the old user is there', async () => {
+    const cdev = client('ioat-cdev');
     const { user, fn } = await held();
     await host().unplug(fn, { surprise: true });
     expect(await look(user)).toMatchObject({ err: true, req: true });
@@ -172,8 +172,8 @@ describe('by surprise', () => {
     await removed;
   });
 
-  test('through the group, with DMA mapped', async (context) => {
-    const hold = client('hold', context);
+  test('through the group, with DMA mapped', async () => {
+    const hold = client('hold');
     const fn = host().add(ioat({ driver: 'vfio-pci' }));
     const user = startClient(hold, ['--group', '--root', mounted.directory, '--bdf', BDF, '--stage', 'irq']);
     await user.ready;

@@ -4,8 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PciFunction } from '../../src/host/pci-function.js';
-
-export const hasLspci = spawnSync('lspci', ['--version']).status === 0;
+import { needs } from '../cli/needs.js';
 
 function hexDump(fn: PciFunction): string {
   const rows = [`${fn.bdf} Device`];
@@ -18,6 +17,7 @@ function hexDump(fn: PciFunction): string {
 
 /** What `lspci -vvv` (or `args`) prints; warnings on stderr fail. */
 export function lspci(functions: Iterable<PciFunction>, args: readonly string[] = ['-vvv', '-nn']): string {
+  needs('lspci');
   const directory = mkdtempSync(join(tmpdir(), 'vfiofs-lspci-'));
   try {
     const file = join(directory, 'dump');

@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FunctionDescription } from '../../src/host/description.js';
 import type { Uevent } from '../../src/machine.js';
-import { client, type MountedMachine, mountMachine, startClient } from '../clients-dpdk/mounted-machine.js';
+import { client } from '../cli/needs.js';
+import { type MountedMachine, mountMachine, startClient } from '../clients-dpdk/mounted-machine.js';
 
 const run = promisify(execFile);
 const functions: FunctionDescription[] = [
@@ -121,8 +122,8 @@ describe('power', () => {
     ).toBe('(null)\n../../../../bus/pci/drivers/ioatdma\n');
   });
 
-  it('waits for whoever has the device open', async (context) => {
-    const hold = startClient(client('hold', context), ['--root', mounted.directory, '--stage', 'irq']);
+  it('waits for whoever has the device open', async () => {
+    const hold = startClient(client('hold'), ['--root', mounted.directory, '--stage', 'irq']);
     await hold.ready;
     let done = false;
     const off = shell('echo 0 > 4/power').then(() => {

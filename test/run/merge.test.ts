@@ -8,6 +8,7 @@ import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { realNumbers } from '../../src/run/real-numbers.js';
 import { besideMachine } from '../../src/topology/index.js';
+import { client } from '../cli/needs.js';
 import { build, mountPoint, root, start, vfiofs } from '../cli/program.js';
 
 const place = mountPoint();
@@ -104,7 +105,7 @@ describe('beside another host', { timeout: 30_000 }, () => {
 
   test('clients of both: the pretend engine, and a real group that came later', async () => {
     const { code, out, err } = await merged(`
-      ${join(root, 'build/clients/ioat-group')} --bdf 0001:00:04.0 --size 1 | tail -2 | head -1
+      ${client('ioat-group')} --bdf 0001:00:04.0 --size 1 | tail -2 | head -1
       bdf=0000:02:00.0; at=/sys/bus/pci/devices/$bdf
       echo vfio-pci > $at/driver_override; echo $bdf > /sys/bus/pci/drivers/nvme/unbind
       test ! -e /sys/bus/pci/drivers/nvme/$bdf

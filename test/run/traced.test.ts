@@ -3,14 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { build, root, vfiofs } from '../cli/program.js';
+import { client } from '../cli/needs.js';
+import { build, vfiofs } from '../cli/program.js';
 
 const files = mkdtempSync(join(tmpdir(), 'vfiofs-traced-'));
 
 beforeAll(build);
 afterAll(() => rmSync(files, { recursive: true }));
 
-const client = (name: string) => join(root, 'build/clients', name);
 const gdb = ['gdb', '-nx', '-batch', '-return-child-result', '-ex', 'run', '--args'];
 const strace = ['strace', '-f', '-qq', '-o', join(files, 'calls'), '-e', 'trace=ioctl'];
 const traced = (tracer: readonly string[], ...command: string[]) =>

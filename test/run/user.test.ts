@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { mounts } from '../../src/run/mount-table.js';
 import { userNamespaceProblem } from '../../src/run/user-view.js';
+import { client } from '../cli/needs.js';
 import { build, root, start, vfiofs } from '../cli/program.js';
 
 const user = 65534;
@@ -13,7 +14,6 @@ const home = mkdtempSync(join(tmpdir(), 'vfiofs-user-'));
 const place = join(home, 'lab');
 const env = { HOME: home, TMPDIR: home, LC_ALL: 'C.UTF-8' };
 const become = ['setpriv', '--reuid', `${user}`, '--regid', `${user}`, '--clear-groups'];
-const client = (name: string) => join(root, 'build/clients', name);
 
 const asUser = (...args: string[]) => vfiofs(args, { inside: become, env });
 /** Before that, in a mount namespace, a script by root. */
