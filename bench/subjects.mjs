@@ -98,7 +98,7 @@ export function mountVfiofs(cleanup, topology = []) {
     cleanup,
     process.execPath,
     (at) => [
-      join(root, 'dist/cli/main.js'),
+      join(root, 'dist/cli/start.cjs'),
       'mount',
       ...topology,
       '--at',

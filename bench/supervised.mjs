@@ -7,7 +7,7 @@ import { median, numbers } from './measure.mjs';
 import { client, mountVfiofs, root } from './subjects.mjs';
 
 const calls = join(root, 'build/bench/supervised-calls');
-const program = join(root, 'dist/cli/main.js');
+const program = join(root, 'dist/cli/start.cjs');
 const ways = { supervised: [], unsupervised: ['--no-supervise'] };
 
 /** { supervised: { stat: { p50, p99 }, … }, unsupervised: … } in microseconds: medians over the rounds, on one mounted host. */

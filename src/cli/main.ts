@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The program: parse, call, print. What a command needs is loaded when it is called, so that --help is quick. */
 import { main } from './cli.js';
 import { errorLines, exitCodeOf, printError } from './output.js';
@@ -28,8 +27,9 @@ for (const stream of [process.stdout, process.stderr])
     if (error.code !== 'EPIPE') throw error;
   });
 
-const code = await main(process.argv.slice(2), actions, (error) => {
+void main(process.argv.slice(2), actions, (error) => {
   if (hasParent()) tellParent({ error: errorLines(error), exitCode: exitCodeOf(error) });
   else printError(error);
+}).then((code) => {
+  if (code !== undefined) process.exitCode = code;
 });
-if (code !== undefined) process.exitCode = code;

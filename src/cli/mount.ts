@@ -130,7 +130,7 @@ async function background(topology: string | undefined, options: MountOptions): 
     ...(options.control === undefined ? [] : ['--control', options.control]),
     ...(options.profiles === undefined ? [] : ['--profiles', options.profiles]),
   ];
-  const main = fileURLToPath(new URL('./main.js', import.meta.url));
+  const main = fileURLToPath(new URL('./start.cjs', import.meta.url));
   const child = spawn(process.execPath, [...process.execArgv, main, ...args], {
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import { presetPath } from '../../src/topology/presets.js';
 import { build, mountPoint, root, vfiofs } from './program.js';
 
-const cli = join(root, 'dist/cli/main.js');
+const cli = join(root, 'dist/cli/start.cjs');
 
 beforeAll(build);
 

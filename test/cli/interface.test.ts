@@ -18,6 +18,8 @@ test.each([
     cpSync(join(root, 'package.json'), join(place, 'package.json'));
     for (const name of ['build', 'src', 'node_modules']) symlinkSync(join(root, name), join(place, name));
     let changed = 0;
+    // V8's code of the program as it was.
+    rmSync(join(place, 'dist/cli/main.cache'));
     for (const name of readdirSync(join(place, 'dist/cli'))) {
       const file = join(place, 'dist/cli', name);
       const text = readFileSync(file, 'utf8');
@@ -33,13 +35,13 @@ test.each([
     }
     expect(changed).toBe(2);
     const words = command === 'run' ? ['--', 'true'] : ['--at', place, '--transport', 'fuse'];
-    const { code, out, err } = await start([join(place, 'dist/cli/main.js'), command, ...words], {
+    const { code, out, err } = await start([join(place, 'dist/cli/start.cjs'), command, ...words], {
       program: process.execPath,
     }).ended;
     expect({ code, out }).toEqual({ code: expected, out: '' });
     expect(err).toMatch(
       new RegExp(
-        `^vfiofs: .*${place}/dist/cli/\\S+\\.js and ${place}/build/Release/vfiofs\\.node were not built from the same source \\(interface ${INTERFACE - 1} and ${INTERFACE}\\); build both with scripts/setup`,
+        `^vfiofs: .*${place}/dist/cli/main\\.cjs and ${place}/build/Release/vfiofs\\.node were not built from the same source \\(interface ${INTERFACE - 1} and ${INTERFACE}\\); build both with scripts/setup`,
       ),
     );
     expect(err).not.toContain('    at ');

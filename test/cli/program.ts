@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { mounts } from '../../src/run/mount-table.js';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
-const mainFile = join(root, 'dist/cli/main.js');
+const mainFile = join(root, 'dist/cli/start.cjs');
 
 /** Compiles what changed; quick when nothing did. */
 export function build(): void {

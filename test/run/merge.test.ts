@@ -24,7 +24,7 @@ afterAll(async () => {
   place.remove();
 });
 
-const main = join(root, 'dist/cli/main.js');
+const main = join(root, 'dist/cli/start.cjs');
 /** A script where `minimal` is beside the mounted host. */
 const nested = (script: string, ...options: string[]) => [
   ...[

@@ -108,7 +108,7 @@ except ChildProcessError: print('none')
       [
         ...['run', '--', 'bash', '-ec'],
         `mkdir -p $TMPDIR/inner; trap 'kill $daemon; wait' EXIT
-        node ${join(root, 'dist/cli/main.js')} mount sriov --at $TMPDIR/inner --control $TMPDIR/inner.sock --transport fuse-native > /dev/null &
+        node ${join(root, 'dist/cli/start.cjs')} mount sriov --at $TMPDIR/inner --control $TMPDIR/inner.sock --transport fuse-native > /dev/null &
         daemon=$!
         until mountpoint -q $TMPDIR/inner; do kill -0 $daemon; sleep 0.05; done
         for i in 1 2 3 4 5 6 7 8; do stat $TMPDIR/inner/sys/bus/pci/devices/* > /dev/null & jobs+=($!); done
@@ -123,7 +123,7 @@ except ChildProcessError: print('none')
 
 describe('run under run', () => {
   const nested = (...command: string[]) => [
-    ...['run', 'minimal', '--', process.execPath, join(root, 'dist/cli/main.js'), 'run', 'default', '--'],
+    ...['run', 'minimal', '--', process.execPath, join(root, 'dist/cli/start.cjs'), 'run', 'default', '--'],
     ...command,
   ];
 
@@ -135,7 +135,7 @@ describe('run under run', () => {
     expect(out).toMatch(/^character special file\nsysfs\n([89]|\d\d)\n$/);
   });
 
-  const cli = `${process.execPath} ${join(root, 'dist/cli/main.js')}`;
+  const cli = `${process.execPath} ${join(root, 'dist/cli/start.cjs')}`;
   const user = 'setpriv --reuid 65534 --regid 65534 --clear-groups';
   const look = 'stat -c %F /dev/vfio/1; stat -f -c %T /sys; ls /sys/bus/pci/devices | wc -l; exit 5';
 
@@ -202,7 +202,7 @@ os.set_inheritable(ctypes.CDLL(None).syscall(317, 1, 8, filter), True)
 os.execv(sys.argv[1], sys.argv[1:])`;
     const { code, out, err } = await start(
       [
-        ...['-c', listen, process.execPath, join(root, 'dist/cli/main.js'), 'run', '--'],
+        ...['-c', listen, process.execPath, join(root, 'dist/cli/start.cjs'), 'run', '--'],
         ...['stat', '-c', '%F', '/dev/vfio/vfio'],
       ],
       { program: 'python3' },

@@ -122,7 +122,7 @@ describe('udevadm monitor', () => {
 
   test.each([
     ['a user without root', [], ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups']],
-    ['a run inside a run', ['--', process.execPath, join(root, 'dist/cli/main.js'), 'run'], []],
+    ['a run inside a run', ['--', process.execPath, join(root, 'dist/cli/start.cjs'), 'run'], []],
   ])('%s hears the same', async (_, options, inside) => {
     expect(whats(await listening(rebinding, options, inside))).toEqual(rebound);
   });
@@ -133,7 +133,7 @@ test('who has joined a host hears what others do to it, and the host keeps nothi
   const daemon = start(['mount', '--at', place.path]);
   const ctl = (method: string, params: object) =>
     execFileSync(process.execPath, [
-      ...[join(root, 'dist/cli/main.js'), 'ctl', '--at', place.path],
+      ...[join(root, 'dist/cli/start.cjs'), 'ctl', '--at', place.path],
       ...[method, JSON.stringify(params)],
     ]);
   const sockets = () =>

@@ -137,7 +137,7 @@ except OSError as error: print(error.strerror)
 
   test('run under run needs no second user namespace', async () => {
     const { code, out } = await asUser(
-      ...['run', 'minimal', '--', process.execPath, join(root, 'dist/cli/main.js'), 'run', '--'],
+      ...['run', 'minimal', '--', process.execPath, join(root, 'dist/cli/start.cjs'), 'run', '--'],
       ...['bash', '-c', 'stat -c %F /dev/vfio/1; ls /sys/bus/pci/devices | wc -l'],
     );
     expect(code).toBe(0);

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { realpath, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type Fuse from 'fuse-native';
@@ -18,7 +19,7 @@ const fsname = `vfiofs:${process.pid},direct_io,use_ino`;
 /** Loads the package; rejects with the reason where its binary or libfuse 2 can't be loaded. */
 export async function loadFuseNative(): Promise<typeof Fuse> {
   try {
-    return (await import('fuse-native')).default;
+    return createRequire(import.meta.url)('fuse-native');
   } catch (cause) {
     const why = cause instanceof Error ? cause.message.split('\n', 1)[0] : String(cause);
     throw new Error(`fuse-native can't be loaded (it needs libfuse 2): ${why}`, { cause });
