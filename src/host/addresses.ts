@@ -64,8 +64,11 @@ function assign(roots: readonly RootPlan[], spare: boolean): void {
   for (const root of roots) for (const fn of root.functions) place(fn, cursors, spare);
 }
 
+const none: readonly Cursors[] = [];
+
 /** Where the cursors would be had `fn` the BARs of any of its profiles. */
-function behindForms(fn: FunctionPlan, start: Cursors): Cursors[] {
+function behindForms(fn: FunctionPlan, start: Cursors): readonly Cursors[] {
+  if (fn.forms.length === 0) return none;
   return fn.forms.flatMap(({ bars, rom }) => {
     const cursors = { ...start };
     try {
@@ -86,8 +89,8 @@ function place(fn: FunctionPlan, cursors: Cursors, spare: boolean): void {
   for (const bar of fn.vfBars)
     if (bar) bar.address = take(fn, cursors, kindOf(bar, fn.parent !== undefined, vfs), bar.size, vfs);
   if (fn.rom.size > 0) fn.rom.address = take(fn, cursors, 'memory', fn.rom.size);
-  for (const kind of kinds)
-    for (const other of others) if (other[kind] > cursors[kind]) cursors[kind] = other[kind];
+  for (const other of others)
+    for (const kind of kinds) if (other[kind] > cursors[kind]) cursors[kind] = other[kind];
   if (!fn.bridge) return;
   const alignments = alignmentsBelow(fn);
   for (const kind of kinds) cursors[kind] = alignUp(cursors[kind], alignments[kind]);

@@ -7,6 +7,9 @@ import type { Report } from './problem.js';
 const busName = (domain: number, bus: number): string =>
   `${domain.toString(16).padStart(4, '0')}:${bus.toString(16).padStart(2, '0')}`;
 
+/** What a bus is found by. */
+const busKey = (domain: number, bus: number): number => domain * 256 + bus;
+
 interface BridgeRow {
   readonly index: number;
   readonly bdf: string;
@@ -19,16 +22,18 @@ interface BridgeRow {
 }
 
 export function checkBuses(description: HostDescription, report: Report): void {
-  const roots = new Set<string>();
+  const roots = new Set<number>();
   (description.rootBuses ?? ['0000:00']).forEach((text, i) => {
-    if (!parseRootBus(text))
+    const place = parseRootBus(text);
+    const key = place && busKey(place.domain, place.bus);
+    if (key === undefined)
       report(['rootBuses', i], `"${text}": expected DDDD:BB in lower-case hexadecimal, like 0000:80`);
-    else if (roots.has(text)) report(['rootBuses', i], `root bus ${text} is listed twice`);
-    roots.add(text);
+    else if (roots.has(key)) report(['rootBuses', i], `root bus ${text} is listed twice`);
+    else roots.add(key);
   });
   const bridges = collectBridges(description.functions);
   checkBridges(bridges, roots, report);
-  const above = new Map(bridges.map((row) => [busName(row.domain, row.secondary), row]));
+  const above = new Map(bridges.map((row) => [busKey(row.domain, row.secondary), row]));
   checkPlaces(description.functions, new Set([...roots, ...above.keys()]), report);
   checkPorts(bridges, roots, above, report);
 }
@@ -42,21 +47,22 @@ function collectBridges(functions: readonly FunctionDescription[]): BridgeRow[] 
   });
 }
 
-function checkBridges(bridges: readonly BridgeRow[], roots: ReadonlySet<string>, report: Report): void {
-  const owners = new Map<string, BridgeRow>();
+function checkBridges(bridges: readonly BridgeRow[], roots: ReadonlySet<number>, report: Report): void {
+  const owners = new Map<number, BridgeRow>();
   for (const row of bridges) {
     const at = ['functions', row.index, 'bridge', 'secondary'];
     const name = busName(row.domain, row.secondary);
-    const other = owners.get(name);
+    const key = busKey(row.domain, row.secondary);
+    const other = owners.get(key);
     if (!Number.isInteger(row.secondary) || row.secondary <= row.bus || row.secondary > 255)
       report(
         at,
         `${row.secondary}: expected a bus number above ${row.bus}, the bridge's own, and at most 255`,
       );
-    else if (roots.has(name)) report(at, `bus ${name} is a root bus: expected a number no other bus has`);
+    else if (roots.has(key)) report(at, `bus ${name} is a root bus: expected a number no other bus has`);
     else if (other)
       report(at, `bus ${name} is behind ${other.bdf} already: expected a number no other bus has`);
-    else owners.set(name, row);
+    else owners.set(key, row);
     if (row.subordinate !== undefined && !(row.subordinate >= row.secondary && row.subordinate <= 255))
       report(
         ['functions', row.index, 'bridge', 'subordinate'],
@@ -72,8 +78,8 @@ function checkBridges(bridges: readonly BridgeRow[], roots: ReadonlySet<string>,
  */
 function checkRanges(
   bridges: readonly BridgeRow[],
-  owners: ReadonlyMap<string, BridgeRow>,
-  roots: ReadonlySet<string>,
+  owners: ReadonlyMap<number, BridgeRow>,
+  roots: ReadonlySet<number>,
   report: Report,
 ): void {
   const wrong = (row: BridgeRow, last: number, domain: number, bus: number, where: string) =>
@@ -92,20 +98,20 @@ function checkRanges(
     const { domain, secondary } = row;
     const last = Math.min(row.subordinate ?? highest.get(row) ?? secondary, 255);
     for (let bus = secondary + 1; bus <= last; bus++) {
-      const other = owners.get(busName(domain, bus));
-      if (roots.has(busName(domain, bus))) wrong(row, last, domain, bus, 'is a root bus and not below');
+      const other = owners.get(busKey(domain, bus));
+      if (roots.has(busKey(domain, bus))) wrong(row, last, domain, bus, 'is a root bus and not below');
       else if (other && !isBelow(other, row, owners)) wrong(row, last, domain, bus, 'is not below');
     }
   }
 }
 
-function isBelow(row: BridgeRow, ancestor: BridgeRow, owners: ReadonlyMap<string, BridgeRow>): boolean {
+function isBelow(row: BridgeRow, ancestor: BridgeRow, owners: ReadonlyMap<number, BridgeRow>): boolean {
   for (const up of bridgesAbove(row, owners)) if (up === ancestor) return true;
   return false;
 }
 
-function* bridgesAbove(row: BridgeRow, owners: ReadonlyMap<string, BridgeRow>): Generator<BridgeRow> {
-  const above = ({ domain, bus }: BridgeRow) => owners.get(busName(domain, bus));
+function* bridgesAbove(row: BridgeRow, owners: ReadonlyMap<number, BridgeRow>): Generator<BridgeRow> {
+  const above = ({ domain, bus }: BridgeRow) => owners.get(busKey(domain, bus));
   // Bus numbers fall on the way up, so this ends even where numbers are wrong.
   for (let up = above(row); up; up = up.bus < up.secondary ? above(up) : undefined) yield up;
 }
@@ -113,13 +119,13 @@ function* bridgesAbove(row: BridgeRow, owners: ReadonlyMap<string, BridgeRow>): 
 /** The ports of PCI Express: links lead from a root complex to an upstream port, and from the downstream ports behind it. */
 function checkPorts(
   bridges: readonly BridgeRow[],
-  roots: ReadonlySet<string>,
-  above: ReadonlyMap<string, BridgeRow>,
+  roots: ReadonlySet<number>,
+  above: ReadonlyMap<number, BridgeRow>,
   report: Report,
 ): void {
   for (const { index, bdf, kind, domain, bus } of bridges) {
-    const name = busName(domain, bus);
-    const parent = roots.has(name) ? undefined : above.get(name);
+    const key = busKey(domain, bus);
+    const parent = roots.has(key) ? undefined : above.get(key);
     const where = parent ? `behind the ${parent.kind} ${parent.bdf}` : 'on a root bus';
     const expect = (what: string) =>
       report(['functions', index, 'bdf'], `${bdf} is ${where}: expected ${what}`);
@@ -133,7 +139,7 @@ function checkPorts(
 
 function checkPlaces(
   functions: readonly FunctionDescription[],
-  buses: ReadonlySet<string>,
+  buses: ReadonlySet<number>,
   report: Report,
 ): void {
   const seen = new Map<string, number>();
@@ -148,11 +154,10 @@ function checkPlaces(
     if (first !== undefined)
       report(at, `${bdf} is taken by functions[${first}]: expected a BDF no other function has`);
     else seen.set(bdf, i);
-    const bus = busName(address.domain, address.bus);
-    if (!buses.has(bus))
+    if (!buses.has(busKey(address.domain, address.bus)))
       report(
         at,
-        `${bdf} is on bus ${bus}, which no bridge leads to: expected a root bus or the secondary bus of a bridge`,
+        `${bdf} is on bus ${busName(address.domain, address.bus)}, which no bridge leads to: expected a root bus or the secondary bus of a bridge`,
       );
   });
 }

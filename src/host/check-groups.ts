@@ -36,8 +36,11 @@ export function checkGroupPlans(
   description: HostDescription,
   report: Report,
 ): void {
-  const index = new Map(description.functions.map((row, i) => [row, i]));
-  const at = (fn: FunctionPlan, key: string) => ['functions', index.get(fn.description)!, key];
+  const at = ({ bdf }: FunctionPlan, key: string) => [
+    'functions',
+    description.functions.findIndex((row) => row.bdf === bdf),
+    key,
+  ];
   checkUnits(plan, (fn, message) => report(at(fn, 'iommuGroup'), message));
   const kind = description.iommu?.kind === 'amd' ? 'amd' : 'intel';
   checkRegions(plan, kind, (fn, i, message) => report([...at(fn, 'reservedRegions'), i], message));
@@ -80,9 +83,10 @@ function checkRegions(
 ): void {
   const groups = new Map<number, (ReservedRegion & { bdf?: string })[]>();
   for (const fn of plan) {
+    if (!fn.description.reservedRegions) continue;
     const known: (ReservedRegion & { bdf?: string })[] = groups.get(fn.group!) ?? [...commonRegions(kind)];
     groups.set(fn.group!, known);
-    (fn.description.reservedRegions ?? []).forEach((region, i) => {
+    fn.description.reservedRegions.forEach((region, i) => {
       const clash = known.find(
         (other) => other.type !== region.type && region.start <= other.end && other.start <= region.end,
       );

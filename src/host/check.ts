@@ -1,6 +1,7 @@
 /** Whether a description can be built: everything wrong with it, in its own order. */
 
 import { NoRoom } from './addresses.js';
+import { problemsOfEach } from './alike.js';
 import { driverNames } from './attribute-names.js';
 import { checkAddresses } from './check-addresses.js';
 import { checkAttributes } from './check-attributes.js';
@@ -58,9 +59,15 @@ function checkedPlan(
   checkBuses(description, report);
   checkSlots(description, report);
   checkNuma(description, report);
-  description.functions.forEach((row, i) => {
-    checkFunction(row, { models, drivers }, (path, message) => report(['functions', i, ...path], message));
-  });
+  problems.push(
+    ...problemsOfEach(description.functions, (row, i) => {
+      const mine: Problem[] = [];
+      checkFunction(row, { models, drivers }, (path, message) =>
+        mine.push({ path: ['functions', i, ...path], message }),
+      );
+      return mine;
+    }),
+  );
   // Only functions that have a place and a shape can be planned.
   const plan = problems.length === 0 ? tryPlan(description, models, report) : undefined;
   if (plan) checkGroups(plan.functions, description, report);

@@ -32,9 +32,10 @@ const completed = new WeakMap<FunctionDescription, CompleteDescription>();
  * as far as it goes.
  */
 export function complete(row: FunctionDescription): CompleteDescription {
+  if (!row.config && row.sriov !== false) return row as CompleteDescription;
   let answer = completed.get(row);
   if (!answer) {
-    answer = row.config ? fromImage(row, readImage(row.config)) : withoutSriovFalse(row);
+    answer = row.config ? fromImage(row, readImage(row.config)) : withoutSriov(row);
     completed.set(row, answer);
     completed.set(answer as FunctionDescription, answer);
   }
@@ -42,9 +43,8 @@ export function complete(row: FunctionDescription): CompleteDescription {
 }
 
 /** What check-image.ts lets through has all that the types ask for. */
-function withoutSriovFalse(row: FunctionDescription): CompleteDescription {
-  const { sriov, ...rest } = row;
-  return (sriov === false ? rest : row) as CompleteDescription;
+function withoutSriov({ sriov: _sriov, ...rest }: FunctionDescription): CompleteDescription {
+  return rest as CompleteDescription;
 }
 
 function fromImage(row: FunctionDescription, image: ConfigImage): CompleteDescription {

@@ -188,8 +188,8 @@ export class HostFunction implements PciFunction {
     this.usable ??= usableResets(this, this.foundAmong);
     return this.usable;
   }
-  found(around: Pick<Surroundings, 'alone' | 'slots'>): void {
-    this.foundAmong = { ...around, scanned: false, multifunction: this.multifunction };
+  found({ alone, slots }: Pick<Surroundings, 'alone' | 'slots'>): void {
+    this.foundAmong = { alone, slots, scanned: false, multifunction: this.multifunction };
   }
   probeResets(): void {
     this.usable = usableResets(this, this.surroundings);

@@ -22,12 +22,12 @@ export function assignGroups(functions: readonly FunctionPlan[], first = 0): voi
   }
   // Bridges last: no client opens one, and window 0 is the one where region offsets are what clients expect.
   const members = new Map<number, number>();
-  for (const fn of [...functions].sort(
-    (a, b) => Number(a.bridge !== undefined) - Number(b.bridge !== undefined),
-  )) {
-    fn.window = members.get(fn.group!) ?? 0;
-    members.set(fn.group!, fn.window + 1);
-  }
+  for (const bridges of [false, true])
+    for (const fn of functions) {
+      if ((fn.bridge !== undefined) !== bridges) continue;
+      fn.window = members.get(fn.group!) ?? 0;
+      members.set(fn.group!, fn.window + 1);
+    }
 }
 
 function isConventional(fn: FunctionPlan): boolean {

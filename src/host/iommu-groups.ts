@@ -11,7 +11,9 @@ type RegionsByGroup = ReadonlyMap<number, readonly ReservedRegion[]>;
 
 export class IommuGroups {
   readonly byId = new Map<number, IommuGroup>();
+  /** Of groups that have other regions than all have. */
   private regions: RegionsByGroup;
+  private readonly common: readonly ReservedRegion[];
 
   constructor(
     private readonly plan: MachinePlan,
@@ -21,6 +23,7 @@ export class IommuGroups {
     private readonly changes: ChangeBus,
     private readonly first = 0,
   ) {
+    this.common = mergeRegions(commonRegions(kind));
     this.regions = regionsByGroup(plan.functions, kind);
   }
 
@@ -37,7 +40,7 @@ export class IommuGroups {
     if (!group) {
       group = new IommuGroup(id, {
         type: this.domainType,
-        reservedRegions: this.regions.get(id) ?? mergeRegions(commonRegions(this.kind)),
+        reservedRegions: this.regions.get(id) ?? this.common,
       });
       this.byId.set(id, group);
       this.changes.emit({ kind: 'group-added', group });
@@ -59,7 +62,7 @@ export class IommuGroups {
   /** `plan` brings reserved regions to a group that may be there already. */
   reserve(plan: FunctionPlan): void {
     this.regions = regionsByGroup(this.plan.functions, this.kind);
-    this.byId.get(plan.group!)?.reserve(this.regions.get(plan.group!)!);
+    this.byId.get(plan.group!)?.reserve(this.regions.get(plan.group!) ?? this.common);
   }
 
   /** vfio_noiommu_group_alloc(): without an IOMMU, or with one that is emulated. */
@@ -99,9 +102,10 @@ function regionsByGroup(
 ): ReadonlyMap<number, readonly ReservedRegion[]> {
   const groups = new Map<number, ReservedRegion[]>();
   for (const fn of functions) {
-    if (fn.group === undefined) continue;
+    const own = fn.description.reservedRegions;
+    if (fn.group === undefined || !own) continue;
     const regions = groups.get(fn.group) ?? [...commonRegions(kind)];
-    regions.push(...(fn.description.reservedRegions ?? []));
+    regions.push(...own);
     groups.set(fn.group, regions);
   }
   return new Map([...groups].map(([group, regions]) => [group, mergeRegions(regions)]));

@@ -6,6 +6,7 @@
 import { PCI_CLASS_SYSTEM_IOMMU, PCI_HEADER_TYPE, PCI_HEADER_TYPE_MFD } from '../abi/pci/index.js';
 import type { FunctionShape, ModelDefinition } from '../devices/contract.js';
 import { assignAddresses } from './addresses.js';
+import { firstAlike } from './alike.js';
 import { type Bdf, formatBdf, type PciAddress, parseBdf } from './bdf.js';
 import { takeCapturedAddresses } from './captured-addresses.js';
 import { type CompleteBar, type CompleteDescription, complete } from './completed.js';
@@ -98,9 +99,14 @@ export function parseRootBus(text: string): { domain: number; bus: number } | un
 /** `description` has passed checkDescription(). */
 export function planMachine(description: HostDescription, models: ModelLookup): MachinePlan {
   const captured = description.firmware === 'captured';
-  const functions = description.functions.map((row) =>
-    planFunction(row, models, captured, initialProfile(row, description.chosenProfiles?.[row.bdf])),
-  );
+  const firsts = firstAlike(description.functions);
+  const planned = new Map<FunctionDescription, FunctionPlan>();
+  const functions = description.functions.map((row, i) => {
+    const profile = initialProfile(row, description.chosenProfiles?.[row.bdf]);
+    const plan = planFunction(row, models, captured, profile, planned.get(firsts[i]!));
+    if (!planned.has(firsts[i]!)) planned.set(firsts[i]!, plan);
+    return plan;
+  });
   functions.sort((a, b) => compareAddresses(a.address, b.address));
   const roots: RootPlan[] = (description.rootBuses ?? ['0000:00'])
     .map((text) => ({ ...parseRootBus(text)!, functions: [] }))
@@ -140,19 +146,17 @@ export function planFunction(
   models: ModelLookup,
   capturedSetup = false,
   profile: ProfileDescription | undefined = initialProfile(row),
+  /** Of a row that says the same (firstAlike()): what it says has been understood. */
+  alike?: FunctionPlan,
 ): FunctionPlan {
   const description = withVfModel(complete(withProfile(row, profile)), models);
-  const image = description.config && readImage(description.config);
   const address = parseBdf(description.bdf)!;
-  const definition = findModel(models, description.model);
-  const shape = resolveShape(description, definition);
+  const { image, definition, shape, forms, vfModel } =
+    alike && alike.profile === profile ? alike : understood(row, description, models);
   const pin = shape.interruptPin ?? 0;
   return {
     own: row,
-    forms: (row.profiles ?? []).map((one) => {
-      const other = complete(withProfile(row, one));
-      return { bars: planBars(resolveShape(other, definition).bars), rom: planRom(other) };
-    }),
+    forms,
     description,
     profile,
     image,
@@ -171,7 +175,7 @@ export function planFunction(
     },
     bars: planBars(shape.bars),
     vfBars: description.sriov ? planBars(description.sriov.bars ?? []) : [],
-    vfModel: findModel(models, description.sriov?.model),
+    vfModel,
     rom: planRom(description),
     // The usual swizzle of a PC: eight lines from 16, by slot and pin.
     irq: description.irq ?? (pin === 0 ? 0 : 16 + ((address.device + pin - 1) % 8)),
@@ -186,12 +190,31 @@ export function planFunction(
   };
 }
 
+/** What does not depend on where it stands. */
+function understood(
+  row: FunctionDescription,
+  description: CompleteDescription,
+  models: ModelLookup,
+): Pick<FunctionPlan, 'image' | 'definition' | 'shape' | 'forms' | 'vfModel'> {
+  const definition = findModel(models, description.model);
+  return {
+    image: description.config && readImage(description.config),
+    definition,
+    shape: resolveShape(description, definition),
+    forms: (row.profiles ?? []).map((one) => {
+      const other = complete(withProfile(row, one));
+      return { bars: planBars(resolveShape(other, definition).bars), rom: planRom(other) };
+    }),
+    vfModel: findModel(models, description.sriov?.model),
+  };
+}
+
 function planRom({ romSize, rom }: CompleteDescription): FunctionForm['rom'] {
   return { size: romSize ?? (rom ? romBar(rom.length) : 0), address: 0n };
 }
 
 function planBars(specs: readonly CompleteBar[]): (BarPlan | undefined)[] {
-  const bars: (BarPlan | undefined)[] = Array.from({ length: 6 }, () => undefined);
+  const bars: (BarPlan | undefined)[] = [undefined, undefined, undefined, undefined, undefined, undefined];
   for (const bar of specs) bars[bar.index] = { ...bar, address: 0n };
   return bars;
 }
@@ -211,7 +234,9 @@ function link(roots: RootPlan[], functions: readonly FunctionPlan[]): void {
       owner.children.push(fn);
     } else owner.functions.push(fn);
     const slot = fn.bdf.slice(0, -2);
-    slots.set(slot, [...(slots.get(slot) ?? []), fn]);
+    const mates = slots.get(slot);
+    if (mates) mates.push(fn);
+    else slots.set(slot, [fn]);
   }
   for (const mates of slots.values()) if (mates.length > 1) for (const fn of mates) fn.multifunction = true;
   for (const fn of functions) {

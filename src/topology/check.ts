@@ -1,5 +1,6 @@
 /** Everything that can be wrong with a HostDescription: host/check.ts, and the options that models define themselves. */
 import { models as registry } from '../devices/index.js';
+import { problemsOfEach } from '../host/alike.js';
 import { checkDescription } from '../host/check.js';
 import type { FunctionDescription, HostDescription } from '../host/description.js';
 import { findModel, type ModelLookup } from '../host/models.js';
@@ -16,7 +17,7 @@ type Path = (string | number)[];
 type WithOptions = Pick<FunctionDescription, 'model' | 'options' | 'profiles'>;
 
 export function checkTopology(description: HostDescription, models: ModelLookup = registry): PlacedProblem[] {
-  const options = description.functions.flatMap((row, i): PlacedProblem[] => {
+  const options = problemsOfEach(description.functions, (row, i): PlacedProblem[] => {
     const judgedAll = (
       { model: name, options, profiles = [] }: WithOptions,
       ...place: Path

@@ -1,4 +1,5 @@
 /** From what a topology file says (schema-valid, snake_case) to a HostDescription. */
+import { firstAlike } from '../host/alike.js';
 import type {
   DriverDescription,
   FunctionDescription,
@@ -26,12 +27,12 @@ export function snakePath(path: readonly (string | number)[]): (string | number)
   return path.map((step, i) => (typeof step === 'number' || (end >= 0 && i > end) ? step : snakeCase(step)));
 }
 
-export function toDescription(file: Row): HostDescription {
-  const { profiles, ...described } = camelKeys(file) as Row & { functions: readonly Row[]; iommu?: Row };
+export function toDescription({ functions, ...file }: Row): HostDescription {
+  const { profiles, ...described } = camelKeys(file) as Row & { iommu?: Row };
   return {
     ...described,
     ...(profiles !== undefined && { profilesFile: profiles as string }),
-    functions: described.functions.map(toFunction),
+    functions: toFunctions(functions as readonly Row[]),
     ...(described.iommu && { iommu: toIommu(described.iommu) }),
     ...(described.drivers !== undefined && { drivers: (described.drivers as Row[]).map(toDriver) }),
   };
@@ -41,6 +42,18 @@ function toDriver({ vfio, ...row }: Row): DriverDescription {
   const { profiles, ...offered } = (vfio ?? {}) as Row;
   const made = { ...offered, ...(profiles !== undefined && { profiles: toProfiles(profiles as Row[]) }) };
   return { ...row, ...(vfio !== undefined && { vfio: made }) } as unknown as DriverDescription;
+}
+
+/** Rows alike share what they say. */
+function toFunctions(rows: readonly Row[]): FunctionDescription[] {
+  const made = new Map<Row, FunctionDescription>();
+  return firstAlike(rows).map((first, i) => {
+    const known = made.get(first);
+    if (known) return { ...known, bdf: rows[i]!.bdf as string };
+    const description = toFunctionDescription(first);
+    made.set(first, description);
+    return description;
+  });
 }
 
 /** One row of `functions`. */

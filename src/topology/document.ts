@@ -92,11 +92,10 @@ function plainJson(text: string): unknown {
 
 function countKeys(data: unknown): number {
   if (typeof data !== 'object' || data === null) return 0;
-  const values: unknown[] = Object.values(data);
-  return values.reduce(
-    (sum: number, value) => sum + countKeys(value),
-    Array.isArray(data) ? 0 : values.length,
-  );
+  let keys = 0;
+  if (Array.isArray(data)) for (const value of data) keys += countKeys(value);
+  else for (const key in data) keys += 1 + countKeys(data[key as keyof typeof data]);
+  return keys;
 }
 
 /** Strings that a colon follows; `text` is JSON. */

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { models as registry } from '../devices/index.js';
+import { firstAlike } from '../host/alike.js';
 import type { HostDescription } from '../host/description.js';
 import type { ModelLookup } from '../host/models.js';
 import { formatProblem } from '../host/problem.js';
@@ -73,7 +74,7 @@ export function parseTopology(
   const problems: TopologyProblem[] = [];
   const add = (path: Path, message: string, inKey = false) =>
     void problems.push({ file, ...document.locate(path, inKey), message: formatProblem({ path, message }) });
-  const misshapen = schemaProblems(topologySchema, data);
+  const misshapen = shapeProblems(data);
   for (const { path, message, inKey } of misshapen) add(path, message, inKey);
   const registers: RegisterProblem[] = [];
   const complete = withRegisters(data, file, misshapen, registers);
@@ -110,6 +111,16 @@ function withProfilesOf(
   return { ...description, profilesFile, chosenProfiles: chosen };
 }
 
+/** What the schema has against the file; rows alike are shown to it once, and only when that is not right all of them. */
+function shapeProblems(data: unknown): SchemaProblem[] {
+  const { functions } = (data ?? {}) as Partial<Data>;
+  if (Array.isArray(functions)) {
+    const distinct = [...new Set(firstAlike(functions))];
+    if (schemaProblems(topologySchema, { ...(data as Data), functions: distinct }).length === 0) return [];
+  }
+  return schemaProblems(topologySchema, data);
+}
+
 /** Files that functions name in place of their registers are read; rows with mistakes of another kind are left alone. */
 function withRegisters(
   data: unknown,
@@ -128,7 +139,7 @@ function withRegisters(
     problems.push(...mine.map((problem) => ({ ...problem, path: ['functions', i, ...problem.path] })));
     return read;
   });
-  return { ...(data as Data), functions: rows };
+  return rows.every((row, i) => row === functions[i]) ? data : { ...(data as Data), functions: rows };
 }
 
 type Data = Record<string, unknown> & { functions: Record<string, unknown>[] };

@@ -21,15 +21,16 @@ export function readRegisters(row: Row, topology: string | undefined, problems: 
   const own = replaceRom(replaceFile(row, [], topology, problems), topology, problems);
   const { sriov } = own;
   if (typeof sriov !== 'object' || sriov === null) return own;
-  return { ...own, sriov: replaceFile(sriov as Row, ['sriov'], topology, problems) };
+  const read = replaceFile(sriov as Row, ['sriov'], topology, problems);
+  return read === sriov ? own : { ...own, sriov: read };
 }
 
 function replaceFile(row: Row, path: Path, topology: string | undefined, problems: RegisterProblem[]): Row {
-  const { config_file: name, ...rest } = row;
-  if (name === undefined) {
+  if (row.config_file === undefined) {
     if (typeof row.config === 'string') judge(row.config, [...path, 'config'], '', problems);
     return row;
   }
+  const { config_file: name, ...rest } = row;
   const at = [...path, 'config_file'];
   const bytes = contents(row, 'config', at, 'the rows that lspci -xxx prints', topology, problems);
   const text = bytes?.toString('utf8');
@@ -37,8 +38,8 @@ function replaceFile(row: Row, path: Path, topology: string | undefined, problem
 }
 
 function replaceRom(row: Row, topology: string | undefined, problems: RegisterProblem[]): Row {
+  if (row.rom_file === undefined) return row;
   const { rom_file: name, ...rest } = row;
-  if (name === undefined) return row;
   const bytes = contents(row, 'rom', ['rom_file'], 'the contents of the ROM', topology, problems);
   return bytes ? { ...rest, rom: bytes } : rest;
 }

@@ -10,7 +10,7 @@ import { LegacyIo, supportsLegacyIo } from './legacy-io.js';
  */
 export function variantFeatures(fn: PciFunction, variant: VariantDescription | undefined): VariantFeatures {
   const offered = variant && isFor(fn, variant) ? variant : undefined;
-  const driverMigration = fn.state.canBeSaved ? offered?.migration : undefined;
+  const driverMigration = offered?.migration && fn.state.canBeSaved ? offered.migration : undefined;
   const transitional = fn.profile?.legacyIo ?? offered?.legacyIo ?? false;
   const overlay = transitional && supportsLegacyIo(fn) ? new LegacyIo(fn) : undefined;
   return {
