@@ -111,7 +111,7 @@ function writeBar({ bytes, writable }: ConfigSpace, bar: BarPlan): void {
 
 function writeRom({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
   const offset = fn.bridge ? pci.PCI_ROM_ADDRESS1 : pci.PCI_ROM_ADDRESS;
-  bytes.writeUInt32LE(Number(fn.rom.address), offset);
+  bytes.writeUInt32LE(Number(fn.rom.register ?? fn.rom.address), offset);
   writable.writeUInt32LE((0x1_0000_0000 - fn.rom.size + pci.PCI_ROM_ADDRESS_ENABLE) >>> 0, offset);
 }
 
@@ -151,7 +151,7 @@ function writeBridge({ bytes, writable }: ConfigSpace, fn: FunctionPlan): void {
   bytes.writeUInt16LE(low16(high.end), pci.PCI_PREF_MEMORY_LIMIT);
   bytes.writeUInt32LE(Number(high.start >> 32n), pci.PCI_PREF_BASE_UPPER32);
   bytes.writeUInt32LE(Number(high.end >> 32n), pci.PCI_PREF_LIMIT_UPPER32);
-  if (fn.setup) keepClosed(bytes, fn.setup, bridge);
+  if (fn.setup && !bridge.setUp) keepClosed(bytes, fn.setup, bridge);
   for (let offset = pci.PCI_MEMORY_BASE; offset <= pci.PCI_PREF_MEMORY_LIMIT; offset += 2)
     writable.writeUInt16LE(0xfff0, offset);
   writable.fill(0xff, pci.PCI_PREF_BASE_UPPER32, pci.PCI_PREF_LIMIT_UPPER32 + 4);

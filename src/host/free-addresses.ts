@@ -140,22 +140,23 @@ interface Occupied {
 }
 
 /** What stands on one bus (all root buses are one), windows of its bridges included. */
-function* occupied(
+export function* occupied(
   functions: Iterable<FunctionPlan>,
   belowBridge: boolean,
   without: ReadonlySet<object>,
 ): Iterable<Occupied> {
   for (const fn of functions) {
+    if (fn.left.away) continue;
     for (const bar of fn.bars)
-      if (bar && !without.has(bar))
+      if (bar && !bar.lost && !without.has(bar))
         yield { kind: kindOf(bar, belowBridge), start: bar.address, end: bar.address + BigInt(bar.size) };
     const vfs = fn.description.sriov?.totalVfs ?? 0;
     for (const bar of fn.vfBars)
-      if (bar) {
+      if (bar && !bar.lost) {
         const end = bar.address + BigInt(bar.size) * BigInt(vfs);
         yield { kind: kindOf(bar, belowBridge, vfs), start: bar.address, end };
       }
-    if (fn.rom.size > 0 && !without.has(fn.rom))
+    if (fn.rom.size > 0 && !fn.rom.lost && !without.has(fn.rom))
       yield { kind: 'memory', start: fn.rom.address, end: fn.rom.address + BigInt(fn.rom.size) };
     for (const kind of kinds) {
       const window = fn.bridge?.[windowOf[kind]];

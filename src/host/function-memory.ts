@@ -22,7 +22,7 @@ export class FunctionMemory {
   /** undefined for functions without memory BARs. */
   get pages(): Pages | undefined {
     const { fn } = this;
-    if (!fn.plan.bars.some((bar) => bar && bar.kind !== 'io')) return undefined;
+    if (!fn.bars.some((bar) => bar && bar.kind !== 'io')) return undefined;
     fn.startModel();
     return this.rawPages();
   }

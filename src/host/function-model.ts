@@ -17,9 +17,10 @@ export class FunctionModel {
     this.renew();
   }
 
-  /** Whatever model the function's plan names now is waited for. */
+  /** Whatever model the function's plan names now is waited for; without a BAR of its own it would be none. */
   renew(): void {
-    this.state = this.fn.plan.definition ? 'waiting' : 'none';
+    const { definition, bars } = this.fn.plan;
+    this.state = definition && !bars.some((bar) => bar?.lost) ? 'waiting' : 'none';
   }
 
   attach(model: AttachedModel | undefined): void {

@@ -127,7 +127,7 @@ export class HostFunction implements PciFunction {
     return this.plan.multifunction;
   }
   get romSize(): number {
-    return this.plan.rom.size;
+    return this.plan.rom.lost ? 0 : this.plan.rom.size;
   }
   get romAddress(): bigint {
     return this.plan.rom.address;
@@ -272,7 +272,7 @@ export class HostFunction implements PciFunction {
   }
 
   private planned(): (Bar | undefined)[] {
-    return this.plan.bars.map((bar) => bar && new HostBar(bar, this));
+    return this.plan.bars.map((bar) => (bar && !bar.lost ? new HostBar(bar, this) : undefined));
   }
 
   /** Pulled out. */

@@ -63,6 +63,8 @@ export const noSinks = (): FunctionSinks => ({
 export interface Window {
   readonly start: bigint;
   readonly end: bigint;
+  /** There was no room for what hot-plug or VFs would have liked to have more. */
+  readonly unextended?: boolean;
 }
 
 /** What a bridge lets through; a window that nothing below needs is closed (undefined). */

@@ -23,12 +23,27 @@ import { withVfModel } from './virtual-model.js';
 import { lastVfBus } from './virtual-plan.js';
 
 /** A bridge whose numbers and windows are being found out. */
-export type BridgePlan = { -readonly [K in keyof Bridge]: Bridge[K] };
+export type BridgePlan = { -readonly [K in keyof Bridge]: Bridge[K] } & {
+  /** The kernel has written its windows (pci_setup_bridge()), so that nothing is left of firmware's. */
+  setUp?: boolean;
+};
 
 export interface BarPlan extends Omit<CompleteBar, 'size'> {
   /** Changes when a resizable one is resized. */
   size: number;
   address: bigint;
+  /** When it was found again there was no room: the address is what the register says, and nothing is there. */
+  lost?: boolean;
+}
+
+/** The expansion ROM. */
+export interface RomPlan {
+  readonly size: number;
+  address: bigint;
+  /** What the register says, where that is not the address. */
+  register?: bigint;
+  /** As that of a BAR. */
+  lost?: boolean;
 }
 
 /** What a function is: all that another profile of it can change. */
@@ -38,7 +53,7 @@ export interface FunctionForm {
   definition: ModelDefinition | undefined;
   shape: FunctionShape;
   bars: readonly (BarPlan | undefined)[];
-  rom: { readonly size: number; address: bigint };
+  rom: RomPlan;
   irq: number;
   /** Its profile; undefined: it has none. */
   profile: ProfileDescription | undefined;
@@ -69,7 +84,11 @@ export interface FunctionPlan extends FunctionForm {
   parent: FunctionPlan | undefined;
   readonly children: FunctionPlan[];
   /** What stood in its registers when it was removed: as long as it has power, it is found again with that. */
-  readonly left: { registers?: Buffer | undefined };
+  readonly left: {
+    registers?: Buffer | undefined;
+    /** It is not there until a rescan finds it: what it had is free. */
+    away?: boolean;
+  };
   /** Of a port: `off` when its hot-plug controller keeps the power from what is in the slot, so nothing is found there. */
   readonly slot: { off: boolean };
   /** IOMMU group number; undefined without an IOMMU. */

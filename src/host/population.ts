@@ -1,5 +1,6 @@
 /** Who stands in the machine: functions come in from their plans, and leave, in the order in which the world sees it. */
 import { linkGoes } from './aspm.js';
+import { assignUnassigned } from './assign-unassigned.js';
 import type { Bdf } from './bdf.js';
 import type { DriverCore } from './drivers.js';
 import type { ChangeBus, KobjectEvent } from './events.js';
@@ -63,15 +64,25 @@ export class Population {
     this.takeOut(mine);
   }
 
-  /** pci_rescan_bus(): of a bus and all below it; without one, of all. */
+  /** pci_rescan_bus(): of a bus and all below it; without one, of all. Addresses are given out when all has been found. */
   scan(bus?: BusPlace): void {
-    for (const plan of this.machine.plan.functions) {
+    const { roots, functions } = this.machine.plan;
+    const found = new Set<FunctionPlan>();
+    for (const plan of functions) {
+      const { parent } = plan;
       if (this.functions.has(plan.bdf) || (bus && !isBelow(plan, bus))) continue;
-      if (plan.parent && (plan.parent.slot.off || !this.functions.has(plan.parent.bdf))) continue;
+      if (!parent || (!parent.slot.off && (this.functions.has(parent.bdf) || found.has(parent))))
+        found.add(plan);
+    }
+    assignUnassigned(roots, [...found]);
+    const entered = [...found].map((plan) => {
+      for (let up = plan.parent; up; up = up.parent) this.functions.get(up.bdf)?.registers.refreshHeader();
       const fn = this.enter(plan, undefined, true);
       this.announce(fn);
-      this.machine.drivers.deviceAdded(fn);
-    }
+      return fn;
+    });
+    // Drivers come when all is there (pci_bus_add_devices()): that of a port looks into its slot.
+    for (const fn of entered) if (fn.present) this.machine.drivers.deviceAdded(fn);
   }
 
   /** A VF that can be told apart from its neighbours gets a group of its own, any other joins what it can't be told apart from. */
@@ -115,6 +126,7 @@ export class Population {
     const bus = this.neighbours(fn);
     bus.splice(bus.indexOf(fn), 1);
     fn.present = false;
+    fn.plan.left.away = true;
     if (fn.isBridge) this.machine.slots.busGone(fn);
     // Before its memory goes: watchers look at it.
     this.machine.changes.emit({ kind: 'function-removed', function: fn });
@@ -128,6 +140,7 @@ export class Population {
 
   enter(plan: FunctionPlan, pf?: HostFunction, again = false): HostFunction {
     const parent = plan.parent && this.functions.get(plan.parent.bdf);
+    plan.left.away = false;
     const fn = new HostFunction(plan, parent, this.machine.services, pf, again);
     this.functions.set(fn.bdf, fn);
     const bus = this.neighbours(fn);

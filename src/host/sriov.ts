@@ -41,7 +41,7 @@ export class PhysicalFunction {
     return this.plan.description.sriov!.vfDevice;
   }
   get vfBars() {
-    return this.plan.vfBars;
+    return this.plan.vfBars.map((bar) => (bar?.lost ? undefined : bar));
   }
 }
 
@@ -88,6 +88,7 @@ export class Sriov implements SriovControl {
     const end = fn.parent?.bridge?.subordinate ?? 0xff;
     if (bus > end)
       refuse('ENOMEM', `VF ${count - 1} would be on bus ${bus}, and the bridge above ends at ${end}`);
+    if (pf.plan.vfBars.some((bar) => bar?.lost)) refuse('ENOMEM', `${fn.bdf}: no room for the BARs of VFs`);
     pf.dependency = this.dependencyOf(fn);
     this.control(fn, pci.PCI_SRIOV_CTRL_VFE | pci.PCI_SRIOV_CTRL_MSE, count);
     for (let index = 0; index < count; index++) {

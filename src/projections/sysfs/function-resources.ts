@@ -26,6 +26,7 @@ const flag = {
   prefetch: 0x2000,
   readonly: 0x4000,
   sizealign: 0x40000,
+  startalign: 0x80000,
   memory64: 0x100000,
 } as const;
 
@@ -60,7 +61,8 @@ function romResource(fn: PciFunction): Resource {
 
 /** I/O, memory, prefetchable, CardBus (pci_read_bridge_windows()); a window that nothing below needs is closed. */
 function bridgeWindows({ io, memory, prefetchable }: Bridge, ioType: number): Resource[] {
-  const window = (place: Bridge['io'], flags: number): Resource => (place ? { ...place, flags } : none);
+  const window = (place: Bridge['io'], flags: number): Resource =>
+    place ? { ...place, flags: flags | (place.unextended ? flag.startalign : 0) } : none;
   return [
     window(io, flag.io | ioType),
     window(memory, flag.memory),
