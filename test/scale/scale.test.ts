@@ -4,6 +4,7 @@
  */
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { topology } from '../../bench/topology.mjs';
+import { ioat } from '../../src/devices/index.js';
 import type { PciFunction } from '../../src/host/pci-function.js';
 import { createMachine, type Machine } from '../../src/machine.js';
 import { DirectoryClass } from '../../src/projections/kit/directory.js';
@@ -49,6 +50,18 @@ describe('a machine of ten thousand functions', () => {
     expect(directories.mock.calls.length).toBeLessThanOrEqual(path.length);
     directories.mockRestore();
   });
+});
+
+test('functions described in the same words are understood once', () => {
+  const shapes = vi.spyOn(ioat, 'shape');
+  const machine = createMachine(description(2000));
+  const cards = [...machine.host.functions.values()].filter((fn) => fn.modelName === ioat.name);
+  expect(cards.length).toBeGreaterThan(400);
+  expect(new Set(cards.map((fn) => fn.shape)).size).toBe(1);
+  // By the check, and by the plan.
+  expect(shapes).toHaveBeenCalledTimes(2);
+  shapes.mockRestore();
+  machine.destroy();
 });
 
 /** Fewer than any collection of two thousand functions, or of those of them that vfio-pci has. */
