@@ -46,7 +46,7 @@ interface NodeBase {
    */
   readonly volatile?: boolean;
   attributes(): Attributes;
-  /** chmod and chown, which the kernel has allowed; `attributes()` shows them from now on. When missing they are taken and change nothing. */
+  /** chmod, chown, touch and truncate, which the kernel has allowed; `attributes()` shows them from now on. When missing they are taken and change nothing. */
   own?(changes: Ownership): void;
 }
 

@@ -1,4 +1,4 @@
-/** What touch, chmod and chown leave on files: as long as the object is there, and no longer (struct kernfs_iattrs). */
+/** What touch, chmod, chown and truncation leave on files: as long as the object is there, and no longer (struct kernfs_iattrs). */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -44,4 +44,73 @@ it('a function that is found again has times of its own, and its neighbours neve
     echo 1 > ${device}/remove; echo 1 > sys/bus/pci/rescan
     [ "$(stat -c '%X %Y %Z' ${device}/vendor)" = "$before" ]; echo the same`);
   expect(times).toEqual(['the same']);
+});
+
+/** `body` with `path`, and `times()`: which of atime, mtime and ctime are not 1000 s after the epoch, by their first letter. */
+const python = (path: string, body: string) =>
+  shell(`python3 - ${path} <<'END'
+import os, sys, time
+path = sys.argv[1]
+def times():
+  s = os.stat(path)
+  return "".join(name for name, at in zip("amc", (s.st_atime, s.st_mtime, s.st_ctime)) if at != 1000)
+def reset():
+  os.utime(path, (1000, 1000)); changed = os.stat(path).st_ctime; time.sleep(0.01); return changed
+def errno(call, *arguments):
+  try: call(*arguments)
+  except OSError as error: return os.strerror(error.errno)
+${body}
+END`);
+
+it.each([
+  ['that a driver is named in', `${device}/driver_override`],
+  ['of registers', `${device}/config`],
+])('an open with O_TRUNC sets the times of a file %s, a write without does not', async (_, path) => {
+  const before = `before = os.stat(path); changed = reset()
+file = os.open(path, os.O_WRONLY); os.write(file, b"\\n"); os.close(file)
+print(times(), os.stat(path).st_ctime == changed)`;
+  const opened = (flags: string) => `os.close(os.open(path, ${flags} | os.O_TRUNC)); after = os.stat(path)
+print(times(), after.st_mtime == after.st_ctime > changed, after.st_size == before.st_size)
+changed = reset()`;
+  expect(await python(path, [before, opened('os.O_WRONLY'), opened('os.O_RDONLY')].join('\n'))).toEqual([
+    'c True',
+    'mc True True',
+    'mc True True',
+  ]);
+});
+
+it('ftruncate sets them, too; truncate by path only where nobody has set any before', async () => {
+  const times = await python(
+    `${device}/driver_override`,
+    `born = os.stat(path); time.sleep(0.01); os.truncate(path, 5); first = os.stat(path)
+print(first.st_mtime == first.st_atime == first.st_ctime > born.st_ctime, first.st_size)
+changed = reset()
+os.truncate(path, 0); print(times(), os.stat(path).st_ctime == changed)
+os.ftruncate(os.open(path, os.O_WRONLY), 0); print(times(), os.stat(path).st_ctime > changed)`,
+  );
+  expect(times).toEqual(['True 4096', 'c True', 'mc True']);
+});
+
+it('an open that is refused leaves them, and so does O_TRUNC of a device', async () => {
+  const times = await python(
+    `${device}/vendor`,
+    `changed = reset()
+print(errno(os.open, path, os.O_WRONLY | os.O_TRUNC), times(), os.stat(path).st_ctime == changed)
+path = "dev/vfio/vfio"; changed = reset()
+file = os.open(path, os.O_RDWR | os.O_TRUNC)
+print(errno(os.truncate, path, 0), "and", errno(os.ftruncate, file, 0))
+print(times(), os.stat(path).st_ctime == changed)`,
+  );
+  expect(times).toEqual(['Permission denied c True', 'Invalid argument and Invalid argument', 'c True']);
+});
+
+it('a file that is answered without asking shows the times of an O_TRUNC, and is answered so again', async () => {
+  const times = await python(
+    `${device}/vendor`,
+    `read = lambda: open(path).read().strip()
+changed = reset()
+print(read(), read(), times())
+os.close(os.open(path, os.O_RDONLY | os.O_TRUNC)); print(times(), os.stat(path).st_ctime > changed, read(), read())`,
+  );
+  expect(times).toEqual(['0x1234 0x1234 c', 'mc True 0x1234 0x1234']);
 });

@@ -71,7 +71,7 @@ export const FOPEN = {
   PASSTHROUGH: 128,
 } as const;
 /** fuse_setattr_in.valid */
-export const FATTR = { MODE: 1, UID: 2, GID: 4, SIZE: 8, ATIME: 16, MTIME: 32 } as const;
+export const FATTR = { MODE: 1, UID: 2, GID: 4, SIZE: 8, ATIME: 16, MTIME: 32, FH: 64 } as const;
 export const IOCTL_COMPAT = 1;
 export const IOCTL_DIR = 16;
 export const POLL_SCHEDULE_NOTIFY = 1;

@@ -1,6 +1,11 @@
 /** What chmod, chown and touch left on entries of the tree (struct kernfs_iattrs). */
 import type { Ownership } from '../../vfs/node.js';
 
+/** __kernfs_iattrs(): what the first change finds, also where it changes none of them. */
+function timesOfNow({ ctime = BigInt(Date.now()) * 1_000_000n }: Ownership): Ownership {
+  return { atime: ctime, mtime: ctime, ctime };
+}
+
 export class Owners {
   /** By the object that the entry goes with, then by path. */
   private readonly given = new WeakMap<object, Map<string, Ownership>>();
@@ -16,9 +21,7 @@ export class Owners {
   give(object: object, path: string, changes: Ownership): void {
     this.any = true;
     const entries = this.given.get(object) ?? new Map<string, Ownership>();
-    // __kernfs_iattrs(): the first change finds the times of now.
-    const { ctime } = changes;
-    const before = entries.get(path) ?? (ctime === undefined ? {} : { atime: ctime, mtime: ctime });
+    const before = entries.get(path) ?? timesOfNow(changes);
     entries.set(path, { ...before, ...changes });
     this.given.set(object, entries);
     this.changed(path);

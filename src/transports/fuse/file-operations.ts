@@ -1,4 +1,5 @@
 /** open, read, write, ioctl, poll and release: the operations on open files, where most time goes. */
+import { constants } from 'node:fs';
 import { KernelError } from '../../abi/errno.js';
 import {
   FOPEN,
@@ -20,6 +21,7 @@ import type { KnownFile } from './file-table.js';
 import type { KnownNode } from './node-table.js';
 import type { FuseRequest } from './request.js';
 import type { FuseSession } from './session.js';
+import { truncatedByOpen } from './setattr.js';
 
 export function fileOf(session: FuseSession, request: FuseRequest): KnownFile {
   const known = session.file(request, request.body.readUInt32LE(0) + request.body.readUInt32LE(4) * 2 ** 32);
@@ -34,9 +36,14 @@ export function open(session: FuseSession, request: FuseRequest): void | Promise
   if (grafted) return replyOpened(session, request, known, grafted);
   const asked = openRequest(fuseOpenIn.decode(request.body).flags);
   const file = session.dispatcher.open(known.path, known.node, asked, session.callerOf(request));
-  return andThen(file, (opened) => {
+  const serve = (opened: OpenFile): void => {
     replyOpened(session, request, known, opened);
     if (asked.reads) session.fixed.fix(known);
+  };
+  return andThen(file, (opened) => {
+    if (!(asked.flags & constants.O_TRUNC)) return serve(opened);
+    truncatedByOpen(known);
+    return andThen(session.cache.settled(), () => serve(opened));
   });
 }
 

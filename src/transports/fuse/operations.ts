@@ -1,7 +1,6 @@
 /** One table row per FUSE operation. A handler replies, or returns a promise of having replied; what it throws becomes the errno. */
 import { Errno, KernelError } from '../../abi/errno.js';
-import { FATTR, FOPEN, fuseOpenOut, fuseReleaseIn, fuseSetattrIn, Opcode } from '../../abi/fuse/protocol.js';
-import { andThen } from '../../vfs/caller.js';
+import { FOPEN, fuseOpenOut, fuseReleaseIn, Opcode } from '../../abi/fuse/protocol.js';
 import type { DirectoryNode, OpenFile, VfsNode } from '../../vfs/node.js';
 import { absentReply, attributesReply, DirectoryPage, entryReply, statfsReply } from './encode.js';
 import { ioctl, open, poll, read, release, write } from './file-operations.js';
@@ -9,6 +8,7 @@ import { listingHash } from './listing-hash.js';
 import type { KnownNode } from './node-table.js';
 import type { FuseRequest } from './request.js';
 import type { FuseSession } from './session.js';
+import { setattr } from './setattr.js';
 
 type Handler = (session: FuseSession, request: FuseRequest) => void | Promise<void>;
 
@@ -23,10 +23,6 @@ function directory(session: FuseSession, request: FuseRequest): { known: KnownNo
   if (known.node.kind !== 'directory') throw new KernelError('ENOTDIR', `${known.path} is not a directory`);
   return { known, node: known.node };
 }
-
-/** Seconds are a signed number in a u64. */
-const nanoseconds = (seconds: bigint, rest: number): bigint =>
-  BigInt.asIntN(64, seconds) * 1_000_000_000n + BigInt(rest);
 
 function refuseWith(code: 'EPERM' | 'EACCES' | 'ENOSYS' | 'EOPNOTSUPP', what: string): Handler {
   return (session, request) =>
@@ -114,27 +110,7 @@ export const operations: ReadonlyMap<number, Handler> = new Map<number, Handler>
     Opcode.GETATTR,
     (session, request) => request.reply(attributesReply(session.known(request), session.owner)),
   ],
-  [
-    Opcode.SETATTR,
-    (session, request) => {
-      // truncate() changes nothing in sysfs and of device nodes.
-      const asked = fuseSetattrIn.decode(request.body);
-      const { valid, mode, uid, gid } = asked;
-      const known = session.known(request);
-      if (valid & FATTR.SIZE && known.node.kind === 'directory')
-        throw new KernelError('EISDIR', 'truncate of a directory');
-      if (valid & (FATTR.MODE | FATTR.UID | FATTR.GID | FATTR.ATIME | FATTR.MTIME))
-        known.node.own?.({
-          ctime: BigInt(Date.now()) * 1_000_000n,
-          ...(valid & FATTR.ATIME && { atime: nanoseconds(asked.atime, asked.atimensec) }),
-          ...(valid & FATTR.MTIME && { mtime: nanoseconds(asked.mtime, asked.mtimensec) }),
-          ...(valid & FATTR.MODE && { mode: mode & 0o7777 }),
-          ...(valid & FATTR.UID && { uid }),
-          ...(valid & FATTR.GID && { gid }),
-        });
-      return andThen(session.cache.settled(), () => request.reply(attributesReply(known, session.owner)));
-    },
-  ],
+  [Opcode.SETATTR, setattr],
   [
     Opcode.READLINK,
     (session, request) => {
