@@ -44,6 +44,11 @@ export interface Model {
   readonly rootBuses: readonly PciBus[];
   /** Those that VFs of functions on `bus` are on, beyond it. */
   virtualBuses(bus: PciBus): readonly PciBus[];
+  /** The bus that `fn` is on (pci_dev.bus). */
+  busOf(fn: PciFunction): PciBus;
+  functionsOn(bus: PciBus): readonly PciFunction[];
+  /** False once its bridge, or the last VF that it was there for, has gone. */
+  isThere(bus: PciBus): boolean;
   /** Domain types written to a group's `type`. */
   readonly groupTypes: WeakMap<IommuGroup, string>;
   /** What was written to the power/control of a device. */
@@ -57,7 +62,9 @@ export interface ModelOptions {
 }
 
 export function createModel({ host, vfio, openIommufd }: ModelOptions): Model {
+  const buses = createBuses(host);
   return {
+    ...buses,
     host,
     vfio,
     openIommufd,
@@ -69,25 +76,31 @@ export function createModel({ host, vfio, openIommufd }: ModelOptions): Model {
       romEnabled: false,
       resetMethods: undefined,
     })),
-    secondaryBus: memoized((bridge) => ({
-      domain: bridge.address.domain,
-      number: bridge.bridge!.secondary,
-      bridge,
-    })),
-    rootBuses: host.roots.map(({ domain, bus }) => ({ domain, number: bus, bridge: undefined })),
-    virtualBuses: virtualBuses(host),
     groupTypes: new WeakMap(),
     powerControls: new WeakMap(),
   };
 }
 
-function virtualBuses({ roots }: Host): (bus: PciBus) => PciBus[] {
+type Buses = Pick<Model, 'secondaryBus' | 'rootBuses' | 'virtualBuses' | 'busOf' | 'functionsOn' | 'isThere'>;
+
+function createBuses({ roots }: Host): Buses {
+  const secondaryBus = memoized<PciBus>((bridge) => ({
+    domain: bridge.address.domain,
+    number: bridge.bridge!.secondary,
+    bridge,
+  }));
+  const rootBuses = roots.map(({ domain, bus }) => ({ domain, number: bus, bridge: undefined }));
+  /** On the bus and those of VFs beside it. */
+  const below = ({ bridge, domain, number }: PciBus) =>
+    bridge?.children ?? roots.find((root) => root.domain === domain && root.bus === number)!.functions;
   const made = new WeakMap<PciBus, Map<number, PciBus>>();
-  return (bus) => {
+  const virtualBuses = (bus: PciBus): PciBus[] => {
     const { domain, number, bridge } = bus;
-    const on =
-      bridge?.children ?? roots.find((root) => root.domain === domain && root.bus === number)!.functions;
-    const numbers = new Set(on.filter(({ physfn }) => physfn).map(({ address }) => address.bus));
+    const numbers = new Set(
+      below(bus)
+        .filter(({ physfn }) => physfn)
+        .map(({ address }) => address.bus),
+    );
     numbers.delete(number);
     const known = made.get(bus) ?? new Map<number, PciBus>();
     made.set(bus, known);
@@ -96,6 +109,22 @@ function virtualBuses({ roots }: Host): (bus: PciBus) => PciBus[] {
       known.set(beyond, found);
       return found;
     });
+  };
+  return {
+    secondaryBus,
+    rootBuses,
+    virtualBuses,
+    busOf({ parent, physfn, address: { domain, bus } }) {
+      const root = () => {
+        const number = physfn?.address.bus ?? bus;
+        return rootBuses.find((row) => row.domain === domain && row.number === number)!;
+      };
+      const own = parent ? secondaryBus(parent) : root();
+      return own.number === bus ? own : virtualBuses(own).find(({ number }) => number === bus)!;
+    },
+    functionsOn: (bus) => below(bus.beside ?? bus).filter(({ address }) => address.bus === bus.number),
+    isThere: (bus) =>
+      (bus.bridge?.present ?? true) && (!bus.beside || virtualBuses(bus.beside).includes(bus)),
   };
 }
 

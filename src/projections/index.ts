@@ -6,13 +6,13 @@ import { DirectoryClass, subdirectory } from './kit/directory.js';
 import { Owners } from './kit/owners.js';
 import { moduleIndexes } from './modules/index.js';
 import { cgroupMount, hostMounts, hostMountsOf, withMountPoints } from './mount-points.js';
-import { procfs } from './procfs/index.js';
+import { procDirectories, procfs } from './procfs/index.js';
 import { sysfs } from './sysfs/index.js';
 
 export { staleBy } from './stale.js';
 export { netlinkMessage, toUevent, type Uevent } from './uevents.js';
 export type { VfioDeviceView, VfioGroupView, VfioView } from './vfio-view.js';
-export { hostMounts, hostMountsOf };
+export { hostMounts, hostMountsOf, procDirectories };
 
 /** linux/magic.h; devtmpfs is a tmpfs (shmem_init_fs_context()). */
 const Magic = { SYSFS: 0x62656572, TMPFS: 0x01021994, PROC: 0x9fa0 } as const;

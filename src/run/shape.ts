@@ -2,13 +2,15 @@
  * What a view of the machine needs to know of the tree that will be mounted: the names that are laid over real ones. The tree may
  * live in another process (`run --host`), so the shape is plain data.
  */
-import { hostMounts } from '../projections/index.js';
+import { hostMounts, procDirectories } from '../projections/index.js';
 import type { DirectoryNode, VfsNode } from '../vfs/node.js';
 
 export interface ViewShape {
   /** Absolute directories of the tree that real ones can be bound on: /sys/devices/system. Parents come first. */
   readonly directories: readonly string[];
-  /** Absolute files below /proc. */
+  /** Absolute directories below /proc that cover the real ones. */
+  readonly procDirectories: readonly string[];
+  /** Absolute files elsewhere below /proc. */
   readonly procFiles: readonly string[];
   /** Names in /dev and in /lib. */
   readonly dev: readonly string[];
@@ -22,9 +24,10 @@ function find(root: DirectoryNode, path: string): VfsNode | undefined {
   return node;
 }
 
+/** But for those in `procDirectories`. */
 function* filesBelow(node: VfsNode | undefined, path: string): Generator<string> {
   if (node?.kind === 'file') yield path;
-  if (node?.kind !== 'directory') return;
+  if (node?.kind !== 'directory' || procDirectories.includes(path)) return;
   for (const name of node.names()) yield* filesBelow(node.lookup(name), `${path}/${name}`);
 }
 
@@ -34,8 +37,10 @@ function namesOf(root: DirectoryNode, path: string): string[] {
 }
 
 export function shapeOf(root: DirectoryNode, mounts: readonly string[] = hostMounts): ViewShape {
+  const there = (path: string) => find(root, path)?.kind === 'directory';
   return {
-    directories: mounts.filter((path) => find(root, path)?.kind === 'directory'),
+    directories: mounts.filter(there),
+    procDirectories: procDirectories.filter(there),
     procFiles: [...filesBelow(find(root, 'proc'), '/proc')],
     dev: namesOf(root, 'dev'),
     lib: namesOf(root, 'lib'),

@@ -88,6 +88,8 @@ export function viewSteps(options: ViewOptions): string[] {
   if (library !== undefined) steps.push(...bindPlaces(library, beside.lib ?? [], `${stage}/lib`));
   // Out of the stage: to where programs look.
   steps.push('--rbind', `${stage}/sys`, '/sys', '--rbind', `${stage}/dev`, '/dev');
+  for (const path of shape.procDirectories)
+    if (real(path) === 'directory') steps.push('--bind', `${stage}${path}`, path);
   for (const path of shape.procFiles)
     if (real(path) === 'file') steps.push('--bind', `${stage}${path}`, path);
   if (library !== undefined) steps.push('--rbind', `${stage}/lib`, library);

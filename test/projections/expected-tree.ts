@@ -93,6 +93,8 @@ export function expectedSkeleton(model: PciBusModel): Skeleton {
       link(`${secondary}/device`, place);
       link(`${secondary}/subsystem`, '/sys/class/pci_bus');
       link(`/sys/class/pci_bus/${fn.bridge.bus}`, secondary);
+      // Whatever is below was found with it, and leaves an empty directory.
+      tree.set(`/proc/bus/pci/${fn.bridge.bus.replace(/^0000:/, '')}`, '/');
     }
     if (fn.bridge && driver === 'pcieport')
       for (const [name, service] of Object.entries(fn.bridge.services)) {

@@ -25,7 +25,12 @@ function directory(tree: Tree): DirectoryNode {
 const host = directory({
   sys: { devices: { system: {} }, kernel: { mm: {} } },
   dev: { vfio: { vfio: 'file' }, iommu: 'file' },
-  proc: { modules: 'file', sys: { kernel: { tainted: 'file', made_up: 'file' } }, vfio: { x: 'file' } },
+  proc: {
+    bus: { pci: { devices: 'file', '00': { '04.0': 'file' } } },
+    modules: 'file',
+    sys: { kernel: { tainted: 'file', made_up: 'file' } },
+    vfio: { x: 'file' },
+  },
   lib: { modules: { '6.1': {} } },
 });
 const realDev: RealEntry[] = [
@@ -39,6 +44,7 @@ describe('/dev', () => {
   test('its shape is what is laid over real names', () => {
     expect(shapeOf(host, ['/sys/devices/system', '/sys/none'])).toEqual({
       directories: ['/sys/devices/system'],
+      procDirectories: ['/proc/bus/pci'],
       procFiles: ['/proc/modules', '/proc/sys/kernel/tainted', '/proc/sys/kernel/made_up', '/proc/vfio/x'],
       dev: ['vfio', 'iommu'],
       lib: ['modules'],
@@ -102,6 +108,14 @@ describe('launcher steps', () => {
         '--umount /mnt',
       ].join(' '),
     );
+  });
+
+  test('/proc/bus/pci is put over the real one as a whole, where there is one', () => {
+    real.set('/proc/bus/pci', 'directory');
+    expect(viewSteps(options()).join(' ')).toContain(
+      '--bind /mnt/proc/bus/pci /proc/bus/pci --bind /mnt/proc/modules /proc/modules',
+    );
+    real.delete('/proc/bus/pci');
   });
 
   test('module files are put over the real ones where there are any', () => {

@@ -27,7 +27,15 @@ beforeEach(async () => {
 });
 afterEach(() => stop());
 
-const places = ['/sys/bus/pci', '/sys/class', '/sys/dev', '/sys/devices', '/sys/kernel', '/dev'];
+const places = [
+  '/sys/bus/pci',
+  '/sys/class',
+  '/sys/dev',
+  '/sys/devices',
+  '/sys/kernel',
+  '/dev',
+  '/proc/bus/pci',
+];
 
 /** What a path is, in a word: its kind, and its link count or text. */
 async function seen(path: string): Promise<string | undefined> {

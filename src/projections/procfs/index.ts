@@ -1,4 +1,4 @@
-/** The files of /proc that tell of drivers and modules; a launcher puts each over its namesake. */
+/** The files of /proc that tell of devices, drivers and modules; a launcher puts each over its namesake. */
 import { existsSync, readFileSync } from 'node:fs';
 import { refuse } from '../../abi/errno.js';
 import type { Caller } from '../../vfs/caller.js';
@@ -7,6 +7,7 @@ import { type Entry, entry, subdirectory } from '../kit/directory.js';
 import { parseNumber } from '../kit/parse.js';
 import { plainFile } from '../kit/plain.js';
 import { miscDevices } from '../sysfs/vfio.js';
+import { busPci } from './bus-pci.js';
 
 /** misc_seq_show(): newest first, as registered devices are put at the head of the list. */
 function misc(model: Model): string[] {
@@ -60,6 +61,9 @@ function cpuinfoFile({ host }: Model): Entry<void>[] {
   return [entry('file', 'cpuinfo', (_, { path }) => plainFile({ mode: 0o444, path, show: () => content }))];
 }
 
+/** Of these a launcher puts all over their namesakes at once: what is in them comes and goes. */
+export const procDirectories: readonly string[] = ['/proc/bus/pci'];
+
 export function procfs(model: Model): Entry<void>[] {
   const file = (name: string, lines: () => readonly string[]): Entry<void> =>
     entry('file', name, (_, { path }) =>
@@ -75,6 +79,7 @@ export function procfs(model: Model): Entry<void>[] {
       }),
     );
   return [
+    busPci(model),
     file('cmdline', () => [commandLine(model)]),
     ...cpuinfoFile(model),
     file('devices', () => devices(model)),

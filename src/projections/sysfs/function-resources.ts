@@ -1,15 +1,7 @@
 /** Configuration space, BARs and ROM of a function as files. */
 import { refuse } from '../../abi/errno.js';
-import {
-  PCI_COMMAND,
-  PCI_COMMAND_IO,
-  PCI_COMMAND_MEMORY,
-  PCI_IO_BASE,
-  PCI_IO_RANGE_TYPE_MASK,
-  PCI_PREF_RANGE_TYPE_64,
-  PCI_STD_HEADER_SIZEOF,
-} from '../../abi/pci/index.js';
-import type { Bar, Bridge, PciFunction } from '../../host/pci-function.js';
+import { PCI_COMMAND, PCI_COMMAND_IO, PCI_COMMAND_MEMORY } from '../../abi/pci/index.js';
+import type { Bar, PciFunction } from '../../host/pci-function.js';
 import { mapRom } from '../../host/rom.js';
 import { hasVpd, readVpd, writeVpd } from '../../host/vpd.js';
 import type { Caller } from '../../vfs/caller.js';
@@ -18,97 +10,12 @@ import type { BinarySpec } from '../kit/attribute.js';
 import { binary, type Entry, text } from '../kit/directory.js';
 import { hex } from '../kit/format.js';
 import { parseBool, parseNumber } from '../kit/parse.js';
-
-/** include/linux/ioport.h: IORESOURCE_*. */
-const flag = {
-  io: 0x100,
-  memory: 0x200,
-  prefetch: 0x2000,
-  readonly: 0x4000,
-  sizealign: 0x40000,
-  startalign: 0x80000,
-  memory64: 0x100000,
-} as const;
-
-/** IORESOURCE bits and, below 0x10, the raw type bits of the BAR. */
-const barFlags = { io: 0x40101, memory32: 0x40200, memory64: 0x140204 } as const;
-const prefetchFlags = flag.prefetch | 0x8;
-
-/** A kernel with PCI_IOV has six VF BARs behind the ROM; bridges go on with their windows. */
-const iovLines = 6;
-
-interface Resource {
-  readonly start: bigint;
-  /** Inclusive. */
-  readonly end: bigint;
-  readonly flags: number;
-}
-const none: Resource = { start: 0n, end: 0n, flags: 0 };
-
-/** `count`: VF BARs of a PF, side by side. */
-function barResource(bar: Omit<Bar, 'memory' | 'home'> | undefined, count = 1): Resource {
-  if (!bar) return none;
-  const flags = barFlags[bar.kind] | (bar.prefetchable && bar.kind !== 'io' ? prefetchFlags : 0);
-  return { start: bar.address, end: bar.address + BigInt(bar.size) * BigInt(count) - 1n, flags };
-}
-
-function romResource(fn: PciFunction): Resource {
-  if (fn.romSize === 0) return none;
-  const start = fn.romAddress;
-  const flags = flag.memory | flag.prefetch | flag.readonly | flag.sizealign;
-  return { start, end: start + BigInt(fn.romSize) - 1n, flags };
-}
-
-/** I/O, memory, prefetchable, CardBus (pci_read_bridge_windows()); a window that nothing below needs is closed. */
-function bridgeWindows({ io, memory, prefetchable }: Bridge, ioType: number): Resource[] {
-  const window = (place: Bridge['io'], flags: number): Resource =>
-    place ? { ...place, flags: flags | (place.unextended ? flag.startalign : 0) } : none;
-  return [
-    window(io, flag.io | ioType),
-    window(memory, flag.memory),
-    window(prefetchable, flag.memory | flag.prefetch | flag.memory64 | PCI_PREF_RANGE_TYPE_64),
-    none,
-  ];
-}
+import { configSpace } from '../pci-config.js';
+import { allResources } from '../pci-resources.js';
 
 /** `resource`: seven lines are what lspci reads, six DPDK. */
-function resourceLines(fn: PciFunction): string[] {
-  const bars = Array.from({ length: 6 }, (_, index) => barResource(fn.bars[index]));
-  const vfBars = Array.from({ length: iovLines }, (_, index) =>
-    barResource(fn.sriov?.vfBars[index], fn.sriov?.totalVfs),
-  );
-  const all = [
-    ...bars,
-    romResource(fn),
-    ...vfBars,
-    ...(fn.bridge ? bridgeWindows(fn.bridge, fn.config.read(PCI_IO_BASE, 1) & PCI_IO_RANGE_TYPE_MASK) : []),
-  ];
-  return all.map(({ start, end, flags }) => `${hex(start, 16)} ${hex(end, 16)} ${hex(flags, 16)}`);
-}
-
-/** Whoever opened `config` without CAP_SYS_ADMIN sees the standard header only (pci_read_config()). */
-function configSpace(fn: PciFunction): BinarySpec {
-  return {
-    mode: 0o644,
-    // Another profile of the function has other registers, and who has the file open reads those.
-    get size() {
-      return fn.config.size;
-    },
-    readable: (opener) => (opener.capable('SYS_ADMIN') ? fn.config.size : PCI_STD_HEADER_SIZEOF),
-    // A function that sleeps in D3hot reads as it is: only D3cold is left for an access (pci_config_pm_runtime_get()).
-    read: (offset, length) => Buffer.from(fn.config.bytes.subarray(offset, offset + length)),
-    /** In naturally aligned accesses of 1, 2 and 4 bytes, as pci_write_config() makes them. */
-    write(offset, data) {
-      for (let at = 0; at < data.length; ) {
-        const left = data.length - at;
-        const here = offset + at;
-        const width = here % 2 || left === 1 ? 1 : here % 4 || left < 4 ? 2 : 4;
-        fn.config.write(here, width, data.readUIntLE(at, width));
-        at += width;
-      }
-    },
-  };
-}
+const resourceLines = (fn: PciFunction): string[] =>
+  allResources(fn).map(({ start, end, flags }) => `${hex(start, 16)} ${hex(end, 16)} ${hex(flags, 16)}`);
 
 /**
  * `resourceN`. Memory BARs are for mmap, and pread and pwrite are EIO. Opening it brings the pages to where a mapping of it reaches them;

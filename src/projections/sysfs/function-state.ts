@@ -106,12 +106,15 @@ const messageIrqs = family<PciFunction, PciFunction>(
   (fn, place) => textNode({ show: () => fn.messages.kind ?? [] }, place),
 );
 
+/** pci_dev.irq: with MSI the first message's number takes the line's place, with MSI-X the line's stays (pci_msi_setup()). */
+export const interruptNumber = ({ messages, irq }: PciFunction): number =>
+  messages.kind === 'msi' ? messages.irqs.get(0)! : irq;
+
 export function state(model: Model): Entry<PciFunction>[] {
   const { host, settings } = model;
   const near = (fn: PciFunction) => host.cpus.near(settings(fn).numaNode ?? fn.numaNode);
   return [
-    // With MSI the first message's number takes the line's place, with MSI-X the line's stays (pci_msi_setup()).
-    text('irq', { show: (fn) => (fn.messages.kind === 'msi' ? fn.messages.irqs.get(0)! : fn.irq) }),
+    text('irq', { show: interruptNumber }),
     subdirectory('msi_irqs', [messageIrqs], { when: (fn) => fn.messages.kind !== undefined, volatile: true }),
     text('local_cpus', { show: (fn) => mask(host.cpus, near(fn)) }),
     text('local_cpulist', { show: (fn) => list(near(fn)) }),

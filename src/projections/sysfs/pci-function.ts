@@ -63,8 +63,7 @@ function busDirectory(model: Model, options = {}): DirectoryClass<PciBus> {
       deviceUevent(model.host, 'pci_bus'),
     ],
     {
-      alive: (bus) =>
-        (bus.bridge?.present ?? true) && (!bus.beside || model.virtualBuses(bus.beside).includes(bus)),
+      alive: model.isThere,
       key: (bus) => bus,
       ...options,
     },
