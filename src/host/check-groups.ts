@@ -41,7 +41,9 @@ export function checkGroupPlans(
     description.functions.findIndex((row) => row.bdf === bdf),
     key,
   ];
-  checkUnits(plan, (fn, message) => report(at(fn, 'iommuGroup'), message));
+  // An AMD IOMMU has none, and is no reason for its slot mates.
+  const grouped = plan.filter(({ group }) => group !== undefined);
+  checkUnits(grouped, (fn, message) => report(at(fn, 'iommuGroup'), message));
   const kind = description.iommu?.kind === 'amd' ? 'amd' : 'intel';
   checkRegions(plan, kind, (fn, i, message) => report([...at(fn, 'reservedRegions'), i], message));
 }

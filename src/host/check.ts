@@ -8,6 +8,7 @@ import { checkAttributes } from './check-attributes.js';
 import { checkBuses } from './check-buses.js';
 import { checkFunction } from './check-function.js';
 import { checkGroups, checkNoIommu } from './check-groups.js';
+import { checkHeads } from './check-heads.js';
 import { checkAuxiliary, checkMdev } from './check-mdev.js';
 import { checkMigrationFlags } from './check-migration.js';
 import { checkNuma } from './check-numa.js';
@@ -70,6 +71,7 @@ function checkedPlan(
   );
   // Only functions that have a place and a shape can be planned.
   const plan = problems.length === 0 ? tryPlan(description, models, report) : undefined;
+  if (plan) checkHeads(plan.functions, description, report);
   if (plan) checkGroups(plan.functions, description, report);
   if (plan && problems.length === 0) checkVfPlaces(plan.functions, description, report);
   if (plan && problems.length === 0 && description.firmware === 'captured')

@@ -71,6 +71,11 @@ const rows: readonly [string, string, RegExp][] = [
     /^my\.yaml:3:12: .*is taken by functions\[0\]/,
   ],
   [
+    'a function in a slot without function 0',
+    functions(one('class: 0', '0000:00:04.3')),
+    /^my\.yaml:2:\d+: functions\[0\]\.bdf: 0000:00:04\.3: the slot has no function 0, so Linux would not find it; add 0000:00:04\.0$/,
+  ],
+  [
     'a function where a VF comes',
     functions(one(pf('total_vfs: 1')), one('class: 0', '0000:00:04.1')),
     /^my\.yaml:2:\d+: functions\[0\]\.sriov: VF 0 would be 0000:00:04\.1, which is taken$/,

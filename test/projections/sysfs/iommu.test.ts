@@ -180,6 +180,7 @@ it('an AMD IOMMU that is a function of the machine has its unit there, and no gr
   const { tree } = machine({
     iommu: { kind: 'amd' },
     functions: [
+      fakeFunction('0000:00:00.0', { vendor: 0x1022, device: 0x1480, class: 0x060000 }),
       fakeFunction('0000:00:00.2', { vendor: 0x1022, device: 0x1481, class: 0x080600 }),
       fakeFunction('0000:00:04.0'),
     ],
@@ -188,7 +189,7 @@ it('an AMD IOMMU that is a function of the machine has its unit there, and no gr
   expect(realpath(tree, '/sys/class/iommu/ivhd0')).toBe(`${own}/iommu/ivhd0`);
   expect(link(tree, '/sys/devices/pci0000:00/0000:00:04.0/iommu')).toBe('../0000:00:00.2/iommu/ivhd0');
   expect(link(tree, `${own}/iommu/ivhd0/device`)).toBe('../../../0000:00:00.2');
-  expect(list(tree, `${own}/iommu/ivhd0/devices`)).toEqual(['0000:00:04.0']);
+  expect(list(tree, `${own}/iommu/ivhd0/devices`)).toEqual(['0000:00:00.0', '0000:00:04.0']);
   expect(list(tree, own)).not.toContain('iommu_group');
   expect(list(tree, '/sys/devices/virtual')).not.toContain('iommu');
 });
