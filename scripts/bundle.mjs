@@ -42,11 +42,14 @@ function ascii(code) {
  */
 function learn() {
   const start = ['-r', join(scripts, 'keep-code.cjs'), join(modules, 'start.cjs')];
-  const look =
-    'ls -lR /sys /dev/vfio; cat /sys/bus/pci/devices/*/*; modprobe vfio-pci; echo 1 >/sys/bus/pci/rescan';
+  const look = [
+    'ls -lR /sys /dev/vfio; cat /sys/bus/pci/devices/*/*',
+    'modprobe vfio-pci; echo 1 >/sys/bus/pci/rescan',
+  ];
   const { status, stderr } = spawnSync(process.execPath, [...start, 'topology', 'validate', 'default'], {
     encoding: 'utf8',
   });
   if (status !== 0) throw new Error(`the bundled program does not start: ${stderr}`);
-  spawnSync(process.execPath, [...start, 'run', 'default', '--', 'sh', '-c', `{ ${look}; } >/dev/null 2>&1`]);
+  const view = ['run', 'default', '--', 'sh', '-c', `{ ${look.join('; ')}; } >/dev/null 2>&1`];
+  spawnSync(process.execPath, [...start, ...view], { timeout: 60_000 });
 }
