@@ -46,13 +46,13 @@ describe('address assignment', () => {
     const functions = [
       bridge('0000:00:1c.0', 1),
       memory('0000:01:00.0', 0x4000),
-      memory('0000:01:01.0', 0x4000, { prefetchable: true } as never),
-      memory('0000:01:02.0', 2 ** 30),
+      memory('0000:01:00.1', 0x4000, { prefetchable: true } as never),
+      memory('0000:01:00.2', 2 ** 30),
     ];
     expect(addresses(functions)).toEqual({
       '0000:01:00.0/0': 'c0000000',
-      '0000:01:01.0/0': '380000000000',
-      '0000:01:02.0/0': '380040000000',
+      '0000:01:00.1/0': '380000000000',
+      '0000:01:00.2/0': '380040000000',
     });
   });
 
@@ -60,7 +60,7 @@ describe('address assignment', () => {
     const functions = [
       bridge('0000:00:1c.0', 1),
       bridge('0000:01:00.0', 2, 'pci'),
-      bridge('0000:01:01.0', 3, 'pci'),
+      bridge('0000:01:00.1', 3, 'pci'),
       memory('0000:02:00.0', 0x4000),
       memory('0000:03:00.0', 0x400000),
     ];

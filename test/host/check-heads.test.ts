@@ -1,7 +1,7 @@
 /** Function 0 of a device: without it Linux finds none of the others. */
 import { describe, expect, it } from 'vitest';
 import { checkDescription } from '../../src/host/check.js';
-import type { FunctionDescription, HostDescription } from '../../src/host/description.js';
+import type { BridgeKind, FunctionDescription, HostDescription } from '../../src/host/description.js';
 import { fakeFunction, fakeHost, modelLookup } from '../../src/testkit/fake-host.js';
 
 const port: FunctionDescription = {
@@ -48,13 +48,43 @@ describe('a slot without function 0', () => {
   it('may be there below a port that forwards by ARI, where functions are found by a list', () => {
     const beyond = endpoint('0000:01:01.2');
     expect(problems([port, pf(true), beyond])).toEqual([]);
-    expect(problems([port, pf(false), beyond])).toEqual([`functions.2.bdf: ${missing('0000:01:01.2')}`]);
+    expect(problems([port, pf(false), endpoint('0000:01:00.2'), endpoint('0000:01:00.3')])).toEqual([]);
   });
 
   it('may be there on a captured machine, whose hypervisor can have hidden function 0', () => {
     const one = [fakeFunction('0000:00:05.1')];
     expect(problems(one, { firmware: 'captured' })).toEqual([]);
     expect(problems(one, { firmware: 'own' })).toHaveLength(1);
+  });
+});
+
+describe('behind a PCI Express link', () => {
+  const off = (bdf: string, expected: string) =>
+    `${bdf}: behind the root-port 0000:00:1c.0 Linux looks for device 0 only; expected ${expected}`;
+
+  it('there is no other device, but by ARI functions with such numbers', () => {
+    const beyond = endpoint('0000:01:01.0');
+    expect(problems([port, pf(false), beyond])).toEqual([
+      `functions.2.bdf: ${off('0000:01:01.0', '0000:01:00.0')}`,
+    ]);
+    expect(problems([port, pf(true), beyond])).toEqual([]);
+    const host = fakeHost({ functions: [port] });
+    expect(() => host.add(endpoint('0000:01:1f.0'))).toThrow(off('0000:01:1f.0', '0000:01:00.0'));
+  });
+
+  it('there is none in a switch either; conventional buses and those of a switch have many', () => {
+    const bridge = (bdf: string, kind: BridgeKind, secondary: number): FunctionDescription => ({
+      ...{ bdf, vendor: 0x8086, device: 0xa190 },
+      bridge: { kind, secondary },
+    });
+    const functions = [
+      ...[port, bridge('0000:01:00.0', 'upstream-port', 2), bridge('0000:02:04.0', 'downstream-port', 3)],
+      ...[bridge('0000:02:05.0', 'downstream-port', 5), bridge('0000:03:00.0', 'pcie-to-pci', 4)],
+      ...[fakeFunction('0000:04:07.0'), endpoint('0000:05:01.0')],
+    ];
+    expect(problems(functions)).toEqual([
+      'functions.6.bdf: 0000:05:01.0: behind the downstream-port 0000:02:05.0 Linux looks for device 0 only; expected 0000:05:00.0',
+    ]);
   });
 });
 

@@ -52,7 +52,7 @@ describe('refused, and nothing changes', () => {
     [
       'more memory than there is',
       {
-        bdf: '0000:01:01.0',
+        bdf: '0000:01:00.0',
         vendor: 1,
         device: 1,
         bars: [0, 1, 2, 3, 4, 5].map((index) => ({ index, kind: 'memory32', size: 2 ** 28 })),
@@ -148,7 +148,7 @@ describe('added', () => {
     expect(first.bars[0]!.address).toBe(window.start);
     expect(bridge.config.read(0x20, 2)).toBe(Number(window.start >> 16n) & 0xfff0);
     const second = host.add({
-      bdf: '0000:01:01.0',
+      bdf: '0000:01:00.1',
       vendor: 1,
       device: 1,
       bars: [{ index: 0, kind: 'memory32', size: 0x100000 }],
@@ -164,7 +164,7 @@ describe('added', () => {
     });
     expect(() =>
       host.add({
-        bdf: '0000:01:02.0',
+        bdf: '0000:01:00.2',
         vendor: 1,
         device: 1,
         bars: [{ index: 0, kind: 'memory32', size: 0x100000 }],

@@ -119,7 +119,9 @@ const profile = (name: string) => {
 const write = (path: string, text: string) => writeFile(join(directory, 'sys', path), text);
 const found = (bdf: string): PciFunction => machine.host.functions.get(bdf as Bdf)!;
 
-test('every change of the machine is seen at once, however much was cached', async () => {
+test('every change of the machine is seen at once, however much was cached', {
+  timeout: 120_000,
+}, async () => {
   const devices = 'bus/pci/devices';
   const steps: Record<string, () => unknown> = {
     nothing: () => undefined,
