@@ -8,7 +8,7 @@ export interface PlainSpec {
   readonly path: string;
   show(): Buffer;
   store?(content: string, caller: Caller): void;
-  /** Report the length of the content as st_size. */
+  /** A file of a disk, which is not to be changed: its st_size is the length of the content. */
   readonly sized?: boolean;
 }
 
@@ -17,16 +17,16 @@ export function plainFile({ mode, path, show, store, sized }: PlainSpec): FileNo
     kind: 'file',
     attributes: () => ({ mode, size: sized ? show().length : 0 }),
     open(request) {
-      if (request.writes && !store) refuse('EACCES', `${path} is read-only`);
+      if (request.writes && sized) refuse('EACCES', `${path} is read-only`);
       const content = show();
       return {
         read: (offset, length) => content.subarray(Number(offset), Number(offset) + length),
-        ...(store && {
-          write(_offset, data, caller) {
-            if (data.length > 0) store(data.toString('latin1'), caller);
-            return data.length;
-          },
-        }),
+        // proc_reg_write(): whoever may (root, whatever the mode is) opens such a file for writing, too.
+        write(_offset, data, caller) {
+          if (!store) refuse('EIO', `${path} takes no writes`);
+          if (data.length > 0) store(data.toString('latin1'), caller);
+          return data.length;
+        },
         describe: () => path,
       };
     },
