@@ -233,13 +233,14 @@ describe('an end of the other side', () => {
     const file = join(files, 'orphan');
     // By then the file system is dead, too: ENOTCONN, not ENOSYS nor a wait.
     const orphan = 'while [ -e /proc/$0 ]; do sleep 0.02; done; stat -c %F /etc/passwd; stat /sys';
-    const running = start([
-      ...['run', '--', 'bash', '-c'],
-      `setsid bash -c '${orphan}' $PPID > ${file} 2>&1 & echo up; read`,
-    ]);
+    const running = start(
+      [...['run', '--', 'bash', '-c'], `setsid bash -c '${orphan}' $PPID > ${file} 2>&1 & echo up; read`],
+      { open: true },
+    );
     await running.prints('up');
     const supervisor = supervisorOf(running.pid);
-    expect(await running.ended).toMatchObject({ code: 1, err: '' });
+    running.write('\n');
+    expect(await running.ended).toMatchObject({ code: 0, err: '' });
     await gone(supervisor);
     expect(readFileSync(file, 'utf8')).toMatch(/^regular file\nstat: .*not connected\n$/);
   });
