@@ -70,7 +70,7 @@ async function ofSize(Cleanup, functions, rounds, say) {
     writeFileSync(file, JSON.stringify(data));
     say('starting');
     const startups = [];
-    for (let round = 1; round < rounds; round++) startups.push(await startup(Cleanup, file));
+    for (let round = 1; round < Math.max(rounds, 3); round++) startups.push(await startup(Cleanup, file));
     const machine = await mountVfiofs(cleanup, [file]);
     startups.push(machine.startup);
     const memory = { ready: memoryOf(machine.pid).resident };

@@ -2,7 +2,7 @@
  * Functions that are described in the same words: ports of one card, cards of one kind. They are judged once, and what is made of their
  * words is made once, so that ten thousand functions cost what a dozen do and their addresses.
  */
-import { parseBdf } from './bdf.js';
+import { isBdf } from './bdf.js';
 
 /** A row of a file, or of a description made from it. */
 interface Row {
@@ -25,7 +25,7 @@ export function firstAlike<T extends Row>(rows: readonly T[]): readonly T[] {
   if (!firsts) {
     const said = new Words<T>();
     firsts = rows.map((row) => {
-      if (typeof row?.bdf !== 'string' || !parseBdf(row.bdf)) return row;
+      if (typeof row?.bdf !== 'string' || !isBdf(row.bdf)) return row;
       const words = follow(said, row, 0);
       words.row ??= row;
       return words.row;
@@ -33,6 +33,23 @@ export function firstAlike<T extends Row>(rows: readonly T[]): readonly T[] {
     found.set(rows, firsts);
   }
   return firsts;
+}
+
+/**
+ * `make` of every first row, of those alike a copy of it with their own address. What comes of rows alike is alike, and known to be.
+ */
+export function mapAlike<T extends Row, R extends Row>(rows: readonly T[], make: (row: T) => R): R[] {
+  const made = new Map<T, R>();
+  const firsts: R[] = [];
+  const all = firstAlike(rows).map((first, i) => {
+    const known = made.get(first);
+    const result = known ? { ...known, bdf: rows[i]!.bdf } : make(first);
+    if (!known) made.set(first, result);
+    firsts.push(known ?? result);
+    return result;
+  });
+  found.set(all, firsts);
+  return all;
 }
 
 /** What `judge` finds of each row. Where it has nothing against a row, it is not asked about those alike. */

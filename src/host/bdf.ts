@@ -17,9 +17,12 @@ export function formatBdf(address: PciAddress): Bdf {
   return `${hex(address.domain, 4)}:${hex(address.bus, 2)}:${hex(address.device, 2)}.${address.function}` as Bdf;
 }
 
+/** A full, lower-case BDF with a device number up to 0x1f. */
+export const isBdf = (text: string): boolean => pattern.test(text);
+
 /** undefined when `text` is not a full, lower-case BDF or the device number is above 0x1f. */
 export function parseBdf(text: string): PciAddress | undefined {
-  if (!pattern.test(text)) return undefined;
+  if (!isBdf(text)) return undefined;
   // The domain is of four digits and up; what follows it has its place from the end.
   return {
     domain: Number.parseInt(text.slice(0, -8), 16),

@@ -40,8 +40,8 @@ export function checkBuses(description: HostDescription, report: Report): void {
 
 function collectBridges(functions: readonly FunctionDescription[]): BridgeRow[] {
   return functions.flatMap(({ bdf, bridge }, index) => {
-    const address = parseBdf(bdf);
-    if (!address || !bridge) return [];
+    const address = bridge && parseBdf(bdf);
+    if (!address) return [];
     const { kind, secondary, subordinate } = bridge;
     return [{ index, bdf, kind, domain: address.domain, bus: address.bus, secondary, subordinate }];
   });

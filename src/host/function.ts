@@ -58,7 +58,6 @@ export interface FunctionServices {
 export class HostFunction implements PciFunction {
   readonly bdf: Bdf;
   readonly address: PciAddress;
-  bars: readonly (Bar | undefined)[];
   readonly children: HostFunction[] = [];
   readonly sriov: PhysicalFunction | undefined;
   readonly sinks = noSinks();
@@ -77,6 +76,7 @@ export class HostFunction implements PciFunction {
   readonly registers: FunctionRegisters;
   readonly memory: FunctionMemory;
   private readonly behind: FunctionModel;
+  private planned: readonly (Bar | undefined)[] | undefined;
   private extra: AttributeSet | undefined;
   private foundAmong: Surroundings = { alone: false, scanned: false, slots: false, multifunction: false };
   private usable: readonly ResetMethod[] | undefined;
@@ -93,7 +93,6 @@ export class HostFunction implements PciFunction {
     this.address = plan.address;
     this.registers = new FunctionRegisters(plan);
     this.memory = new FunctionMemory(this, services.provider);
-    this.bars = this.planned();
     this.messages = new MessageVectors(
       (change) => this.configure(change),
       services.irqNumbers,
@@ -147,6 +146,11 @@ export class HostFunction implements PciFunction {
 
   get dmaCoherency(): DmaCoherency {
     return this.physfn?.dmaCoherency ?? this.plan.description.dmaCoherency ?? 'enforced';
+  }
+
+  get bars(): readonly (Bar | undefined)[] {
+    this.planned ??= this.plan.bars.map((bar) => (bar && !bar.lost ? new HostBar(bar, this) : undefined));
+    return this.planned;
   }
 
   get config(): ConfigSpace {
@@ -265,14 +269,10 @@ export class HostFunction implements PciFunction {
     this.behind.end();
     this.memory.clear();
     Object.assign(this.plan, form);
-    this.bars = this.planned();
+    this.planned = undefined;
     this.registers.rebuild();
     this.usable = undefined;
     this.behind.renew();
-  }
-
-  private planned(): (Bar | undefined)[] {
-    return this.plan.bars.map((bar) => (bar && !bar.lost ? new HostBar(bar, this) : undefined));
   }
 
   /** Pulled out. */

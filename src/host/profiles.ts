@@ -32,6 +32,7 @@ export function initialProfile(
 
 /** Whether the device is the same in both, so that only what a vfio client is offered differs. */
 export function sameHardware(a: ProfileDescription | undefined, b: ProfileDescription | undefined): boolean {
+  if (a === b) return true;
   const hardware = (profile: ProfileDescription | undefined) => {
     const { migration: _migration, dmaLogging: _dmaLogging, ...rest } = overridesOf(profile);
     return rest;

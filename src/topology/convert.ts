@@ -1,5 +1,5 @@
 /** From what a topology file says (schema-valid, snake_case) to a HostDescription. */
-import { firstAlike } from '../host/alike.js';
+import { mapAlike } from '../host/alike.js';
 import type {
   DriverDescription,
   FunctionDescription,
@@ -32,7 +32,8 @@ export function toDescription({ functions, ...file }: Row): HostDescription {
   return {
     ...described,
     ...(profiles !== undefined && { profilesFile: profiles as string }),
-    functions: toFunctions(functions as readonly Row[]),
+    // Rows alike share what they say.
+    functions: mapAlike(functions as readonly Row[], toFunctionDescription),
     ...(described.iommu && { iommu: toIommu(described.iommu) }),
     ...(described.drivers !== undefined && { drivers: (described.drivers as Row[]).map(toDriver) }),
   };
@@ -42,18 +43,6 @@ function toDriver({ vfio, ...row }: Row): DriverDescription {
   const { profiles, ...offered } = (vfio ?? {}) as Row;
   const made = { ...offered, ...(profiles !== undefined && { profiles: toProfiles(profiles as Row[]) }) };
   return { ...row, ...(vfio !== undefined && { vfio: made }) } as unknown as DriverDescription;
-}
-
-/** Rows alike share what they say. */
-function toFunctions(rows: readonly Row[]): FunctionDescription[] {
-  const made = new Map<Row, FunctionDescription>();
-  return firstAlike(rows).map((first, i) => {
-    const known = made.get(first);
-    if (known) return { ...known, bdf: rows[i]!.bdf as string };
-    const description = toFunctionDescription(first);
-    made.set(first, description);
-    return description;
-  });
 }
 
 /** One row of `functions`. */

@@ -1,7 +1,7 @@
 /** Rows that say the same are understood once, and each is still judged by its own address, at its own line. */
 import { describe, expect, it } from 'vitest';
 import { models } from '../../src/devices/index.js';
-import { firstAlike, problemsOfEach } from '../../src/host/alike.js';
+import { firstAlike, mapAlike, problemsOfEach } from '../../src/host/alike.js';
 import type { FunctionDescription } from '../../src/host/description.js';
 import { planMachine } from '../../src/host/plan.js';
 import { parseTopology, TopologyError } from '../../src/topology/load.js';
@@ -51,6 +51,18 @@ describe('firstAlike()', () => {
     const row: Record<string, unknown> = { bdf: at(0) };
     row.self = row;
     expect(firsts([row, { bdf: at(1) }])).toEqual([0, 1]);
+  });
+});
+
+describe('mapAlike()', () => {
+  it('makes the first of those alike, and copies for the others, which are alike then', () => {
+    const rows = [1, 2, 1].map((vendor, i) => ({ bdf: at(i), vendor }));
+    const made = mapAlike(rows, ({ bdf, vendor }) => ({ bdf, vendor, own: Buffer.from([vendor]) }));
+    expect(made.map(({ bdf, vendor }) => [bdf, vendor])).toEqual(
+      rows.map(({ bdf, vendor }) => [bdf, vendor]),
+    );
+    expect(made[2]!.own).toBe(made[0]!.own);
+    expect(firsts(made)).toEqual([0, 1, 0]);
   });
 });
 
