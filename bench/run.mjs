@@ -93,7 +93,7 @@ const blocks = {
   },
   scale: {
     sections: ['scale'],
-    settings: () => `medians of ${scaleRounds(1)} rounds, of ${largest} functions one`,
+    settings: () => `medians of ${scaleRounds(1)} rounds, of ${largest} functions one, and three starts`,
   },
   supervised: {
     sections: ['supervised'],

@@ -167,3 +167,20 @@ describe('no-IOMMU groups', () => {
     expect(fn.pages).toBe(pages);
   });
 });
+
+describe('the size of a group', () => {
+  const functions = Array.from({ length: 513 }, (_, i): FunctionDescription => {
+    const hex = (value: number) => value.toString(16).padStart(2, '0');
+    return fakeFunction(`0000:${hex(64 * (i >> 8))}:${hex((i >> 3) & 31)}.${i & 7}`, { iommuGroup: 7 });
+  });
+  const rootBuses = ['0000:00', '0000:40', '0000:80'];
+
+  it('is 512 at most', () => {
+    expect(fakeHost({ functions: functions.slice(0, 512), rootBuses }).groups.get(7)!.functions.size).toBe(
+      512,
+    );
+    expect(() => fakeHost({ functions, rootBuses })).toThrow(
+      'functions[512].iommuGroup: group 7 has more than 512 functions',
+    );
+  });
+});

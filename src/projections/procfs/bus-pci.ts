@@ -124,8 +124,11 @@ const directoryName = (bus: PciBus): string => busName(bus).replace(/^0000:/, ''
 /** Buses that a function has been found on, which have a directory until they go (pci_bus.procdir). */
 function buses(model: Model): Children<void, PciBus> {
   const known = new Map<string, PciBus>();
+  const seen = new WeakSet<PciBus>();
   const found = (fn: PciFunction) => {
     const bus = model.busOf(fn);
+    if (seen.has(bus)) return;
+    seen.add(bus);
     known.set(directoryName(bus), bus);
   };
   for (const fn of model.host.functions.values()) found(fn);
