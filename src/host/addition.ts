@@ -2,7 +2,7 @@
 import { KernelError, refuse } from '../abi/errno.js';
 import { checkAddition } from './check.js';
 import { checkGroupPlans, largestGroup } from './check-groups.js';
-import { missingHead } from './check-heads.js';
+import { unfoundAmong } from './check-heads.js';
 import type { FunctionDescription, HostDescription } from './description.js';
 import { placeAmong } from './free-addresses.js';
 import { isolationUnit } from './grouping.js';
@@ -43,8 +43,8 @@ export function planAddition(
   plan.parent = machine.functions.find(
     (other) => other.bridge?.secondary === bus && other.address.domain === domain,
   );
-  const homeless = missingHead(plan, machine.functions);
-  if (homeless) throw new DescriptionRefused([{ path: ['bdf'], message: homeless }]);
+  const unfound = unfoundAmong(plan, machine.functions);
+  if (unfound) throw new DescriptionRefused([{ path: ['bdf'], message: unfound }]);
   if (plan.parent) context.checkSlot(plan.parent);
   const slot = plan.bdf.slice(0, -2);
   const mates = machine.functions.filter((other) => other.bdf.startsWith(slot));

@@ -3,13 +3,11 @@
  * is there stays. The windows of bridges that were found become as large as what is below asks for, with something to spare in hot-plug
  * ports; then, bus by bus, the largest alignment first, everything gets the first place that is free.
  */
-import { ranges } from './addresses.js';
+import { align, ranges } from './addresses.js';
 import { occupied } from './free-addresses.js';
 import type { FunctionPlan, RootPlan } from './plan.js';
 import {
   type Addition,
-  alignUp,
-  granuleOf,
   isOptional,
   isWanted,
   max,
@@ -39,7 +37,7 @@ interface Span {
   readonly end: bigint;
 }
 
-/** Fills in the addresses of `found`, which stand in their places in the plan and are not `away` any more. */
+/** Fills in the addresses of `found`, which stand in their places in the plan and are still `away`: what they had is free. */
 export function assignUnassigned(roots: readonly RootPlan[], found: readonly FunctionPlan[]): void {
   if (found.length > 0) new Assignment(roots, found).run();
 }
@@ -235,13 +233,7 @@ class Assignment {
     let spans = this.spans.get(parent);
     if (spans) return spans;
     const all = parent ? parent.children : this.roots.flatMap(({ functions }) => functions);
-    const staying = [
-      ...occupied(
-        all.filter((fn) => !this.found.has(fn)),
-        parent !== undefined,
-        new Set(),
-      ),
-    ];
+    const staying = [...occupied(all, parent !== undefined)];
     const of = (space: Resource['space']) =>
       staying
         .filter(({ kind }) => (kind === 'io') === (space === 'io'))
@@ -267,9 +259,9 @@ function mustGo(resource: Resource, failed: readonly Resource[]): boolean {
 
 /** No ports that old cards decode as theirs (pcibios_align_resource()); the rest of a large window before its alignment (pci_align_resource()). */
 function wished(space: Resource['space'], free: bigint, size: bigint, alignment: bigint): bigint {
-  const start = alignUp(free, alignment);
-  if (space === 'io') return (start & 0x300n) !== 0n ? alignUp(start, 0x400n) : start;
+  const start = align(free, alignment);
+  if (space === 'io') return (start & 0x300n) !== 0n ? align(start, 0x400n) : start;
   const rest = size % alignment;
-  if (rest === 0n || rest % granuleOf('memory') !== 0n) return start;
+  if (rest === 0n || rest % ranges.memory.granule !== 0n) return start;
   return start - rest >= free ? start - rest : start;
 }

@@ -143,7 +143,7 @@ interface Occupied {
 export function* occupied(
   functions: Iterable<FunctionPlan>,
   belowBridge: boolean,
-  without: ReadonlySet<object>,
+  without: ReadonlySet<object> = new Set(),
 ): Iterable<Occupied> {
   for (const fn of functions) {
     if (fn.left.away) continue;
@@ -169,7 +169,7 @@ function neighbours(
   roots: readonly RootPlan[],
   parent: FunctionPlan | undefined,
   kind: Kind,
-  without: ReadonlySet<object> = new Set(),
+  without?: ReadonlySet<object>,
 ): Occupied[] {
   const functions = parent ? parent.children : roots.flatMap((root) => root.functions);
   return [...occupied(functions, parent !== undefined, without)]
@@ -185,7 +185,7 @@ function allocate(
   size: bigint,
   alignment: bigint,
   own: readonly Occupied[],
-  without: ReadonlySet<object> = new Set(),
+  without?: ReadonlySet<object>,
 ): bigint {
   const { parent } = fn;
   const mine = own.filter((row) => row.kind === kind);

@@ -123,7 +123,7 @@ export function planMachine(description: HostDescription, models: ModelLookup): 
   const functions = description.functions.map((row, i) => {
     const profile = initialProfile(row, description.chosenProfiles?.[row.bdf]);
     const plan = planFunction(row, models, captured, profile, planned.get(firsts[i]!));
-    if (!planned.has(firsts[i]!)) planned.set(firsts[i]!, plan);
+    if (firsts[i] === row) planned.set(row, plan);
     return plan;
   });
   functions.sort((a, b) => compareAddresses(a.address, b.address));

@@ -75,8 +75,10 @@ export class Population {
         found.add(plan);
     }
     assignUnassigned(roots, [...found]);
+    const above = new Set<FunctionPlan>();
+    for (const { parent } of found) for (let up = parent; up && !above.has(up); up = up.parent) above.add(up);
+    for (const { bdf } of above) this.functions.get(bdf)?.registers.refreshHeader();
     const entered = [...found].map((plan) => {
-      for (let up = plan.parent; up; up = up.parent) this.functions.get(up.bdf)?.registers.refreshHeader();
       const fn = this.enter(plan, undefined, true);
       this.announce(fn);
       return fn;

@@ -3,7 +3,7 @@
  * be for it. BARs come first, then the ROM, the VF BARs, the windows: the order of struct pci_dev.resource.
  */
 import { PCI_CLASS_BRIDGE_HOST, PCI_CLASS_NOT_DEFINED } from '../abi/pci/index.js';
-import { kindOf } from './addresses.js';
+import { align, kindOf, ranges } from './addresses.js';
 import { hotplugOf } from './config-slot.js';
 import type { Window } from './pci-function.js';
 import type { BarPlan, FunctionPlan } from './plan.js';
@@ -45,7 +45,6 @@ export interface Addition {
 }
 
 const mebibyte = 0x10_0000n;
-export const granuleOf = (space: Resource['space']): bigint => (space === 'io' ? 0x1000n : mebibyte);
 /** pci_hotplug_io_size, pci_hotplug_mmio_size, pci_hotplug_mmio_pref_size. */
 const hotplugSize: Record<WindowName, bigint> = {
   io: 256n,
@@ -53,7 +52,6 @@ const hotplugSize: Record<WindowName, bigint> = {
   prefetchable: 2n * mebibyte,
 };
 
-export const alignUp = (value: bigint, to: bigint): bigint => ((value + to - 1n) / to) * to;
 export function max(first: bigint, ...others: bigint[]): bigint {
   let largest = first;
   for (const value of others) if (value > largest) largest = value;
@@ -168,7 +166,7 @@ function sizePorts(
   extra: bigint,
   additions: Addition[],
 ): void {
-  const alignment = max(granuleOf('io'), ...below.map((one) => one.alignment));
+  const alignment = max(ranges.io.granule, ...below.map((one) => one.alignment));
   const old = before ? before.end - before.start + 1n : 0n;
   let more = 0n;
   let [small, large] = [0n, 0n];
@@ -178,12 +176,12 @@ function sizePorts(
     more += additionTo(one, additions)?.size ?? 0n;
   }
   // calculate_iosize()
-  const needed = alignUp(max(small + large, old), alignment);
+  const needed = align(max(small + large, old), alignment);
   window.size = needed;
   window.alignment = alignment;
   if (extra === 0n && more === 0n) return;
   // Ports of functions count twice: the kernel hands on what is needed as that of windows.
-  const all = alignUp(max(max(small + needed, extra) + more, old), alignment);
+  const all = align(max(max(small + needed, extra) + more, old), alignment);
   if (all > needed) additions.unshift({ resource: window, size: all - needed, alignment });
 }
 
@@ -216,10 +214,10 @@ function sizeMemory(
     largest = Math.max(largest, order);
   }
   const alignment = max(headAlignment(aligns, largest), mebibyte);
-  window.size = alignUp(sum, mebibyte);
+  window.size = align(sum, mebibyte);
   window.alignment = alignment;
   if (extra === 0n && more === 0n) return;
-  const all = alignUp(max(sum, extra) + more, mebibyte);
+  const all = align(max(sum, extra) + more, mebibyte);
   wider = max(wider, alignment);
   if (all > window.size || wider > alignment)
     additions.unshift({ resource: window, size: max(all - window.size, 0n), alignment: wider });

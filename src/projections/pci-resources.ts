@@ -62,10 +62,9 @@ export function standardResources(fn: PciFunction): Resource[] {
 
 /** Those that sysfs shows: VF BARs and windows of a bridge, too. */
 export function allResources(fn: PciFunction): Resource[] {
-  const vfBars = Array.from({ length: iovLines }, (_, index) =>
-    barResource(fn.sriov?.vfBars[index], fn.sriov?.totalVfs),
-  );
+  const { vfBars = [], totalVfs } = fn.sriov ?? {};
+  const ofVfs = Array.from({ length: iovLines }, (_, index) => barResource(vfBars[index], totalVfs));
   const ioType = () => fn.config.read(PCI_IO_BASE, 1) & PCI_IO_RANGE_TYPE_MASK;
   const windows = fn.bridge ? bridgeWindows(fn.bridge, ioType()) : [];
-  return [...standardResources(fn), ...vfBars, ...windows];
+  return [...standardResources(fn), ...ofVfs, ...windows];
 }
