@@ -280,13 +280,13 @@ def say(text):
     sender = socket.socket(16, socket.SOCK_RAW, 15)
     sender.sendto(struct.pack('=IHHII', 16 + len(text), 16, 5, 1, 0) + text, (0, 0))
     return errno.errorcode.get(-struct.unpack_from('=i', sender.recv(4096), 16)[0], 'taken')
-print(say(b'add@/mine\\0'), listener.recv(4096).split(b'\\0')[0])
+print(say(b'add@/mine\\0'), listener.recv(4096).split(b'\\0')[0], flush=True)
 def broadcast(fd):
     directory = os.open('/sys', os.O_RDONLY)
     try: return fcntl.ioctl(directory, 0xeffa, fd)
     except OSError as error: return errno.errorcode[error.errno]
     finally: os.close(directory)
-print(broadcast(0), broadcast(999), broadcast(-1), broadcast(listener.fileno()), broadcast(listener.fileno()))
+print(broadcast(0), broadcast(999), broadcast(-1), broadcast(listener.fileno()), broadcast(listener.fileno()), flush=True)
 if os.fork() == 0:
     os.setgid(65534); os.setuid(65534)
     print(say(b'add@/theirs\\0'), flush=True)
